@@ -1,0 +1,281 @@
+"""The one settings tree, read from one TOML file; every field has a title, a description, a unit and a range.
+
+pydantic stands here, at the border; ``extra="forbid"`` turns a misspelt key into an error instead of a silent
+default. Secrets are not kept in this file: a camera's password is read from ``password_file``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lfr_edge.errors import ConfigError
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class CameraSettings(Section):
+    """One camera, or a recorded file or folder that stands in for one."""
+
+    id: Identifier = Field(title="Camera", description="Short name used in logs, on pages and in the record.")
+    url: str = Field(
+        title="Address",
+        description="rtsp://, rtsps://, a video file or a folder of images. Put no password here.",
+    )
+    username: str | None = Field(None, title="User name", description="For Digest or Basic authentication.")
+    password_file: Path | None = Field(
+        None, title="Password file", description="File whose first line is the camera's password."
+    )
+    transport: Literal["tcp", "udp"] = Field("tcp", title="Transport", description="RTP transport.")
+    ca_file: Path | None = Field(
+        None, title="CA file", description="Certificates that may sign an rtsps camera's certificate (PEM)."
+    )
+    realtime: bool = Field(
+        True,
+        title="Real-time pace",
+        description="Files and folders only: play at recorded pace, not at full speed.",
+    )
+    loop: bool = Field(False, title="Loop", description="Files and folders only: start again at the end.")
+    open_timeout_s: Seconds = Field(
+        5.0, title="Open timeout", description="Seconds to wait for the first answer."
+    )
+    read_timeout_s: Seconds = Field(
+        3.0, title="Read timeout", description="Seconds without data that end a stream."
+    )
+    stall_s: Seconds = Field(
+        3.0,
+        title="Frame-age deadline",
+        description="Seconds without a new frame after which the reader is replaced.",
+    )
+    grace_s: Seconds = Field(
+        90.0,
+        title="Start-up grace",
+        description="Seconds a rebooting camera is given before it counts as failed.",
+    )
+    max_frame_age_s: Seconds = Field(
+        2.0, title="Oldest frame", description="A frame older than this many seconds is never matched."
+    )
+    detector_side: int = Field(
+        1280,
+        ge=320,
+        le=3840,
+        multiple_of=32,
+        title="Detector size",
+        description="Longest side in pixels of the picture the detector sees. Faces under about 50 px need 1280.",
+    )
+
+
+class ModelSettings(Section):
+    """Which networks run, and on what."""
+
+    pack: str = Field("default", title="Pack", description="Name of an installed model pack.")
+    store: Path = Field(Path("var/models"), title="Store", description="Folder of installed packs.")
+    licence_reference: str | None = Field(
+        None,
+        title="Licence reference",
+        description="Reference of the licence that permits operational use, where the pack's own does not.",
+    )
+    purpose: Literal["operational", "evaluation"] = Field(
+        "operational",
+        title="Purpose",
+        description="'evaluation' covers demonstration, training and tests; 'operational' is a deployment.",
+    )
+    providers: tuple[Literal["cpu", "cuda", "tensorrt"], ...] = Field(
+        ("cpu",),
+        min_length=1,
+        title="Providers",
+        description="ONNX Runtime providers, in order of preference.",
+    )
+    allow_cpu: bool = Field(
+        False,
+        title="Allow CPU",
+        description="Continue on the CPU when a wanted provider is missing (said loudly).",
+    )
+    threads: int = Field(
+        0, ge=0, le=256, title="Threads", description="Inference threads; 0 takes the cgroup quota."
+    )
+
+
+class VisionSettings(Section):
+    """What counts as a face worth a probe."""
+
+    min_score: Fraction = Field(0.6, title="Detector score", description="Lowest detector score of a face.")
+    min_eye_px: float = Field(
+        8.0,
+        ge=4,
+        le=400,
+        title="Inter-eye distance",
+        description="Smallest distance between the eyes in pixels for a probe.",
+    )
+    min_quality: Fraction = Field(0.1, title="Quality", description="Lowest quality of a probe, 0 to 1.")
+    embeddings_per_track: int = Field(
+        10,
+        ge=1,
+        le=64,
+        title="Embeddings a track",
+        description="Most embeddings one passage may cost; the best shots are fused.",
+    )
+    track_lost_s: Seconds = Field(
+        0.6,
+        title="Track end",
+        description="Seconds without a detection after which a passage ends and is erased.",
+    )
+
+
+class MatchingSettings(Section):
+    """When a similarity becomes an alert."""
+
+    threshold: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        title="Threshold",
+        description="Cosine similarity at which an alert is raised. Empty: the pack's calibrated value for this list.",
+    )
+    agreement: int = Field(
+        2, ge=1, le=20, title="Agreement", description="Looks of one passage that must agree before an alert."
+    )
+    margin: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Margin",
+        description="Least lead of the best entry over the runner-up (cosine).",
+    )
+    cooldown_s: Seconds = Field(
+        60.0,
+        title="Cool-down",
+        description="Seconds in which one person raises at most one alert per camera.",
+    )
+
+
+class WatchlistSettings(Section):
+    path: Path = Field(
+        Path("var/watchlist.sealed"),
+        title="Sealed list",
+        description="The encrypted watchlist of this deployment.",
+    )
+    key_file: Path | None = Field(
+        None,
+        title="Key file",
+        description="File with the list's key on a medium that the deployment officer takes away.",
+    )
+
+
+class ConsoleSettings(Section):
+    host: str = Field("127.0.0.1", title="Address", description="Address the console listens on.")
+    port: int = Field(8443, ge=0, le=65535, title="Port", description="0 takes a free port.")
+    tls_certificate: Path | None = Field(
+        None, title="Certificate", description="PEM; without it loopback only."
+    )
+    tls_key: Path | None = Field(None, title="Private key", description="PEM key of the certificate.")
+    idle_logout_s: Seconds = Field(1800.0, title="Idle sign-out", description="Seconds without use.")
+    session_s: Seconds = Field(
+        43_200.0, title="Longest session", description="Seconds from sign-in to sign-out."
+    )
+
+    @model_validator(mode="after")
+    def _tls_off_loopback(self) -> ConsoleSettings:
+        if self.host not in {"127.0.0.1", "::1", "localhost"} and not (self.tls_certificate and self.tls_key):
+            raise ValueError("an address that others can reach needs tls_certificate and tls_key")
+        return self
+
+
+class RetentionSettings(Section):
+    """Maxima of the law (domain.md 3); configuration may only shorten them."""
+
+    alert_images_h: float = Field(
+        24.0, gt=0, le=24 * 31, title="Alert images", description="Hours until an alert's images are erased."
+    )
+
+
+class Settings(Section):
+    """The whole configuration file."""
+
+    site: str = Field(
+        "unnamed van", min_length=1, max_length=80, title="Site", description="Shown on pages and reports."
+    )
+    data: Path = Field(
+        Path("var"), title="Data", description="Folder of alerts, accounts and keys of this box."
+    )
+    audit: Path = Field(
+        Path("audit_logs/var"), title="Audit logs", description="Folder of the append-only logs."
+    )
+    cameras: tuple[CameraSettings, ...] = Field(
+        (), title="Cameras", description="One [[cameras]] table each."
+    )
+    models: ModelSettings = Field(default_factory=ModelSettings, title="Networks")
+    vision: VisionSettings = Field(default_factory=VisionSettings, title="Vision")
+    matching: MatchingSettings = Field(default_factory=MatchingSettings, title="Matching")
+    watchlist: WatchlistSettings = Field(default_factory=WatchlistSettings, title="Watchlist")
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings, title="Console")
+    retention: RetentionSettings = Field(default_factory=RetentionSettings, title="Retention")
+
+    @field_validator("cameras")
+    @classmethod
+    def _distinct(cls, cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
+        names = [camera.id for camera in cameras]
+        if len(set(names)) != len(names):
+            raise ValueError("two cameras have the same id")
+        return cameras
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check the configuration. Relative paths count from the file's own folder.
+
+    Raises:
+        ConfigError: ``config_missing``, ``config_syntax`` or ``config_invalid``; the message names the field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            "config_missing",
+            f"{path}: {error.strerror}",
+            hint="give the file with --config; deploy/lfr.toml is an example",
+        ) from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            "config_syntax", f"{path}: {error}", hint="the file is TOML; see deploy/lfr.toml"
+        ) from None
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        # The input is left out: it may hold an address with a password that somebody put there.
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise ConfigError(
+            "config_invalid",
+            f"{path}: " + "; ".join(lines),
+            hint="see docs/reference/configuration.md for every field",
+        ) from None
+    return _anchored(settings, path.parent.resolve())
+
+
+def _anchored(section: Section, root: Path) -> Settings:
+    """The same tree with every relative path counted from `root`."""
+
+    def anchor(value: object) -> object:
+        if isinstance(value, Path):
+            return root / value
+        if isinstance(value, Section):
+            return value.model_copy(
+                update={name: anchor(getattr(value, name)) for name in type(value).model_fields}
+            )
+        if isinstance(value, tuple):
+            return tuple(anchor(item) for item in value)
+        return value
+
+    anchored = anchor(section)
+    assert isinstance(anchored, Settings)
+    return anchored
