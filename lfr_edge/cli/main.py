@@ -1,0 +1,71 @@
+"""The command ``lfr-edge``: one module of this package per command group.
+
+A group's module offers ``register(commands)``, which adds its parser with examples, and functions that take the
+parsed arguments and return an exit status. Only the group that was asked for is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from lfr_edge.errors import LfrError
+
+GROUPS = ("demo", "serve", "doctor", "camera", "models", "watchlist", "evaluate", "accounts", "audit")
+
+_EPILOG = """\
+examples:
+  lfr-edge demo                          see it work: no camera, no GPU, nothing to configure
+  lfr-edge doctor                        what this machine lacks, and what to do about it
+  lfr-edge models pull default           fetch, check and convert the default networks
+  lfr-edge camera probe rtsp://10.0.0.5/stream1
+  lfr-edge serve --config lfr.toml       run a deployment
+  lfr-edge audit verify audit_logs/var/2026-11-22-van-1
+
+Each command has its own --help with examples. Exit status: 0 done, 1 refused or failed, 2 wrong usage or
+configuration, 130 interrupted.
+"""
+
+
+def build_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lfr-edge",
+        description="Overt live facial recognition that an auditor, a court and the public can check.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"lfr-edge {version('lfr-edge')}")
+    parser.add_argument("--verbose", action="store_true", help="show a traceback with an error")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for group in groups:
+        importlib.import_module(f"lfr_edge.cli.{group}").register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    parser = build_parser([named] if named in GROUPS else GROUPS)
+    args = parser.parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except LfrError as error:
+        if args.verbose:
+            traceback.print_exc()
+        print(f"lfr-edge: {error.diagnostics()}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) went away: not an error of ours. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())
