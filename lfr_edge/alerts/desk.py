@@ -1,0 +1,461 @@
+"""The alert desk: the one place where an alert changes.
+
+Every change is on the audit log's disk before anybody can see it, in SQLite before clients are told, and compared
+with the version the person saw: of two operators, or two clicks, one decides and the other learns who did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeVar
+
+from lfr_edge.alerts.alert import (
+    AWAITING_LOOK,
+    ENDS,
+    TRANSITIONS,
+    Alert,
+    AlertId,
+    DeskPolicy,
+    Facts,
+    Hold,
+    Look,
+    Outcome,
+    RaisedAlert,
+    State,
+    Step,
+    advance,
+    step_after,
+)
+from lfr_edge.alerts.factors import Answer, Factors, clean_note
+from lfr_edge.alerts.feed import KEPT_EVENTS, Feed
+from lfr_edge.alerts.material import AlertMaterial, AlertPictures
+from lfr_edge.alerts.record import Actor, Plain, Recorder, Verb
+from lfr_edge.alerts.retention import pictures_due
+from lfr_edge.alerts.store import AlertStore, FeedEvent
+from lfr_edge.alerts.turns import Turns
+from lfr_edge.clock import Clock
+from lfr_edge.errors import AlertError
+
+_TICK_S: Final = 0.5  # finer than any deadline of the desk; costs a walk over the open alerts
+_SECOND_NS: Final = 1_000_000_000
+T = TypeVar("T")
+
+
+class AlreadyDecidedError(AlertError):
+    """Somebody was first. ``winner`` is the alert as it stands."""
+
+    def __init__(self, winner: Alert) -> None:
+        last = winner.looks[-1].account if winner.looks else "the clock"
+        super().__init__(
+            "alert_already_decided",
+            f"alert {winner.id.number} was already decided by {last}",
+            hint="the page shows that decision; yours was not recorded",
+        )
+        self.winner = winner
+
+
+@dataclass(frozen=True, slots=True)
+class DeskCounts:
+    """``raised = offered + suppressed`` at every moment: nothing is dropped silently in a flood."""
+
+    raised: int
+    offered: int  # shown to operators, now or before
+    suppressed: int  # not shown so far
+    decided: int  # a person answered
+    undecided: int
+    referred: int
+    expired: int  # ended without a decision
+
+
+class AlertDesk:
+    """**Thread rule:** every method belongs to the event loop; disk work leaves it."""
+
+    def __init__(
+        self, store: AlertStore, material: AlertMaterial, recorder: Recorder, clock: Clock, policy: DeskPolicy
+    ) -> None:
+        self._store = store
+        self._material = material
+        self._recorder = recorder
+        self._clock = clock
+        self.policy = policy
+        self.turns = Turns()
+        self._alerts: dict[str, Alert] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._known_ns: dict[str, int] = {}  # monotonic: when this process first held the alert
+        self._waiting_ns: dict[str, int] = {}  # monotonic: since when the present look is due
+        self._turn_ns: dict[str, int] = {}  # monotonic: since when the present turn runs
+        self._last_number = 0
+        self._opening = 0  # offers in flight count against max_open
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ticker: asyncio.Task[None] | None = None
+        self.feed: Feed
+
+    async def start(self) -> None:
+        """Take up where the last process stopped: unoffered alerts are offered, ownerless pictures erased."""
+        alerts, events = await self._store.load(KEPT_EVENTS)
+        self.feed = Feed(events)
+        self._store.follow(self.feed.publish)
+        now = self._clock.monotonic_ns()
+        for alert in alerts:
+            token = alert.id.token
+            self._alerts[token] = alert
+            self._known_ns[token] = now
+            waited = max(0, self._clock.wall_ns() - (alert.offered_wall_ns or self._clock.wall_ns()))
+            self._waiting_ns[token] = self._turn_ns[token] = now - waited
+            self._last_number = max(self._last_number, alert.id.number)
+        for token in sorted(await asyncio.to_thread(self._material.tokens) - self._alerts.keys()):
+            await asyncio.to_thread(self._material.erase, token)
+            await self._record("alert.erased", None, token, {}, "pictures without an alert after a crash")
+        for alert in alerts:
+            if alert.state is State.RAISED:
+                await self._offer(alert.id.token)
+        self._ticker = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Finish what was begun, then let go of the ticker. The store and the material stay the caller's."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def raise_alert(self, raised: RaisedAlert) -> Alert:
+        """Make the alert durable and recorded, then offer it.
+
+        Raises:
+            AlertError: ``alert_material_failed``, ``alert_store_failed``.
+            AuditError: the record refused; then nobody has seen the alert.
+        """
+        return await self._whole(self._raise(raised))
+
+    async def decide(
+        self, token: str, actor: Actor, answer: Answer, factors: Factors, note: str, expected_version: int
+    ) -> Alert:
+        """Record one look; it decides the alert as the policy says. Durable when this returns.
+
+        Raises:
+            AlreadyDecidedError: another answer was first (``alert_already_decided``).
+            AlertError: ``alert_unknown``, ``alert_changed``, ``alert_reason_missing``, ``alert_note_too_long``,
+                ``alert_second_look_by_same_person``, ``alert_store_failed``.
+            AuditError: the record refused; nothing changed.
+        """
+        if len(factors) == 0:
+            raise AlertError(
+                "alert_reason_missing", "an answer needs a reason", hint="tap at least one factor"
+            )
+        return await self._whole(
+            self._decide(token, actor, answer, factors, clean_note(note), expected_version)
+        )
+
+    async def record_outcome(
+        self, token: str, actor: Actor, outcome: Outcome, expected_version: int
+    ) -> Alert:
+        """What came of a referral on the street; closes the alert.
+
+        Raises:
+            AlreadyDecidedError: the outcome is already recorded.
+            AlertError: ``alert_wrong_state`` before a referral.
+        """
+        return await self._whole(self._outcome(token, actor, outcome, expected_version))
+
+    async def hold(self, token: str, actor: Actor, hold: Hold) -> Alert:
+        """Keep the pictures beyond their retention, for a reason, until a date."""
+        return await self._whole(self._hold(token, actor, hold))
+
+    async def picture(self, token: str, actor: Actor, which: Literal["probe", "candidate"]) -> bytes:
+        """One JPEG; who viewed it is on the record before the first byte leaves.
+
+        Raises:
+            AlertError: ``alert_unknown``, ``alert_pictures_erased``, ``alert_pictures_damaged``.
+        """
+        alert = self.get(token)
+        pictures: AlertPictures = await asyncio.to_thread(self._material.read, token)
+        await self._record(
+            "evidence.viewed", actor, token, {"number": alert.id.number, "which": which}, "desk"
+        )
+        return pictures.probe_jpeg if which == "probe" else pictures.candidate_jpeg
+
+    def get(self, token: str) -> Alert:
+        """Raises AlertError ``alert_unknown``."""
+        alert = self._alerts.get(token)
+        if alert is None:
+            raise AlertError("alert_unknown", "there is no such alert", hint="reload the desk page")
+        return alert
+
+    def open_alerts(self) -> tuple[Alert, ...]:
+        """Alerts that await a look, oldest first."""
+        return tuple(a for a in self._alerts.values() if a.state in AWAITING_LOOK)
+
+    def recent(self, limit: int) -> tuple[Alert, ...]:
+        """The newest `limit` alerts that no longer await a look and were shown, newest first."""
+        ended = [a for a in self._alerts.values() if a.state in ENDS or a.state is State.REFERRED]
+        return tuple(sorted(ended, key=lambda a: -a.id.number)[:limit])
+
+    def since(self, cursor: int) -> tuple[FeedEvent, ...] | None:
+        """What happened after `cursor`; None when the client must read everything afresh."""
+        return self.feed.since(cursor)
+
+    def waiting_ms(self, token: str) -> int:
+        """How long the present look has been due."""
+        return (self._clock.monotonic_ns() - self._waiting_ns.get(token, 0)) // 1_000_000
+
+    def counts(self) -> DeskCounts:
+        alerts = self._alerts.values()
+        offered = sum(a.offered_wall_ns is not None for a in alerts)
+        return DeskCounts(
+            raised=len(alerts),
+            offered=offered,
+            suppressed=len(alerts) - offered,
+            decided=sum(a.state in {State.REFERRED, State.NOT_REFERRED, State.CLOSED} for a in alerts),
+            undecided=sum(a.undecided for a in alerts),
+            referred=sum(a.state in {State.REFERRED, State.CLOSED} for a in alerts),
+            expired=sum(a.state is State.EXPIRED_UNREVIEWED for a in alerts),
+        )
+
+    async def tick(self) -> None:
+        """Pass turns on, escalate, expire and erase what is due. The ticker calls it; tests may."""
+        now = self._clock.monotonic_ns()
+        for alert in self.open_alerts():
+            await self._watch(alert, now)
+        for alert in tuple(self._alerts.values()):
+            if alert.state is State.SUPPRESSED and self._older(alert, now, self.policy.expire_s):
+                await self._whole(self._expire(alert.id.token))
+        await self._offer_waiting()
+        for token, alert in tuple(self._alerts.items()):
+            lived = now - self._known_ns[token]
+            if pictures_due(alert, self._clock.wall_ns(), lived, self.policy.alert_images_h):
+                await self._whole(self._erase(token))
+
+    # ── the changes themselves; each runs to its end even if the caller is cancelled ──────────────────────────
+
+    async def _raise(self, raised: RaisedAlert) -> Alert:
+        self._last_number += 1
+        alert = Alert(
+            AlertId.new(self._last_number),
+            1,
+            State.RAISED,
+            Facts.of(raised),
+            raised_wall_ns=self._clock.wall_ns(),
+        )
+        token = alert.id.token
+        pictures = AlertPictures(raised.probe_jpeg, raised.candidate_jpeg)
+        commitment = await asyncio.to_thread(self._material.keep, token, pictures)
+        data = _raised_data(alert, self._material.reference_code(raised.reference), commitment)
+        await self._record("alert.raised", None, token, data, "score at or above the threshold")
+        self._alerts[token] = alert
+        self._known_ns[token] = self._waiting_ns[token] = self._clock.monotonic_ns()
+        await self._store.put(alert, None)
+        await self._offer(token)
+        return self._alerts[token]
+
+    async def _offer(self, token: str) -> None:
+        """Show the alert to the operators, or suppress it while the desk is full."""
+        async with self._lock(token):
+            alert = self._alerts[token]
+            if alert.state not in {State.RAISED, State.SUPPRESSED}:
+                return
+            if len(self.open_alerts()) + self._opening >= self.policy.max_open:
+                if alert.state is State.RAISED:
+                    await self._record(
+                        "alert.suppressed", None, token, {"number": alert.id.number}, "desk full"
+                    )
+                    await self._change(advance(alert, Step.SUPPRESS), "suppressed")
+                return
+            self._opening += 1
+            try:
+                offered = replace(
+                    advance(alert, Step.OFFER),
+                    offered_wall_ns=self._clock.wall_ns(),
+                    assigned_to=self.turns.next_for(alert, self._alerts.values()),
+                )
+                await self._record("alert.offered", None, token, {"number": alert.id.number}, "")
+                self._waiting_ns[token] = self._turn_ns[token] = self._clock.monotonic_ns()
+                self._alerts[token] = offered
+            finally:
+                self._opening -= 1
+            await self._store.put(offered, "offered")
+
+    async def _offer_waiting(self) -> None:
+        """As the desk drains, suppressed alerts come up, oldest first."""
+        for alert in tuple(a for a in self._alerts.values() if a.state in {State.SUPPRESSED, State.RAISED}):
+            if len(self.open_alerts()) + self._opening >= self.policy.max_open:
+                return
+            if alert.state is State.SUPPRESSED:
+                await self._offer(alert.id.token)
+
+    async def _decide(
+        self, token: str, actor: Actor, answer: Answer, factors: Factors, note: str, expected_version: int
+    ) -> Alert:
+        async with self._lock(token):
+            alert = self.get(token)
+            _refuse_late(alert, actor, expected_version)
+            took_ms = self.waiting_ms(token)
+            look = Look(actor.account, answer, factors, note, self._clock.wall_ns(), took_ms)
+            looks = (*alert.looks, look)
+            step = step_after(looks, self.policy, alert.facts.category)
+            after = replace(advance(alert, step), looks=looks, assigned_to=None)
+            await self._record("alert.looked", actor, token, _look_data(alert, look, len(looks)), note)
+            ended = after.state not in AWAITING_LOOK
+            if ended:
+                data: dict[str, Plain] = {
+                    "number": alert.id.number,
+                    "looks": len(looks),
+                    "result": str(after.state),
+                }
+                await self._record("alert.decided", actor, token, data, "")
+            else:
+                after = replace(
+                    after, assigned_to=self.turns.next_for(after, self._alerts.values()), escalated=False
+                )
+            self._waiting_ns[token] = self._turn_ns[token] = self._clock.monotonic_ns()
+            await self._change(after, "decided" if ended else "looked")
+        await self._offer_waiting()
+        return after
+
+    async def _outcome(self, token: str, actor: Actor, outcome: Outcome, expected_version: int) -> Alert:
+        async with self._lock(token):
+            alert = self.get(token)
+            if alert.outcome is not None:
+                raise AlreadyDecidedError(alert)
+            after = replace(advance(alert, Step.OUTCOME), outcome=outcome)
+            if alert.version != expected_version:
+                raise _changed(alert)
+            data: dict[str, Plain] = {"number": alert.id.number, "outcome": str(outcome)}
+            await self._record("alert.outcome", actor, token, data, "")
+            return await self._change(after, "outcome")
+
+    async def _hold(self, token: str, actor: Actor, hold: Hold) -> Alert:
+        async with self._lock(token):
+            after = replace(self.get(token), hold=hold)
+            data: dict[str, Plain] = {
+                "number": after.id.number,
+                "expires_s": hold.expires_wall_ns // _SECOND_NS,
+            }
+            await self._record("alert.held", actor, token, data, hold.reason)
+            return await self._change(after, "held")
+
+    async def _expire(self, token: str) -> None:
+        async with self._lock(token):
+            alert = self._alerts[token]
+            if (alert.state, Step.EXPIRE) not in TRANSITIONS:
+                return
+            data: dict[str, Plain] = {"number": alert.id.number, "looks": len(alert.looks)}
+            await self._record("alert.expired", None, token, data, "nobody decided in time")
+            await self._change(replace(advance(alert, Step.EXPIRE), assigned_to=None), "expired")
+
+    async def _erase(self, token: str) -> None:
+        async with self._lock(token):
+            alert = self._alerts[token]
+            await asyncio.to_thread(self._material.erase, token)
+            await self._record("alert.erased", None, token, {"number": alert.id.number}, "retention ended")
+            await self._change(replace(alert, pictures_erased=True, hold=None), "erased")
+
+    async def _watch(self, alert: Alert, now: int) -> None:
+        token = alert.id.token
+        if self._older(alert, now, self.policy.expire_s):
+            await self._whole(self._expire(token))
+        elif not alert.escalated and self._older(alert, now, self.policy.escalate_s):
+            await self._whole(self._turn(token, escalated=True))
+        elif not alert.escalated and now - self._turn_ns[token] >= self.policy.reassign_s * _SECOND_NS:
+            await self._whole(self._turn(token, escalated=False))
+
+    async def _turn(self, token: str, *, escalated: bool) -> None:
+        """Pass the alert to the next operator, or call everybody. Changes no version: an answer under way counts."""
+        async with self._lock(token):
+            alert = self._alerts[token]
+            if alert.state not in AWAITING_LOOK:
+                return
+            following = None if escalated else self.turns.next_for(alert, self._alerts.values())
+            self._turn_ns[token] = self._clock.monotonic_ns()
+            if escalated or following != alert.assigned_to:
+                after = replace(alert, assigned_to=following, escalated=escalated)
+                data: dict[str, Plain] = {"number": alert.id.number, "to": following or "everybody"}
+                await self._record(
+                    "alert.escalated" if escalated else "alert.assigned", None, token, data, ""
+                )
+                await self._change(after, "escalated" if escalated else "assigned")
+
+    async def _change(self, alert: Alert, kind: str) -> Alert:
+        """Memory first: should SQLite fail now, the recorded decision still stands and cannot be taken twice."""
+        self._alerts[alert.id.token] = alert
+        await self._store.put(alert, kind)
+        return alert
+
+    async def _record(
+        self, ev: Verb, actor: Actor | None, token: str, data: dict[str, Plain], why: str
+    ) -> None:
+        await asyncio.to_thread(self._recorder.record, ev, actor=actor, ref=token, data=data, why=why)
+
+    def _older(self, alert: Alert, now: int, seconds: float) -> bool:
+        return now - self._waiting_ns[alert.id.token] >= seconds * _SECOND_NS
+
+    def _lock(self, token: str) -> asyncio.Lock:
+        return self._locks.setdefault(token, asyncio.Lock())
+
+    async def _whole(self, change: Coroutine[Any, Any, T]) -> T:
+        """Run `change` to its end: a browser that goes away in the middle leaves no half-recorded decision."""
+        task = asyncio.ensure_future(change)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            await self.tick()
+
+
+def _refuse_late(alert: Alert, actor: Actor, expected_version: int) -> None:
+    if alert.state not in AWAITING_LOOK:
+        raise AlreadyDecidedError(alert)
+    if alert.looked(actor.account):
+        raise AlertError(
+            "alert_second_look_by_same_person",
+            f"you already looked at alert {alert.id.number}",
+            hint="the second look belongs to another person, who does not see your answer",
+        )
+    if alert.version != expected_version:
+        raise _changed(alert)
+
+
+def _changed(alert: Alert) -> AlertError:
+    return AlertError(
+        "alert_changed",
+        f"alert {alert.id.number} has moved on while you looked",
+        hint="look at it as it stands now, then answer again",
+    )
+
+
+def _raised_data(alert: Alert, entry: str, commitment: str) -> dict[str, Plain]:
+    """What the record keeps of an alert: numbers and codes, no picture, no reference in clear, no float."""
+    facts = alert.facts
+    data: dict[str, Plain] = {
+        "number": alert.id.number,
+        "camera": facts.camera,
+        "track": facts.track,
+        "captured_us": facts.captured_wall_ns // 1000,
+        "entry": entry,
+        "category": facts.category,
+        "response": facts.requested_response,
+        "score": facts.score,
+        "threshold": facts.threshold,
+        "look_alikes": len(facts.look_alikes),
+        "pictures": commitment,
+    }
+    if facts.runner_up_score is not None:
+        data["runner_up"] = facts.runner_up_score
+    return data
+
+
+def _look_data(alert: Alert, look: Look, ordinal: int) -> dict[str, Plain]:
+    return {
+        "number": alert.id.number,
+        "look": ordinal,
+        "answer": str(look.answer),
+        "factors": [name for names in look.factors.names().values() for name in names],
+        "took_ms": look.took_ms,
+    }

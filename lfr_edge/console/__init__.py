@@ -1,0 +1,1 @@
+"""What people see: pages, JSON API, live feed, sign-in and roles."""

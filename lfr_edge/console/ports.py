@@ -1,0 +1,178 @@
+"""What the console asks of the rest of the house. ``service.py`` fills these in; the tests use small fakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from lfr_edge.alerts.desk import AlertDesk
+from lfr_edge.alerts.record import Actor, Recorder
+from lfr_edge.clock import Clock
+
+if TYPE_CHECKING:
+    from lfr_edge.console.accounts import Accounts
+    from lfr_edge.console.sessions import Sessions
+
+CameraState = Literal["live", "connecting", "stalled", "lost", "paused"]
+Health = Literal["ok", "degraded", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """How well one camera can recognise now."""
+
+    id: str
+    state: CameraState
+    fps: float  # frames taken a second, over the last seconds
+    frame_age_ms: int | None  # None before the first frame
+    faces_per_min: float
+    median_eye_px: float | None  # None while nobody is in view
+    sharpness: float | None  # 0..1, median of recent probes
+    light: float | None  # 0..1, median of recent probes
+    blind_s: int  # seconds of this deployment without recognition on this camera
+    drops: int
+    epoch: int
+    note: str = ""  # why it is not live, in words, without any address
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """``processed = erased + retained + held`` at every moment."""
+
+    processed: int
+    erased: int
+    retained: int
+    held: int = 0  # in a slot at this instant
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    frames: int
+    faces: int
+    probes: int
+    alerts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    name: str
+    task: str
+    licence: str
+    operational: bool  # whether the licence permits operational use as configured
+    sha256: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentStatus:
+    id: str
+    site: str
+    purpose: Literal["operational", "evaluation"]
+    started_wall_ns: int | None  # None: not running
+    ends_wall_ns: int | None
+    threshold: float | None
+    list_size: int
+    list_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Frame captured → alert offered, milliseconds; ``painted_p95``: → on the operator's screen."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    painted_p95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A sentence for the banner. `health` failed means that people pass unrecognised."""
+
+    health: Health
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    recognising: bool
+    paused: bool
+    cameras: tuple[CameraStatus, ...]
+    ledger: Ledger
+    counters: Counters
+    models: tuple[ModelStatus, ...]
+    deployment: DeploymentStatus
+    latency: Latency
+    loop_lag_ms: float
+    troubles: tuple[Trouble, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEntry:
+    """A watchlist entry as a page may show it: no name, no picture."""
+
+    reference: str
+    category: str
+    requested_response: str
+    images: int
+    source: str
+    taken: str | None  # ISO date of the newest image
+    withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogSummary:
+    origin: str
+    entries: int
+    signed_size: int
+    root: str  # hex or base64, as the verifier prints it
+    verdict: Literal["intact", "altered", "unanchored", "unreadable", "unknown"]
+    anchors: int
+    undecided: int
+    checked_wall_ns: int | None
+    lines: tuple[str, ...] = ()  # the verifier's own words
+
+
+class SystemView(Protocol):
+    """**Thread rule:** all methods are called on the event loop; coroutines must not block it."""
+
+    def status(self) -> SystemStatus: ...
+
+    async def tile(self, camera: str) -> bytes | None:
+        """A JPEG in which every face that is no open alert is blurred; None while there is none.
+
+        Asked only while somebody looks: the recogniser makes tiles on request.
+        """
+
+    async def pause(self, actor: Actor, why: str) -> None:
+        """Stop recognition and record it (``recognition.paused``)."""
+
+    async def resume(self, actor: Actor, why: str) -> None: ...
+
+    async def withdraw(self, reference: str, actor: Actor, why: str) -> None:
+        """Take an entry off the live list and record it. Raises WatchlistError for an unknown reference."""
+
+    def watchlist(self) -> tuple[ListedEntry, ...]: ...
+
+    async def log_summary(self, *, verify: bool) -> LogSummary:
+        """The log's state; `verify` reads the whole log and checks every entry."""
+
+    def painted(self, token: str, received_ns: int, client_wall_ns: int) -> None:
+        """A page says that an alert stands on its screen. `received_ns`: our CLOCK_MONOTONIC at receipt, so
+        the latency needs no trust in the browser's clock.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolePorts:
+    desk: AlertDesk
+    system: SystemView
+    accounts: Accounts
+    sessions: Sessions
+    recorder: Recorder
+    clock: Clock
+    site: str
+    tls: bool  # decides the cookie's name and its Secure attribute
+    hosts: frozenset[str] = field(default_factory=lambda: frozenset({"127.0.0.1", "localhost", "[::1]"}))
+    # Names by which the console may be addressed (without port); empty: any. Stops DNS rebinding.
