@@ -1,0 +1,222 @@
+"""What may be recorded: a closed list of verbs, who, about what, and why.
+
+Each verb belongs to one of the classes of processing that section 62 of the Data Protection Act 2018 wants
+logged (collection, alteration, consultation, disclosure, combination, erasure) or to the running of the box.
+No image, name, template or unsalted hash of one may enter an event: things are named by a
+:func:`~lfr_edge.audit.commitment.reference`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from lfr_edge.errors import AuditError
+
+Verb: TypeAlias = Literal[
+    "access.account_changed",
+    "access.break_glass",
+    "access.refused",
+    "access.signed_in",
+    "access.signed_out",
+    "alert.assigned",
+    "alert.decided",
+    "alert.engaged",
+    "alert.erased",
+    "alert.escalated",
+    "alert.expired",
+    "alert.held",
+    "alert.looked",
+    "alert.offered",
+    "alert.outcome",
+    "alert.raised",
+    "alert.suppressed",
+    "anchor.confirmed",
+    "anchor.printed",
+    "anchor.witnessed",
+    "camera.changed",
+    "camera.connected",
+    "camera.lost",
+    "clock.jumped",
+    "control.approved",
+    "control.proposed",
+    "control.refused",
+    "deployment.authorised",
+    "deployment.cancelled",
+    "deployment.closed",
+    "deployment.opened",
+    "device.deployment_closed",
+    "device.deployment_opened",
+    "disk.full",
+    "drill.raised",
+    "evidence.exported",
+    "evidence.viewed",
+    "ledger.counted",
+    "log.closed",
+    "log.opened",
+    "log.recovered",
+    "log.succeeded",
+    "material.erased",
+    "model.changed",
+    "model.loaded",
+    "recogniser.started",
+    "recogniser.stopped",
+    "recognition.paused",
+    "recognition.resumed",
+    "report.made",
+    "retention.changed",
+    "statistics.counted",
+    "threshold.changed",
+    "threshold.set",
+    "watchlist.activated",
+    "watchlist.compiled",
+    "watchlist.destroyed",
+    "watchlist.imported",
+    "watchlist.viewed",
+    "watchlist.withdrawn",
+]
+Processing: TypeAlias = Literal[
+    "collection", "alteration", "consultation", "disclosure", "combination", "erasure", "operation"
+]
+
+_CLASSES: Final[Mapping[Processing, str]] = {
+    "collection": "alert.raised alert.suppressed drill.raised watchlist.imported",
+    "alteration": "access.account_changed alert.held alert.outcome model.changed retention.changed threshold.changed"
+    " watchlist.activated",
+    "consultation": "alert.decided alert.engaged alert.looked evidence.viewed watchlist.viewed access.break_glass",
+    "disclosure": "alert.assigned alert.escalated alert.offered evidence.exported report.made",
+    "combination": "watchlist.compiled",
+    "erasure": "alert.erased ledger.counted material.erased watchlist.destroyed watchlist.withdrawn",
+    "operation": "access.refused access.signed_in access.signed_out alert.expired anchor.confirmed anchor.printed"
+    " anchor.witnessed camera.changed camera.connected camera.lost clock.jumped control.approved"
+    " control.proposed control.refused deployment.authorised deployment.cancelled deployment.closed"
+    " deployment.opened device.deployment_closed device.deployment_opened disk.full log.closed log.opened"
+    " log.recovered log.succeeded model.loaded recogniser.started recogniser.stopped recognition.paused"
+    " recognition.resumed statistics.counted threshold.set",
+}
+PROCESSING: Final[Mapping[str, Processing]] = {
+    verb: processing for processing, verbs in _CLASSES.items() for verb in verbs.split()
+}
+
+# A head is signed as soon as one of these is durable (reliability.md 1.5).
+SIGNED_AT_ONCE: Final = frozenset({"alert.decided", "deployment.opened", "deployment.closed"})
+# With a full disk nothing may begin any more; what ends or erases is still recorded from the ballast.
+REFUSED_WHEN_FULL: Final = frozenset(
+    {
+        "alert.raised",
+        "camera.connected",
+        "deployment.opened",
+        "drill.raised",
+        "recogniser.started",
+        "recognition.resumed",
+        "watchlist.activated",
+        "watchlist.imported",
+    }
+)
+# What needs a proposal by one person and the approval of another (reliability.md 3).
+TWO_PERSONS: Final = frozenset(
+    {
+        "access.break_glass",
+        "evidence.exported",
+        "model.changed",
+        "retention.changed",
+        "threshold.changed",
+        "watchlist.activated",
+    }
+)
+
+Data: TypeAlias = "Mapping[str, object]"  # integers, strings, booleans, lists and dicts of these; checked
+INTEGER_MAX: Final = 2**53 - 1  # RFC 8785 numbers are IEEE doubles
+STRING_MAX: Final = 1024  # a base64 template of 512 float32 would be 2,732
+LIST_MAX: Final = 100  # the shortest face embedding in use has 128 numbers
+DEPTH_MAX: Final = 6
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who: account name, role at that moment, public number of the session (never its secret)."""
+
+    account: str
+    role: str
+    session: str = ""
+
+
+SYSTEM: Final = Actor("system", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    `ref` names the alert, entry or item by its reference; `why` is the person's justification, which section 62
+    asks for in consultations and disclosures. Scores are integers: cosine × 10⁴.
+    """
+
+    ev: Verb
+    actor: Actor = SYSTEM
+    ref: str = ""
+    data: Data = field(default_factory=dict)
+    why: str = ""
+
+
+def check_event(event: Event) -> None:
+    """Refuse what the format cannot hold.
+
+    Raises:
+        AuditError: ``audit_event_invalid``; the message names the field, never its value.
+    """
+    if event.ev not in PROCESSING:
+        raise _invalid(f"{event.ev!r} is not a verb of the record", "lfr_edge/audit/event.py lists the verbs")
+    for name, text in (
+        ("actor.account", event.actor.account),
+        ("actor.role", event.actor.role),
+        ("actor.session", event.actor.session),
+        ("ref", event.ref),
+        ("why", event.why),
+    ):
+        _check_value(name, text, 0, only=str)
+    if not isinstance(event.data, dict):
+        raise _invalid("data is not a dict", "give a plain dict")
+    _check_value("d", event.data, 0)
+
+
+def _check_value(name: str, value: object, depth: int, *, only: type | None = None) -> None:
+    if depth > DEPTH_MAX:
+        raise _invalid(f"{name} is nested deeper than {DEPTH_MAX}", "flatten it")
+    if only is not None and not isinstance(value, only):
+        raise _invalid(f"{name} is a {type(value).__name__}, not a {only.__name__}", "")
+    if isinstance(value, str):
+        _check_text(name, value)
+    elif isinstance(value, int):  # bool included
+        if not -INTEGER_MAX <= value <= INTEGER_MAX:
+            raise _invalid(f"{name} does not fit in 53 bits", "record it as a decimal string")
+    elif isinstance(value, list | tuple):
+        if len(value) > LIST_MAX:
+            raise _invalid(f"{name} has more than {LIST_MAX} items", "templates may not enter the record")
+        for index, item in enumerate(value):
+            _check_value(f"{name}[{index}]", item, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or not _KEY.fullmatch(key):
+                raise _invalid(f"{name} has a key that is not 1 to 64 visible ASCII characters", "rename it")
+            _check_value(f"{name}.{key}", item, depth + 1)
+    elif isinstance(value, float):
+        raise _invalid(f"{name} is a float", "record an integer with its unit, such as a score × 10⁴")
+    else:
+        raise _invalid(f"{name} is a {type(value).__name__}", "use integers, strings, booleans, lists, dicts")
+
+
+def _check_text(name: str, value: str) -> None:
+    if len(value) > STRING_MAX:
+        raise _invalid(f"{name} has more than {STRING_MAX} characters", "images and templates may not enter")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _invalid(f"{name} is not valid Unicode", "strip lone surrogates") from None
+
+
+def _invalid(message: str, hint: str) -> AuditError:
+    return AuditError("audit_event_invalid", message, hint=hint)

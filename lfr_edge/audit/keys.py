@@ -1,0 +1,241 @@
+"""The box's key, a key per deployment, and where they lie.
+
+The device key is long-lived and certifies each deployment's key. A deployment's key is destroyed when its log
+closes, so that a box stolen on Tuesday cannot re-sign Monday. Keys lie in a :class:`KeyStore`: plain files of
+mode 0600, or sealed to the machine by ``systemd-creds`` (TPM where there is one).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from lfr_edge.audit.commitment import reference
+from lfr_edge.audit.disk import make_folder, sync_folder, write_new
+from lfr_edge.audit.note import MemorySigner, Note, VerifierKey, is_key_name, parse_note, sign_note
+from lfr_edge.clock import Clock
+from lfr_edge.errors import AuditError
+
+SECRET_BYTES: Final = 32
+CERTIFICATE_TITLE: Final = "lfr-edge/log-key/v1"
+_SECRET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+
+
+class KeyStore(Protocol):
+    """Where secrets rest between starts. **Thread rule:** one caller at a time."""
+
+    def read(self, name: str) -> bytes | None: ...
+
+    def write(self, name: str, secret: bytes) -> None: ...
+
+    def destroy(self, name: str) -> None:
+        """After this returns the secret cannot be read from this store any more; absent is no error."""
+
+
+class FileKeyStore:
+    """Secrets as files of mode 0600 in a folder of mode 0700.
+
+    Destroying overwrites before it unlinks. On flash the old block may live on inside the drive: full-disk
+    encryption is the deployment's answer to that (docs/threat model), :class:`SealedKeyStore` another.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> bytes | None:
+        path = self._path(name)
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return None
+        if status.st_mode & 0o077:
+            raise AuditError(
+                "audit_key_exposed",
+                f"{path} can be read by others",
+                hint=f"chmod 600 {path}, and replace the key if others had access",
+            )
+        return self._unwrap(path.read_bytes())
+
+    def write(self, name: str, secret: bytes) -> None:
+        make_folder(self._folder)
+        write_new(self._path(name), self._wrap(secret))
+
+    def destroy(self, name: str) -> None:
+        path = self._path(name)
+        with contextlib.suppress(FileNotFoundError):
+            with path.open("r+b") as file:
+                file.write(secrets.token_bytes(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+            sync_folder(self._folder)
+
+    def _path(self, name: str) -> Path:
+        if not _SECRET_NAME.fullmatch(name):
+            raise ValueError(f"not a key name: {name!r}")
+        return self._folder / f"{name}.key"
+
+    def _wrap(self, secret: bytes) -> bytes:
+        return secret
+
+    def _unwrap(self, stored: bytes) -> bytes:
+        return stored
+
+
+class SealedKeyStore(FileKeyStore):
+    """As :class:`FileKeyStore`, sealed to this machine by ``systemd-creds`` (host key, TPM2 where present)."""
+
+    def __init__(self, folder: Path, *, with_key: str = "auto") -> None:
+        super().__init__(folder)
+        self._with_key = with_key
+
+    @staticmethod
+    def available() -> bool:
+        return shutil.which("systemd-creds") is not None
+
+    def _wrap(self, secret: bytes) -> bytes:
+        return self._run(["encrypt", f"--with-key={self._with_key}", "--name=lfr-edge", "-", "-"], secret)
+
+    def _unwrap(self, stored: bytes) -> bytes:
+        return self._run(["decrypt", "--name=lfr-edge", "-", "-"], stored)
+
+    def _run(self, arguments: list[str], data: bytes) -> bytes:
+        try:
+            done = subprocess.run(
+                ["systemd-creds", *arguments], input=data, capture_output=True, check=True, timeout=30
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise AuditError(
+                "audit_key_sealing_failed",
+                f"systemd-creds did not {arguments[0]} the key ({type(error).__name__})",
+                hint="run systemd-creds setup as root, or choose the plain key store",
+            ) from None
+        return done.stdout
+
+
+@dataclass(slots=True)
+class LogKeys:
+    """What one open log needs: its signer, the certificate of its key, the key of its references.
+
+    **Thread rule:** any thread. **Lifetime:** :meth:`destroy` ends it; nothing can be signed or named afterwards.
+    """
+
+    signer: MemorySigner
+    certificate: Note  # the device's signature over the log's key
+    device: VerifierKey
+    _reference_key: bytes = field(repr=False)
+    _burn: Callable[[], None] = field(repr=False, default=lambda: None)
+
+    def reference(self, identifier: str) -> str:
+        """The name of `identifier` in this log.
+
+        Raises:
+            AuditError: ``audit_key_destroyed``.
+        """
+        if not self._reference_key:
+            raise AuditError("audit_key_destroyed", "this deployment's reference key was destroyed")
+        return reference(self._reference_key, identifier)
+
+    def destroy(self) -> None:
+        """Destroy the keys here and in the store. The device's own key survives its log's closing."""
+        self._burn()
+        self.signer.forget()
+        self._reference_key = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Which key may sign which log, said by the device."""
+
+    origin: str
+    key: VerifierKey
+    issued_us: int
+
+
+def certificate_text(origin: str, key: VerifierKey, issued_us: int) -> str:
+    return f"{CERTIFICATE_TITLE}\n{origin}\n{key.text}\n{issued_us}\n"
+
+
+def open_certificate(note: Note, device: VerifierKey) -> Certificate:
+    """Check the device's signature and read what it certifies.
+
+    Raises:
+        AuditError: ``audit_certificate_wrong`` or ``audit_signature_wrong``.
+    """
+    lines = note.text.split("\n")
+    if not note.signed_by(device):
+        raise _bad_certificate(f"it is not signed by {device.name}")
+    if len(lines) != 5 or lines[0] != CERTIFICATE_TITLE or not lines[3].isdecimal():
+        raise _bad_certificate("it is not a log key's certificate")
+    key = VerifierKey.parse(lines[2])
+    if key.name != lines[1]:
+        raise _bad_certificate("the key has another name than the log")
+    return Certificate(lines[1], key, int(lines[3]))
+
+
+def device_keys(store: KeyStore, name: str, clock: Clock) -> LogKeys:
+    """The box's own keys, made at the first call; `name` is the origin of its device log."""
+    secret = _secret(store, "device")
+    signer = MemorySigner(_origin(name), _derive(secret, "signing"))
+    certificate = sign_note(certificate_text(name, signer.verifier, clock.wall_ns() // 1000), signer)
+    return LogKeys(signer, certificate, signer.verifier, _derive(secret, "reference"))
+
+
+def deployment_keys(store: KeyStore, device: LogKeys, origin: str, clock: Clock) -> LogKeys:
+    """The keys of one deployment's log: made at the first call, read again after a restart, until destroyed."""
+    name = re.sub(r"[^a-z0-9._-]", "-", f"log-{origin.lower()}")[:80] + "-" + reference(b"", origin)
+    secret = _secret(store, name)
+    signer = MemorySigner(_origin(origin), _derive(secret, "signing"))
+    text = certificate_text(origin, signer.verifier, clock.wall_ns() // 1000)
+    return LogKeys(
+        signer,
+        sign_note(text, device.signer),
+        device.device,
+        _derive(secret, "reference"),
+        lambda: store.destroy(name),
+    )
+
+
+def read_certificate(path: Path) -> Note:
+    return parse_note(path.read_bytes().decode())
+
+
+def _secret(store: KeyStore, name: str) -> bytes:
+    secret = store.read(name)
+    if secret is None:
+        secret = secrets.token_bytes(SECRET_BYTES)
+        store.write(name, secret)
+    if len(secret) != SECRET_BYTES:
+        raise AuditError(
+            "audit_key_damaged", f"the key {name} has the wrong length", hint="restore the store"
+        )
+    return secret
+
+
+def _derive(secret: bytes, use: str) -> bytes:
+    return HKDF(SHA256(), SECRET_BYTES, None, b"lfr-edge/audit/" + use.encode()).derive(secret)
+
+
+def _origin(origin: str) -> str:
+    if not is_key_name(origin):
+        raise AuditError(
+            "audit_origin_invalid",
+            f"{origin!r} cannot name a log",
+            hint="use a form like force.example/van-3/2026-11-22, without spaces or plus",
+        )
+    return origin
+
+
+def _bad_certificate(reason: str) -> AuditError:
+    return AuditError("audit_certificate_wrong", f"the certificate of the log's key does not hold: {reason}")

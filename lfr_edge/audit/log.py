@@ -1,0 +1,577 @@
+"""The log itself: append, group commit, signed heads.
+
+Order is everything here (reliability.md 1.4): :meth:`AuditLog.append` returns only when the entry is durable, so
+whatever follows in the caller (showing an alert, acknowledging a decision, counting a template as erased) has its
+record on disk already. Callers that arrive while a write is under way share the next one and its fdatasync.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from lfr_edge.audit.checkpoint import Checkpoint, Head, sign_head
+from lfr_edge.audit.disk import (
+    FILE_MODE,
+    Disk,
+    RealDisk,
+    allocate,
+    make_folder,
+    sync_folder,
+    write_new,
+)
+from lfr_edge.audit.entry import MONO_WRAP, Entry, parse_entry
+from lfr_edge.audit.event import REFUSED_WHEN_FULL, SIGNED_AT_ONCE, SYSTEM, Actor, Event
+from lfr_edge.audit.folder import LogFolder, head_line
+from lfr_edge.audit.keys import LogKeys, open_certificate, read_certificate
+from lfr_edge.audit.merkle import EMPTY_ROOT, leaf_hash
+from lfr_edge.audit.recovery import Recovered, TornWrite, recover
+from lfr_edge.audit.segment import BadFrame, map_segment, pack_frame, read_frames
+from lfr_edge.audit.view import LogView
+from lfr_edge.clock import Clock
+from lfr_edge.errors import AuditError
+
+State: TypeAlias = Literal["open", "disk_full", "failed", "closed"]
+_TIMER_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An entry that is durable."""
+
+    seq: int
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """What tests and small disks change. `timer` false: nobody calls :meth:`AuditLog.tick` but the owner."""
+
+    checkpoint_every: int = 256
+    checkpoint_after_s: float = 10.0
+    ballast_bytes: int = 4 * 1024 * 1024  # about 8,000 entries to bring a deployment to an orderly end
+    timer: bool = True
+
+
+def time_source() -> str:
+    """What the wall clock follows, as far as the box can tell."""
+    return "ntp" if Path("/run/systemd/timesync/synchronized").exists() else "rtc"
+
+
+def boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return f"process-{uuid.uuid4()}"
+
+
+class AuditLog:
+    """One open log. Use :meth:`create`, :meth:`open` or :meth:`succeed`.
+
+    **Thread rule:** every public method from any thread; all of them block (asyncio callers use ``to_thread``).
+    `on_failure` is called once, by the thread that met the error, and must not call the log.
+    """
+
+    def __init__(
+        self,
+        folder: LogFolder,
+        origin: str,
+        keys: LogKeys,
+        clock: Clock,
+        recovered: Recovered,
+        lock: int,
+        *,
+        options: LogOptions,
+        disk: Disk,
+        on_failure: Callable[[AuditError], None] | None,
+        source: Callable[[], str],
+    ) -> None:
+        self.origin: Final = origin
+        self.folder: Final = folder.path
+        self.recovered: Final[TornWrite | None] = recovered.torn
+        self._files = folder
+        self._keys = keys
+        self._clock = clock
+        self._options = options
+        self._disk = disk
+        self._on_failure = on_failure
+        self._source = source
+        self._boot_id = boot_id()
+        self._entries = lock
+        self._heads = _open_append(folder.heads)
+        self._checkpoints = _open_append(folder.checkpoints)
+        self._turn = threading.Condition(threading.Lock())
+        self._tree = recovered.tree
+        self._end = recovered.end
+        self._signed = recovered.head
+        self._signed_at_ns = clock.monotonic_ns()
+        self._latest: Checkpoint | None = None
+        self._pending: list[tuple[bytes, bytes]] = []  # body, leaf; in order of seq, not yet durable
+        self._in_flight = 0  # entries that are being written just now
+        self._busy = False
+        self._closing = False
+        self._state: State = "open"
+        self._failure = ""
+        self._full_unrecorded = False  # the ballast is gone and no entry says so yet
+        self._stop = threading.Event()
+        self._timer: threading.Thread | None = None
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        origin: str,
+        keys: LogKeys,
+        clock: Clock,
+        *,
+        options: LogOptions | None = None,
+        disk: Disk | None = None,
+        on_failure: Callable[[AuditError], None] | None = None,
+        source: Callable[[], str] = time_source,
+    ) -> AuditLog:
+        """Begin a log in an empty or missing `folder`; its first entry is ``log.opened``.
+
+        Raises:
+            AuditError: ``audit_log_exists``, ``audit_log_unwritable``, ``audit_key_mismatch``.
+        """
+        files = LogFolder(folder)
+        if files.entries.exists():
+            raise AuditError(
+                "audit_log_exists", f"{folder} already holds a log", hint="open it, or name another"
+            )
+        try:
+            make_folder(folder)
+            write_new(files.device_key, (keys.device.text + "\n").encode())
+            write_new(files.certificate, str(keys.certificate).encode())
+            os.close(_open_append(files.entries))
+            sync_folder(folder)
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        return cls.open(
+            folder, origin, keys, clock, options=options, disk=disk, on_failure=on_failure, source=source
+        )
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        origin: str,
+        keys: LogKeys,
+        clock: Clock,
+        *,
+        options: LogOptions | None = None,
+        disk: Disk | None = None,
+        on_failure: Callable[[AuditError], None] | None = None,
+        source: Callable[[], str] = time_source,
+    ) -> AuditLog:
+        """Go on with a log after a restart, a crash or a power cut.
+
+        A torn write is moved aside and recorded (``log.recovered``); see :attr:`recovered`.
+
+        Raises:
+            AuditError: ``audit_log_missing``, ``audit_log_in_use``, ``audit_log_closed``,
+                ``audit_log_damaged``, ``audit_log_frozen``, ``audit_key_mismatch``, ``audit_log_unwritable``.
+        """
+        files = LogFolder(folder)
+        options = options or LogOptions()
+        if not files.is_log():
+            raise AuditError("audit_log_missing", f"{folder} holds no log", hint="create it first")
+        certificate = open_certificate(read_certificate(files.certificate), keys.device)
+        if certificate.origin != origin or certificate.key != keys.signer.verifier:
+            raise AuditError(
+                "audit_key_mismatch",
+                f"the keys at hand are not those of the log in {folder}",
+                hint="the key store was replaced or the log comes from another box; open a new log",
+            )
+        lock = _open_append(files.entries)
+        try:
+            _lock(lock, folder)
+            recovered = recover(files, origin, certificate.key)
+            if recovered.last is not None and recovered.last.event.ev == "log.closed":
+                raise AuditError("audit_log_closed", f"the log in {folder} is closed", hint="open a new one")
+            roomy = options.ballast_bytes == 0 or _reserve(files.ballast, options.ballast_bytes)
+            log = cls(
+                files, origin, keys, clock, recovered, lock,
+                options=options, disk=disk or RealDisk(), on_failure=on_failure, source=source,
+            )  # fmt: skip
+        except OSError as error:
+            os.close(lock)
+            raise _unwritable(folder, error) from None
+        except BaseException:
+            os.close(lock)
+            raise
+        log._full_unrecorded = not roomy
+        try:
+            log._begin(recovered)
+        except BaseException:
+            log._release()
+            raise
+        return log
+
+    @classmethod
+    def succeed(
+        cls,
+        damaged: Path,
+        folder: Path,
+        origin: str,
+        keys: LogKeys,
+        clock: Clock,
+        *,
+        options: LogOptions | None = None,
+        on_failure: Callable[[AuditError], None] | None = None,
+    ) -> AuditLog:
+        """Begin a new log whose second entry cites the frozen one: what was last signed there, what is left."""
+        view = LogView.load(damaged)
+        head = view.signed or Head(0, EMPTY_ROOT)
+        frozen = LogFolder(damaged).frozen
+        log = cls.create(folder, origin, keys, clock, options=options, on_failure=on_failure)
+        data = {
+            "origin": view.origin,
+            "signed_size": head.size,
+            "signed_root": head.root.hex(),
+            "readable": view.tree.size,
+            "reason": frozen.read_text(encoding="utf-8").strip()[:900] if frozen.exists() else "",
+        }
+        log.append(Event("log.succeeded", data=data))
+        log.checkpoint()
+        return log
+
+    @property
+    def size(self) -> int:
+        """Entries that are durable."""
+        return self._tree.size
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def keys(self) -> LogKeys:
+        return self._keys
+
+    @property
+    def latest(self) -> Checkpoint | None:
+        """The newest signed head of this run."""
+        return self._latest
+
+    def reference(self, identifier: str) -> str:
+        """How this log names `identifier` (an alert, an entry, an item)."""
+        return self._keys.reference(identifier)
+
+    def append(self, event: Event) -> Appended:
+        """Record `event`; return when it is durable. Decisions return with a signed head over them.
+
+        Raises:
+            AuditError: ``audit_event_invalid`` or ``audit_entry_too_large`` (nothing was recorded);
+                ``audit_disk_full`` (the log only takes what ends the deployment now); ``audit_log_closed``;
+                ``audit_log_failed``: the disk let the log down. It is dead for ever; stop processing.
+        """
+        with self._turn:
+            seq, leaf = self._enqueue(event)
+            self._settle(seq)
+            self._record_full_disk()
+            if event.ev in SIGNED_AT_ONCE:
+                self._sign_through(seq)
+            else:
+                self._sign_if_due()
+        return Appended(seq, leaf)
+
+    def checkpoint(self) -> Checkpoint:
+        """Sign a head over everything durable (or return the one that already covers it)."""
+        with self._turn:
+            self._must_live()
+            self._settle(self._tree.size + len(self._pending) - 1)
+            self._sign_through(self._tree.size - 1)
+            assert self._latest is not None, "open() signed the first head"
+            return self._latest
+
+    def tick(self) -> None:
+        """Sign when the last head is older than 10 s; the timer thread calls this every second."""
+        with self._turn:
+            if self._state in {"open", "disk_full"}:
+                self._sign_if_due()
+
+    def entries(self, start: int = 0) -> Iterator[tuple[int, Entry]]:
+        """Durable entries from `start` on, as (byte offset, entry): the source of every view."""
+        end = self._end
+        for seq, frame in enumerate(read_frames(map_segment(self._files.entries))):
+            if isinstance(frame, BadFrame) or frame.offset >= end:
+                return
+            if seq >= start:
+                yield frame.offset, parse_entry(frame.body)
+
+    def consistency(self, old: int, size: int) -> tuple[bytes, ...]:
+        with self._turn:
+            return self._tree.consistency(old, size)
+
+    def inclusion(self, seq: int, size: int) -> tuple[bytes, ...]:
+        with self._turn:
+            return self._tree.inclusion(seq, size)
+
+    def close(self, actor: Actor = SYSTEM, *, data: Mapping[str, object] | None = None) -> Checkpoint:
+        """End the log for good: ``log.closed``, a last signed head, and the keys destroyed. Once only."""
+        event = Event("log.closed", actor, data=dict(data or {}))
+        with self._turn:
+            seq, _ = self._enqueue(event)
+            self._closing = True
+            self._settle(seq)
+            self._sign_through(seq)
+            assert self._latest is not None, "_sign_through set it"
+            self._state = "closed"
+            last = self._latest
+        self._release()
+        self._files.ballast.unlink(missing_ok=True)
+        self._keys.destroy()
+        return last
+
+    def suspend(self) -> None:
+        """Sign what is there and let go of the files; :meth:`open` goes on later. Never raises twice."""
+        try:
+            if self._state in {"open", "disk_full"}:
+                self.checkpoint()
+        finally:
+            self._release()
+
+    # Everything below runs with the turn held.
+
+    def _begin(self, recovered: Recovered) -> None:
+        if recovered.tree.size == 0:
+            self.append(Event("log.opened", data={"key": self._keys.signer.verifier.text}))
+        if recovered.torn is not None:
+            torn = recovered.torn
+            self.append(
+                Event(
+                    "log.recovered",
+                    data={
+                        "offset": torn.offset,
+                        "bytes": torn.size,
+                        "sha256": torn.sha256,
+                        "aside": torn.aside,
+                    },
+                )
+            )
+        with self._turn:
+            self._record_full_disk()
+            self._sign()
+        if self._options.timer:
+            self._timer = threading.Thread(target=self._run_timer, name="audit-checkpoints", daemon=True)
+            self._timer.start()
+
+    def _run_timer(self) -> None:
+        while not self._stop.wait(_TIMER_S):
+            # A failure has been handed to on_failure; the next append tells the caller, too.
+            with contextlib.suppress(AuditError):
+                self.tick()
+
+    def _enqueue(self, event: Event) -> tuple[int, bytes]:
+        self._must_live()
+        if self._closing:
+            raise _closed(self.origin)
+        if self._state == "disk_full" and event.ev in REFUSED_WHEN_FULL:
+            raise AuditError(
+                "audit_disk_full",
+                f"the disk is full: {event.ev} was not recorded and may not happen",
+                hint="stop recognition, close the deployment, free space on the audit disk",
+            )
+        seq = self._tree.size + len(self._pending) + self._in_flight
+        body = Entry(
+            self.origin,
+            seq,
+            self._boot_id,
+            self._clock.wall_ns() // 1000,
+            self._clock.monotonic_ns() % MONO_WRAP,
+            self._source(),
+            event,
+        ).encode()
+        leaf = leaf_hash(body)
+        self._pending.append((body, leaf))
+        return seq, leaf
+
+    def _must_live(self) -> None:
+        if self._state == "failed":
+            raise self._dead()
+        if self._state == "closed":
+            raise _closed(self.origin)
+
+    def _settle(self, seq: int) -> None:
+        """Return when entry `seq` is durable; do the writing if nobody else is at it."""
+        while self._tree.size <= seq:
+            self._must_live()
+            if self._busy:
+                self._turn.wait()
+                continue
+            batch, self._pending = self._pending, []
+            self._in_flight = len(batch)
+            end = self._alone(lambda batch=batch: self._write(batch))  # type: ignore[misc]
+            self._in_flight = 0
+            self._end = end
+            for _, leaf in batch:
+                self._tree.append(leaf)
+
+    def _alone(self, work: Callable[[], int]) -> int:
+        """Do slow disk work without holding the turn, one piece at a time. Any error kills the log."""
+        self._busy = True
+        self._turn.release()
+        error: BaseException | None = None
+        result = 0
+        try:
+            result = work()
+        except BaseException as caught:
+            error = caught
+        finally:
+            self._turn.acquire()
+            self._busy = False
+            self._turn.notify_all()
+        if error is not None:
+            self._die(error)
+        return result
+
+    def _write(self, batch: list[tuple[bytes, bytes]]) -> int:
+        frames = bytearray()
+        for body, leaf in batch:
+            frames += pack_frame(body, leaf, len(frames))
+        self._append_durably(self._entries, bytes(frames), self._end)
+        return self._end + len(frames)
+
+    def _append_durably(self, descriptor: int, data: bytes, end: int) -> None:
+        """Add `data` to a file of `end` bytes. A full disk is met once, by giving the ballast back."""
+        try:
+            self._disk.append(descriptor, data)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._files.ballast.exists():
+                raise
+            self._disk.truncate(descriptor, end)
+            self._files.ballast.unlink()
+            sync_folder(self.folder)
+            self._full_unrecorded = True
+            self._disk.append(descriptor, data)
+        self._disk.datasync(descriptor)
+
+    def _record_full_disk(self) -> None:
+        if self._full_unrecorded and not self._closing:
+            self._full_unrecorded = False
+            self._state = "disk_full"
+            seq, _ = self._enqueue(Event("disk.full"))
+            self._settle(seq)
+            self._sign_through(seq)
+
+    def _sign_if_due(self) -> None:
+        waiting = self._tree.size - self._signed.size
+        age_ns = self._clock.monotonic_ns() - self._signed_at_ns
+        if waiting >= self._options.checkpoint_every or (
+            waiting and age_ns >= self._options.checkpoint_after_s * 1e9
+        ):
+            self._sign_through(self._tree.size - 1)
+
+    def _sign_through(self, seq: int) -> None:
+        """Return when a signed head covers entry `seq`."""
+        while self._signed.size <= seq:
+            self._must_live()
+            if self._busy:
+                self._turn.wait()
+            else:
+                self._sign()
+
+    def _sign(self) -> None:
+        head = Head(self._tree.size, self._tree.root())
+        # Never contradict what was signed before, whatever else has gone wrong.
+        consistent = (
+            self._signed.size <= head.size and self._tree.root(self._signed.size) == self._signed.root
+        )
+        checkpoint = sign_head(self.origin, head, self._keys.signer) if consistent else None
+        self._alone(lambda: self._release_head(head, checkpoint))
+        self._latest = checkpoint
+        self._signed = head
+        self._signed_at_ns = self._clock.monotonic_ns()
+
+    def _release_head(self, head: Head, checkpoint: Checkpoint | None) -> int:
+        """Make size and root durable, then the signature. The last head on disk must still be ours."""
+        heads_end = os.fstat(self._heads).st_size
+        last = head_line(self._signed)
+        on_disk = os.pread(self._heads, len(last), max(0, heads_end - len(last)))
+        if checkpoint is None or (on_disk != last and (heads_end or self._signed.size)):
+            raise AuditError(
+                "audit_head_inconsistent", f"the last head on disk is not the {self._signed.size} signed here"
+            )
+        self._append_durably(self._heads, head_line(head), heads_end)
+        self._append_durably(
+            self._checkpoints, f"{checkpoint}\n".encode(), os.fstat(self._checkpoints).st_size
+        )
+        return 0
+
+    def _die(self, error: BaseException) -> None:
+        """The log is dead from here on: what the disk holds now is for recovery to judge."""
+        self._state = "failed"
+        self._failure = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        dead = self._dead()
+        if self._on_failure is not None:
+            self._on_failure(dead)
+        raise dead from error
+
+    def _dead(self) -> AuditError:
+        return AuditError(
+            "audit_log_failed",
+            f"the audit log of {self.origin} is dead: {self._failure}",
+            hint="stop recognition; check the disk; reopening the log recovers what is durable",
+        )
+
+    def _release(self) -> None:
+        """Let go of thread and files; called without the turn."""
+        self._stop.set()
+        if self._timer is not None:
+            self._timer.join()
+        with self._turn:
+            while self._busy:
+                self._turn.wait()
+            if self._entries < 0:
+                return
+            if self._state != "failed":
+                self._state = "closed"
+            for descriptor in (self._entries, self._heads, self._checkpoints):
+                os.close(descriptor)
+            self._entries = self._heads = self._checkpoints = -1
+
+
+def _open_append(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AuditError(
+            "audit_log_in_use", f"another process writes to {folder}", hint="stop the other service first"
+        ) from None
+
+
+def _reserve(path: Path, size: int) -> bool:
+    """Reserve the ballast; false where the disk is too full for it."""
+    try:
+        allocate(path, size)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        path.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _closed(origin: str) -> AuditError:
+    return AuditError("audit_log_closed", f"the log of {origin} is closed", hint="open a new one")
+
+
+def _unwritable(folder: Path, error: OSError) -> AuditError:
+    return AuditError(
+        "audit_log_unwritable",
+        f"{folder} cannot hold a log: {error.strerror}",
+        hint="check free space, permissions and the mount of the audit folder",
+    )

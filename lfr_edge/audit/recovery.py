@@ -1,0 +1,136 @@
+"""Opening a log after whatever happened: a torn write is cut off and recorded, damage stops everything.
+
+A power cut can leave at most one incomplete write at the end. Anything else that is wrong (a bad frame before
+good ones of a later write, fewer entries than were signed, a root that changed) is damage: the log is frozen and
+a successor that cites it has to be opened. Nothing is ever repaired silently.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from lfr_edge.audit.checkpoint import Head, parse_checkpoints
+from lfr_edge.audit.disk import make_folder, write_new
+from lfr_edge.audit.entry import Entry, parse_entry
+from lfr_edge.audit.folder import LogFolder, parse_heads
+from lfr_edge.audit.merkle import EMPTY_ROOT, Tree
+from lfr_edge.audit.note import VerifierKey
+from lfr_edge.audit.segment import BadFrame, judge_tail, map_segment, read_frames
+from lfr_edge.errors import AuditError
+
+
+@dataclass(frozen=True, slots=True)
+class TornWrite:
+    """What recovery moved aside."""
+
+    offset: int
+    size: int
+    sha256: str
+    aside: str  # file name in the log's ``aside`` folder
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The state in which a log goes on."""
+
+    tree: Tree
+    last: Entry | None
+    head: Head  # the last one that may have been signed
+    end: int  # bytes of the segment
+    torn: TornWrite | None
+
+
+def recover(folder: LogFolder, origin: str, key: VerifierKey) -> Recovered:
+    """Read the log back and cut off a torn write. The caller holds the log's lock.
+
+    Raises:
+        AuditError: ``audit_log_frozen``, ``audit_log_damaged`` (the log is frozen now).
+    """
+    if folder.frozen.exists():
+        raise AuditError(
+            "audit_log_frozen",
+            f"{folder.path} was found damaged and is frozen",
+            hint="keep it as evidence; AuditLog.succeed opens a new log that cites it",
+        )
+    data = map_segment(folder.entries)
+    tree, end, body, bad = Tree(), 0, b"", None
+    for frame in read_frames(data):
+        if isinstance(frame, BadFrame):
+            bad = frame
+            break
+        tree.append(frame.leaf)
+        end, body = frame.end, frame.body
+    if bad is not None and judge_tail(data, bad).damage:
+        raise _freeze(
+            folder, f"entry {tree.size} at byte {bad.offset}: {bad.reason}, with later writes after it"
+        )
+    head = _last_head(folder, origin, key)
+    if head.size > tree.size:
+        raise _freeze(folder, f"{head.size} entries were signed, {tree.size} are left")
+    if tree.root(head.size) != head.root:
+        raise _freeze(folder, f"the first {head.size} entries are not those that were signed")
+    last = parse_entry(body) if tree.size else None
+    if last is not None and (last.dep != origin or last.seq != tree.size - 1):
+        raise _freeze(folder, f"the last entry says {last.dep} {last.seq}, not {origin} {tree.size - 1}")
+    torn = _move_aside(folder, end) if bad is not None else None
+    return Recovered(tree, last, head, end, torn)
+
+
+def _last_head(folder: LogFolder, origin: str, key: VerifierKey) -> Head:
+    """The largest head on disk; torn ends of both files are cut off (no signature over them was released)."""
+    raw = _read(folder.heads)
+    heads = parse_heads(raw)
+    if b"\n" in raw[heads.end :].rstrip(b"\n"):
+        raise _freeze(folder, f"the heads file is wrong at byte {heads.end}")
+    _cut(folder.heads, heads.end, heads.torn)
+    head = heads.whole[-1] if heads.whole else Head(0, EMPTY_ROOT)
+    raw = _read(folder.checkpoints)
+    checkpoints = parse_checkpoints(raw)
+    if b"\n\n" in raw[checkpoints.end :].rstrip(b"\n").partition(b"\n\n")[2]:
+        raise _freeze(folder, f"the checkpoints are wrong at byte {checkpoints.end}: {checkpoints.reason}")
+    _cut(folder.checkpoints, checkpoints.end, checkpoints.torn)
+    if checkpoints.whole:
+        last = checkpoints.whole[-1]
+        if last.origin != origin or not last.note.signed_by(key):
+            raise _freeze(folder, "the last checkpoint is not by this log's key")
+        if last.head not in heads.whole:
+            raise _freeze(
+                folder, f"a head of {last.head.size} entries was signed that was never written down"
+            )
+    return head
+
+
+def _move_aside(folder: LogFolder, end: int) -> TornWrite:
+    raw = folder.entries.read_bytes()[end:]
+    digest = sha256(raw).hexdigest()
+    make_folder(folder.aside)
+    name = f"torn-at-{end}-{digest[:8]}.bin"
+    write_new(folder.aside / name, raw)
+    _cut(folder.entries, end, len(raw))
+    return TornWrite(end, len(raw), digest, name)
+
+
+def _cut(path: Path, end: int, torn: int) -> None:
+    if torn:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, end)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def _freeze(folder: LogFolder, reason: str) -> AuditError:
+    write_new(folder.frozen, (reason + "\n").encode())
+    return AuditError(
+        "audit_log_damaged",
+        f"{folder.path} is damaged: {reason}",
+        hint="keep the folder as evidence and verify it; AuditLog.succeed opens a new log that cites it",
+    )
