@@ -105,8 +105,8 @@ class ModelStore:
         """The pack, after its manifest and the size and SHA-256 of every file have been checked.
 
         Raises:
-            ModelError: ``model_pack_missing``, ``model_manifest_invalid``, ``model_file_missing`` or
-                ``model_altered``.
+            ModelError: ``model_name_invalid``, ``model_pack_missing``, ``model_manifest_invalid``,
+                ``model_file_missing`` or ``model_altered``.
         """
         pack = self._open(name)
         for network in pack.manifest.networks:
@@ -117,7 +117,7 @@ class ModelStore:
         """Check everything that :meth:`load` and :meth:`Pack.read` check, and go on after the first fault.
 
         Raises:
-            ModelError: ``model_pack_missing`` or ``model_manifest_invalid``.
+            ModelError: ``model_name_invalid``, ``model_pack_missing`` or ``model_manifest_invalid``.
         """
         pack = self._open(name)
         files = [_report(pack, network) for network in pack.manifest.networks]
@@ -150,7 +150,7 @@ class ModelStore:
         """Delete a pack, valid or not.
 
         Raises:
-            ModelError: ``model_pack_missing``.
+            ModelError: ``model_name_invalid``, ``model_pack_missing``.
         """
         self._folder(name)
         with self._exclusive():
@@ -201,7 +201,8 @@ class ModelStore:
                 shutil.rmtree(entry, ignore_errors=True)
 
     def _folder(self, name: str) -> Path:
-        if not _NAME.fullmatch(name) or not (self.root / name / MANIFEST).is_file():
+        check_name(name)
+        if not (self.root / name / MANIFEST).is_file():
             installed = ", ".join(self.names()) or "none"
             raise ModelError(
                 "model_pack_missing",
@@ -222,13 +223,27 @@ class ModelStore:
         return Pack(name, folder, manifest, fingerprint(manifest))
 
 
+def check_name(name: str) -> None:
+    """Refuse what cannot be a pack's name, and with it every path out of the store.
+
+    Raises:
+        ModelError: ``model_name_invalid``.
+    """
+    if not _NAME.fullmatch(name):
+        raise ModelError(
+            "model_name_invalid",
+            f"{name!r} cannot be the name of a pack",
+            hint="use small letters, digits, '.', '_' and '-', a letter or digit first, 64 at most",
+        )
+
+
 def fingerprint(manifest: PackManifest) -> str:
     """Hex SHA-256 of the manifest in RFC 8785 form: one value that names the networks and how they are fed."""
     return hashlib.sha256(rfc8785.dumps(manifest.model_dump(mode="json"))).hexdigest()
 
 
 def read_manifest(path: Path) -> PackManifest:
-    """Parse a ``pack.json``.
+    """Read and check a ``pack.json``.
 
     Raises:
         ModelError: ``model_manifest_invalid``; the message names the field.
@@ -236,18 +251,30 @@ def read_manifest(path: Path) -> PackManifest:
     try:
         with path.open("rb") as file:
             text = file.read(_MANIFEST_LIMIT + 1)
-        if len(text) > _MANIFEST_LIMIT:
-            raise ModelError(
-                "model_manifest_invalid", f"{path}: more than {_MANIFEST_LIMIT} bytes", hint=_REINSTALL
-            )
-        return PackManifest.model_validate_json(text)
     except OSError as error:
         raise ModelError("model_manifest_invalid", f"{path}: {error.strerror}", hint=_REINSTALL) from error
+    return parse_manifest(text, str(path))
+
+
+def parse_manifest(text: bytes, label: str) -> PackManifest:
+    """Check the content of a ``pack.json``.
+
+    Raises:
+        ModelError: ``model_manifest_invalid``; the message names the field.
+    """
+    if len(text) > _MANIFEST_LIMIT:
+        raise ModelError(
+            "model_manifest_invalid", f"{label}: more than {_MANIFEST_LIMIT} bytes", hint=_REINSTALL
+        )
+    try:
+        return PackManifest.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, fault["loc"])) or "whole file"
         raise ModelError(
-            "model_manifest_invalid", f"{path}: {where}: {fault['msg']}", hint=_REINSTALL
+            "model_manifest_invalid",
+            f"{label}: {where}: {fault['msg']}",
+            hint="docs/models describes every field; a pulled pack is repaired by pulling it again",
         ) from None
 
 

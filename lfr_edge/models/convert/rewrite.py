@@ -14,7 +14,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from lfr_edge.errors import ModelError
-from lfr_edge.models.convert.graph import FloatArray, serialise, tensor
+from lfr_edge.models.convert.graph import serialise, tensor
 from lfr_edge.models.graph_check import parse_graph
 
 YUNET_STRIDES: Final = (8, 16, 32)
@@ -152,7 +152,10 @@ def embedder_batched(data: bytes) -> bytes:
 def _prelu_nodes(graph: onnx.GraphProto, node: onnx.NodeProto) -> list[onnx.NodeProto]:
     x, slope_name = node.input
     (out,) = node.output
-    slopes: FloatArray = _constants(graph)[slope_name].astype(np.float32).reshape(-1, 1, 1)
+    slopes = _constants(graph).get(slope_name)
+    if slopes is None or slopes.dtype != np.float32:
+        return [node]
+    # The slopes keep their shape: PRelu broadcasts them as Mul does.
     graph.initializer.extend([tensor(f"{out}_slope", slopes), tensor(f"{out}_bend", np.float32(1) - slopes)])
     return [
         helper.make_node("Mul", [x, f"{out}_slope"], [f"{out}_straight"]),
