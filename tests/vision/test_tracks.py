@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lfr_edge.settings import VisionSettings
+from lfr_edge.vision.faces import Faces
+from lfr_edge.vision.tracks import NO_TRACK, Tracker, nearest_pairs
+
+SECOND = 1_000_000_000
+
+
+def seen(*faces: tuple[float, float, float], scores=None) -> Faces:
+    """Faces from (centre x, centre y, width)."""
+    rows = np.array(faces, np.float32).reshape(-1, 3)
+    half = np.stack([rows[:, 2] / 2, rows[:, 2] * 0.65], axis=1)
+    boxes = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], axis=1)
+    scores = np.full(len(rows), 0.9, np.float32) if scores is None else np.array(scores, np.float32)
+    return Faces(boxes, np.zeros((len(rows), 5, 2), np.float32), scores)
+
+
+@pytest.fixture
+def tracker():
+    return Tracker("gate", VisionSettings(min_score=0.6, track_lost_s=0.6))
+
+
+def test_a_walk_is_one_track(tracker):
+    ids = {
+        int(tracker.update(seen((100 + 12 * i, 200, 50)), i * SECOND // 5).track_ids[0]) for i in range(20)
+    }
+    assert ids == {1}
+
+
+@pytest.mark.parametrize("fps", [25, 10, 5])
+def test_two_people_who_cross_keep_their_tracks(tracker, fps):
+    """Two widths a second towards each other, 0.9 widths apart in height."""
+    left, right = [], []
+    for i in range(4 * fps):
+        x = 100 + 200 * i / fps
+        update = tracker.update(seen((x, 200, 60), (900 - x, 254, 60)), i * SECOND // fps)
+        left.append(int(update.track_ids[0]))
+        right.append(int(update.track_ids[1]))
+    assert set(left) == {1}
+    assert set(right) == {2}
+
+
+def test_a_fast_walker_at_a_low_rate(tracker):
+    """40 px face, 1.5 m/s, five looks a second: it moves almost two widths between looks."""
+    ids = {int(tracker.update(seen((75 * i, 200, 40)), i * SECOND // 5).track_ids[0]) for i in range(10)}
+    assert ids == {1}
+
+
+def test_a_weak_face_continues_a_track_and_starts_none(tracker):
+    first = tracker.update(seen((100, 100, 50)), 0)
+    weak = tracker.update(seen((102, 100, 50), (500, 100, 50), scores=[0.4, 0.4]), SECOND // 25)
+    assert first.track_ids.tolist() == [1]
+    assert weak.track_ids.tolist() == [1, NO_TRACK]
+
+
+def test_a_track_ends_by_the_cameras_clock(tracker):
+    tracker.update(seen((100, 100, 50)), 0)
+    assert tracker.update(Faces.none(), int(0.5 * SECOND)).ended == ()
+    assert tracker.alive == (1,)
+    late = tracker.update(seen((100, 100, 50)), int(0.7 * SECOND))
+    assert late.ended == (1,)
+    assert late.track_ids.tolist() == [2]
+
+
+def test_a_short_gap_is_bridged_along_the_walk(tracker):
+    for i in range(10):
+        tracker.update(seen((10 * i, 100, 50)), i * SECOND // 25)
+    after = tracker.update(seen((10 * 21, 100, 50)), 21 * SECOND // 25)  # unseen for 0.48 s
+    assert after.track_ids.tolist() == [1]
+
+
+def test_far_away_is_somebody_else(tracker):
+    tracker.update(seen((100, 100, 50)), 0)
+    assert tracker.update(seen((400, 100, 50)), SECOND // 25).track_ids.tolist() == [2]
+
+
+def test_a_face_of_another_size_is_somebody_else(tracker):
+    tracker.update(seen((100, 100, 30)), 0)
+    assert tracker.update(seen((100, 100, 90)), SECOND // 25).track_ids.tolist() == [2]
+
+
+def test_a_new_epoch_ends_everything(tracker):
+    tracker.update(seen((100, 100, 50), (300, 100, 50)), 0)
+    assert tracker.restart() == (1, 2)
+    assert tracker.alive == ()
+    assert tracker.update(seen((100, 100, 50)), 0).track_ids.tolist() == [1]
+
+
+def test_time_that_goes_back_is_survived(tracker):
+    tracker.update(seen((100, 100, 50)), SECOND)
+    assert tracker.update(seen((101, 100, 50)), 0).track_ids.tolist() == [1]
+
+
+def test_two_cameras_share_nothing():
+    one, two = (Tracker(name, VisionSettings()) for name in ("a", "b"))
+    one.update(seen((100, 100, 50)), 0)
+    assert two.alive == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(5, 80)), max_size=6), max_size=6
+    )
+)
+def test_every_confident_face_has_exactly_one_track(frames):
+    tracker = Tracker("gate", VisionSettings())
+    known: set[int] = set()
+    for i, frame in enumerate(frames):
+        update = tracker.update(seen(*frame), i * SECOND // 10)
+        ids = update.track_ids.tolist()
+        assert len(ids) == len(frame)
+        assert len(set(ids)) == len(ids)
+        assert NO_TRACK not in ids
+        assert not set(update.ended) & set(tracker.alive)
+        known |= set(ids)
+    assert known == set(range(1, len(known) + 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 5), st.integers(0, 5), st.randoms(use_true_random=False))
+def test_pairs_are_greedy(rows, columns, random):
+    cost = np.array([[random.choice([np.inf, random.random()]) for _ in range(columns)] for _ in range(rows)])
+    cost = cost.reshape(rows, columns)
+    plain, left = [], cost.copy()
+    while left.size and np.isfinite(left).any():
+        row, column = np.unravel_index(np.argmin(left), left.shape)
+        plain.append((row, column))
+        left[row] = np.inf
+        left[:, column] = np.inf
+    assert nearest_pairs(cost) == plain
