@@ -1,0 +1,75 @@
+"""Heads held outside the box: cosigned by witnesses, or printed and signed by the deployment officer.
+
+A chain proves nothing against whoever owns the box; an anchor does. What leaves the van is origin, size and root.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from lfr_edge.audit.checkpoint import Checkpoint, Head, head_text
+from lfr_edge.audit.note import WITNESS_KEY, Signature, Signer, VerifierKey
+from lfr_edge.errors import AuditError
+
+_STAMP_BYTES: Final = 8
+_BLOB_BYTES: Final = _STAMP_BYTES + 64
+_CODE_BYTES: Final = 20  # 160 bits: nobody finds a second head with the same code
+
+
+@dataclass(frozen=True, slots=True)
+class Cosignature:
+    """A witness saw this head at `when_s` (seconds since 1970) and no contradicting one before."""
+
+    witness: str
+    when_s: int
+
+
+def cosign(checkpoint: Checkpoint, signer: Signer, when_s: int | None = None) -> Signature:
+    """A C2SP cosignature/v1 over `checkpoint`; `signer` holds a key of type 4."""
+    when_s = int(time.time()) if when_s is None else when_s
+    key = signer.verifier
+    assert key.algorithm == WITNESS_KEY, "a log's key must not cosign"
+    stamp = when_s.to_bytes(_STAMP_BYTES, "big")
+    return Signature(key.name, key.key_id, stamp + signer.sign(_message(checkpoint, when_s)))
+
+
+def read_cosignature(checkpoint: Checkpoint, signature: Signature, key: VerifierKey) -> Cosignature | None:
+    """What `signature` says if it is by the witness `key`; None if it is by somebody else.
+
+    Raises:
+        AuditError: ``audit_signature_wrong`` if it claims to be by `key` and is not.
+    """
+    if signature.name != key.name or signature.key_id != key.key_id:
+        return None
+    when_s = int.from_bytes(signature.blob[:_STAMP_BYTES], "big")
+    if len(signature.blob) != _BLOB_BYTES or not key.accepts(
+        _message(checkpoint, when_s), signature.blob[_STAMP_BYTES:]
+    ):
+        raise AuditError(
+            "audit_signature_wrong", f"a cosignature in the name of {key.name} is not by its key"
+        )
+    return Cosignature(key.name, when_s)
+
+
+def _message(checkpoint: Checkpoint, when_s: int) -> bytes:
+    return f"cosignature/v1\ntime {when_s}\n{checkpoint.note.text}".encode()
+
+
+def printed_code(origin: str, head: Head) -> str:
+    """32 letters and digits in groups of four that stand for origin, size and root: for paper."""
+    digest = sha256(head_text(origin, head).encode()).digest()[:_CODE_BYTES]
+    text = base64.b32encode(digest).decode()
+    return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
+
+
+def same_code(one: str, other: str) -> bool:
+    """Compare codes as people write them: spacing, hyphens and case do not matter."""
+    return _plain(one) == _plain(other) != ""
+
+
+def _plain(code: str) -> str:
+    return "".join(code.replace("-", "").split()).upper()
