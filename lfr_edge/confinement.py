@@ -116,7 +116,6 @@ def confine(
     """
     paths = tuple(read_paths)
     harden_process()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # pipes and sealed memory are not files in this sense
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     threads = _thread_count()

@@ -6,11 +6,13 @@ import base64
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote, quote_plus, unquote, urlsplit, urlunsplit
 
 from lfr_edge.errors import CameraError
-from lfr_edge.settings import CameraSettings
+
+if TYPE_CHECKING:  # the capture child does without pydantic
+    from lfr_edge.settings import CameraSettings
 
 SourceKind = Literal["rtsp", "file", "images"]
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})

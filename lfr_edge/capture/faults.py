@@ -1,0 +1,91 @@
+"""FFmpeg's many ways to fail, as the few that a person can act on. No text of FFmpeg's is passed on: it holds
+the address with the password in it."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from av import error as av_error
+
+from lfr_edge.capture.source import SourceSpec, redact
+from lfr_edge.errors import CameraError
+
+_UNREACHABLE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+_REFUSED: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
+_NEARLY: Final = 0.9  # share of the open timeout after which a failure is the timeout
+
+
+def opening_error(error: Exception, spec: SourceSpec, took_s: float) -> CameraError:
+    """What kept the source from opening."""
+    place = _place(spec)
+    if isinstance(error, av_error.HTTPUnauthorizedError | av_error.HTTPForbiddenError):
+        return CameraError(
+            "camera_auth_refused",
+            f"{place} refuses the user name or the password",
+            hint="check username and password_file of this camera",
+        )
+    if isinstance(error, av_error.HTTPNotFoundError | av_error.FileNotFoundError):
+        return CameraError(
+            "camera_not_found", f"{place} has no such stream", hint="check the path in the camera's url"
+        )
+    if spec.live and (
+        isinstance(error, av_error.ExitError | av_error.TimeoutError)
+        or took_s >= _NEARLY * spec.open_timeout_s
+    ):
+        return CameraError(
+            "camera_timeout",
+            f"{place} did not answer in {spec.open_timeout_s:g} s",
+            hint="check power and network",
+        )
+    number = getattr(error, "errno", None)
+    if number in _REFUSED:
+        return CameraError(
+            "camera_refused", f"{place} refuses the connection", hint="check that RTSP is on, and the port"
+        )
+    if number in _UNREACHABLE:
+        return CameraError(
+            "camera_unreachable", f"{place} cannot be reached", hint="check cable, switch and address"
+        )
+    if spec.url.startswith("rtsps:") and number == errno.EIO:
+        return CameraError(
+            "camera_tls_untrusted",
+            f"the certificate of {place} could not be verified",
+            hint="set ca_file to the certificate authority that signed the camera's certificate",
+        )
+    if isinstance(error, av_error.DecoderNotFoundError | av_error.HTTPClientError | av_error.HTTPServerError):
+        return CameraError(
+            "camera_unreadable", f"{place} refuses the request", hint="check the path and the transport"
+        )
+    if isinstance(error, av_error.InvalidDataError | av_error.EOFError | ValueError):
+        return CameraError(
+            "camera_unreadable", f"{place} sends no readable video", hint="check the path of the stream"
+        )
+    return CameraError("camera_unreadable", f"{place} cannot be opened: {_reason(error, spec)}")
+
+
+def reading_error(error: Exception, spec: SourceSpec) -> CameraError:
+    """What ended a source that was open."""
+    place = _place(spec)
+    if isinstance(error, av_error.ExitError | av_error.TimeoutError):
+        return CameraError("camera_timeout", f"{place} stopped sending", hint="check power and network")
+    if getattr(error, "errno", None) in _REFUSED:
+        return CameraError("camera_ended", f"{place} closed the connection", hint="check power and network")
+    if isinstance(error, av_error.EOFError):
+        return ended(spec)
+    return CameraError("camera_unreadable", f"{place} cannot be read further: {_reason(error, spec)}")
+
+
+def ended(spec: SourceSpec) -> CameraError:
+    return CameraError("camera_ended", f"{_place(spec)} ended the stream", hint="check power and network")
+
+
+def _place(spec: SourceSpec) -> str:
+    if not spec.live:
+        return redact(spec.url.rsplit("/", 1)[-1], spec)
+    host, port = spec.endpoint
+    return f"{host}:{port}"
+
+
+def _reason(error: Exception, spec: SourceSpec) -> str:
+    return redact(getattr(error, "strerror", None) or type(error).__name__, spec)
