@@ -1,0 +1,1 @@
+"""Probe → Candidate: when a similarity becomes an alert."""

@@ -1,0 +1,376 @@
+"""The list at rest: one file, AES-256-GCM, in parts that are opened separately.
+
+::
+
+    header     4,096 bytes of JSON, padded; readable by anybody, authenticated by the entries part
+    images     each candidate image sealed by itself, so that the desk opens exactly one
+    templates  a part with a head of its own: handed, still sealed, to the recogniser (templates.py)
+    entries    who is on the list, and where each image lies
+
+Each part has a key of its own, derived from the list's key and the header's salt: the recogniser is given the
+templates' key and cannot open an image; the desk never derives the templates' key for itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import rfc8785
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from lfr_edge.errors import WatchlistError
+from lfr_edge.watchlist import keys
+from lfr_edge.watchlist.entry import Entry
+from lfr_edge.watchlist.pages import Float32Array
+from lfr_edge.watchlist.templates import TEMPLATES, altered, nonce, seal_templates
+
+FORMAT: Final = "lfr-edge watchlist 1"
+HEADER_BYTES: Final = 4096
+MOST_ENTRIES_BYTES: Final = 1 << 30
+IMAGES: Final = "images"
+ENTRIES: Final = "entries"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """One entry, ready to be sealed."""
+
+    entry: Entry
+    images: tuple[bytes, ...]  # encoded pictures as they came, in the order of entry.images
+    templates: Float32Array  # (m, dimension), at least one row, L2-normalised
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    fingerprint: str  # of the model pack that made the templates
+    dimension: int
+    entries: int
+    images: int
+    rows: int
+    created: str  # UTC, ISO 8601
+    salt: bytes
+    templates: tuple[int, int]  # offset, length
+    sealed_entries: tuple[int, int]
+    wrapped: dict[str, Any] | None  # the key under a passphrase
+
+    def encode(self) -> bytes:
+        raw: bytes = rfc8785.dumps(
+            {
+                "format": FORMAT,
+                "fingerprint": self.fingerprint,
+                "dimension": self.dimension,
+                "entries": self.entries,
+                "images": self.images,
+                "rows": self.rows,
+                "created": self.created,
+                "salt": self.salt.hex(),
+                "templates": list(self.templates),
+                "sealed_entries": list(self.sealed_entries),
+                "wrapped": self.wrapped,
+            }
+        )
+        return raw.ljust(HEADER_BYTES)
+
+    @staticmethod
+    def decode(block: bytes) -> Header:
+        try:
+            raw = json.loads(block)
+            if raw.pop("format") != FORMAT:
+                raise ValueError
+            raw["salt"] = bytes.fromhex(raw["salt"])
+            raw["templates"], raw["sealed_entries"] = tuple(raw["templates"]), tuple(raw["sealed_entries"])
+            header = Header(**raw)
+            numbers = (header.dimension, header.entries, header.images, header.rows)
+            spans = (*header.templates, *header.sealed_entries)
+            if len(spans) != 4 or not all(type(n) is int and 0 <= n < 1 << 48 for n in (*numbers, *spans)):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise WatchlistError(
+                "watchlist_not_sealed",
+                "this is not a sealed watchlist of a version this program reads",
+                hint="make one with: lfr-edge watchlist seal FOLDER OUT --key-file KEY",
+            ) from None
+        return header
+
+
+def seal(
+    path: Path,
+    enrolled: Iterable[Enrolled],
+    *,
+    key: bytes,
+    fingerprint: str,
+    dimension: int,
+    passphrase: str | None = None,
+    created: datetime | None = None,
+) -> Header:
+    """Write a sealed list, whole or not at all (a new file is moved over `path`).
+
+    Images are sealed one at a time and never held together; templates are held until the end (80 MB for 20,000
+    people with the default pack). `created` is UTC now unless given.
+
+    Raises:
+        WatchlistError: ``watchlist_empty``, ``watchlist_duplicate_reference`` or ``watchlist_unwritable``.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                salt = secrets.token_bytes(32)
+                wrapped = keys.wrap(key, passphrase, salt) if passphrase is not None else None
+                when = (created or datetime.now(UTC)).isoformat(timespec="seconds")
+                blank = Header(fingerprint, dimension, 0, 0, 0, when, salt, (0, 0), (0, 0), wrapped)
+                header = _write(file, enrolled, key, blank)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise WatchlistError(
+            "watchlist_unwritable", f"{path}: {error.strerror}", hint="choose a folder with room to write to"
+        ) from None
+    return header
+
+
+def _write(file: BinaryIO, enrolled: Iterable[Enrolled], key: bytes, blank: Header) -> Header:
+    file.write(bytes(HEADER_BYTES))
+    image_cipher = AESGCM(keys.derive(key, blank.salt, IMAGES))
+    records: list[dict[str, Any]] = []
+    matrices: list[Float32Array] = []
+    places = 0
+    seen: set[str] = set()
+    for item in enrolled:
+        _check(item, seen, blank.dimension)
+        spans = []
+        for image in item.images:
+            offset = file.tell()
+            length = file.write(image_cipher.encrypt(nonce(places), image, places.to_bytes(8, "little")))
+            spans.append([places, offset, length])
+            places += 1
+        records.append({"entry": item.entry.to_json(), "images": spans})
+        matrices.append(item.templates)
+    if not records:
+        raise WatchlistError("watchlist_empty", "there is nobody to put on the list", hint="add an entry")
+    references = [record["entry"]["reference"] for record in records]
+    owners = np.repeat(np.arange(len(records)), [len(matrix) for matrix in matrices])
+    templates_at = file.tell()
+    template_key = keys.derive(key, blank.salt, TEMPLATES)
+    for piece in seal_templates(
+        template_key, blank.fingerprint, references, owners, matrices, blank.dimension
+    ):
+        file.write(piece)
+    entries_at = file.tell()
+    body = rfc8785.dumps(records)
+    header = Header(
+        blank.fingerprint,
+        blank.dimension,
+        len(records),
+        places,
+        len(owners),
+        blank.created,
+        blank.salt,
+        (templates_at, entries_at - templates_at),
+        (entries_at, len(body) + 16),
+        blank.wrapped,
+    )
+    block = header.encode()
+    if len(block) > HEADER_BYTES:
+        raise ValueError("the header does not fit")
+    file.write(AESGCM(keys.derive(key, blank.salt, ENTRIES)).encrypt(nonce(0), body, _digest(block)))
+    file.seek(0)
+    file.write(block)
+    return header
+
+
+def _check(item: Enrolled, seen: set[str], dimension: int) -> None:
+    reference = item.entry.reference
+    if reference in seen:
+        raise WatchlistError(
+            "watchlist_duplicate_reference",
+            f"{reference} is on the list twice",
+            hint="give all images of a person in one row",
+        )
+    seen.add(reference)
+    if item.templates.ndim != 2 or item.templates.shape[1] != dimension or not len(item.templates):
+        raise ValueError(f"templates of {reference} are {item.templates.shape}, not (≥1, {dimension})")
+    if len(item.images) != len(item.entry.images):
+        raise ValueError(f"{reference}: {len(item.images)} pictures for {len(item.entry.images)} images")
+
+
+class SealedWatchlist:
+    """An opened list: entries in memory, images and templates still sealed in the file.
+
+    **Thread rule:** any thread; reads use their own file positions. **Lifetime:** the key stays in this object
+    until :meth:`close`.
+    """
+
+    def __init__(self, descriptor: int, key: bytes, header: Header, records: Sequence[Any]) -> None:
+        self.header = header
+        self._descriptor, self._key = descriptor, key
+        self._entries = {record["entry"]["reference"]: Entry.from_json(record["entry"]) for record in records}
+        self._spans = {record["entry"]["reference"]: record["images"] for record in records}
+
+    @staticmethod
+    def open(path: Path, key: bytes | str, *, fingerprint: str | None = None) -> SealedWatchlist:
+        """Open with the key, or with the passphrase (a str). The caller closes.
+
+        Raises:
+            WatchlistError: ``watchlist_missing``, ``watchlist_not_sealed``, ``watchlist_altered`` (also for a
+                wrong key), ``watchlist_passphrase_wrong``, or ``watchlist_model_mismatch`` where `fingerprint`
+                is given and the templates were made by another pack.
+        """
+        descriptor, header, block = _open(path)
+        try:
+            if isinstance(key, str):
+                if header.wrapped is None:
+                    raise WatchlistError(
+                        "watchlist_no_passphrase",
+                        "this list was sealed with a key file, not with a passphrase",
+                        hint="name the key with --key-file",
+                    )
+                key = keys.unwrap(header.wrapped, key, header.salt)
+            records = _read_entries(descriptor, key, header, block)
+            if fingerprint is not None and fingerprint != header.fingerprint:
+                raise WatchlistError(
+                    "watchlist_model_mismatch",
+                    "the list was enrolled with another model pack than the one that runs",
+                    hint="seal it again with this pack, or configure the pack that enrolled it",
+                )
+            return SealedWatchlist(descriptor, key, header, records)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._key = -1, b""
+
+    def __enter__(self) -> SealedWatchlist:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(self._entries.values())
+
+    def entry(self, reference: str) -> Entry:
+        """Raises WatchlistError ``watchlist_unknown_reference``."""
+        found = self._entries.get(reference)
+        if found is None:
+            raise WatchlistError(
+                "watchlist_unknown_reference",
+                f"{reference} is not on this list",
+                hint="see the references with: lfr-edge watchlist inspect",
+            )
+        return found
+
+    def candidate_image(self, reference: str, number: int = 0) -> bytes:
+        """The encoded picture as it was imported. Raises WatchlistError ``watchlist_altered``; IndexError."""
+        self.entry(reference)
+        place, offset, length = self._spans[reference][number]
+        sealed = os.pread(self._descriptor, length, offset)
+        cipher = AESGCM(keys.derive(self._key, self.header.salt, IMAGES))
+        try:
+            return cipher.decrypt(nonce(place), sealed, int(place).to_bytes(8, "little"))
+        except (InvalidTag, ValueError):
+            raise altered(f"a candidate image of {reference}") from None
+
+    def template_part(self) -> bytes:
+        """The templates, still sealed, to be handed to the recogniser."""
+        offset, length = self.header.templates
+        return self._read(offset, length)
+
+    def template_key(self) -> bytes:
+        """The key of :meth:`template_part` and of nothing else: for the recogniser."""
+        return keys.derive(self._key, self.header.salt, TEMPLATES)
+
+    def verify_images(self) -> int:
+        """Open every image once; returns how many. Raises WatchlistError ``watchlist_altered``."""
+        for reference, spans in self._spans.items():
+            for number in range(len(spans)):
+                self.candidate_image(reference, number)
+        return self.header.images
+
+    def _read(self, offset: int, length: int) -> bytes:
+        # The kernel moves at most 2 GiB at a time.
+        pieces = []
+        while length > 0 and (piece := os.pread(self._descriptor, min(length, 1 << 28), offset)):
+            pieces.append(piece)
+            offset, length = offset + len(piece), length - len(piece)
+        return b"".join(pieces)
+
+
+def inspect_header(path: Path) -> Header:
+    """What anybody can read of a sealed list. It is not authenticated until the list is opened with its key.
+
+    Raises:
+        WatchlistError: ``watchlist_missing`` or ``watchlist_not_sealed``.
+    """
+    descriptor, header, _ = _open(path)
+    os.close(descriptor)
+    return header
+
+
+def _open(path: Path) -> tuple[int, Header, bytes]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise WatchlistError(
+            "watchlist_missing",
+            f"{path}: {error.strerror}",
+            hint="make a list with: lfr-edge watchlist seal FOLDER OUT --key-file KEY",
+        ) from None
+    try:
+        block = os.pread(descriptor, HEADER_BYTES, 0)
+        return descriptor, Header.decode(block), block
+    except OSError as error:
+        os.close(descriptor)
+        raise WatchlistError(
+            "watchlist_missing", f"{path}: {error.strerror}", hint="name a sealed list, not a folder"
+        ) from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _read_entries(descriptor: int, key: bytes, header: Header, block: bytes) -> list[dict[str, Any]]:
+    offset, length = header.sealed_entries
+    if length > MOST_ENTRIES_BYTES or os.fstat(descriptor).st_size != offset + length:
+        raise altered("the file")
+    try:
+        cipher = AESGCM(keys.derive(key, header.salt, ENTRIES))
+        records = json.loads(cipher.decrypt(nonce(0), os.pread(descriptor, length, offset), _digest(block)))
+    except (InvalidTag, ValueError):
+        raise altered("the list of entries") from None
+    assert isinstance(records, list)
+    return records
+
+
+def _digest(block: bytes) -> bytes:
+    return hashlib.sha256(block).digest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
