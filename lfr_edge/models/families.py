@@ -25,6 +25,14 @@ DLIB_150: Final[Template] = (
     (50.415, 103.023),
     (97.610, 103.023),
 )
+# Open Model Zoo states the points as fractions of the 128×128 crop.
+INTEL_128: Final[Template] = (
+    (40.397, 59.085),
+    (87.386, 59.085),
+    (64.038, 81.984),
+    (44.736, 105.562),
+    (83.635, 105.562),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +91,4 @@ FR_FEATURE_512: Final = Kind("embedder", "arcface", _square(112, "rgb", 127.0, 1
 ARCFACE_512: Final = Kind("embedder", "arcface", _square(112, "rgb", 127.5, 127.5), 512, ARCFACE_112)
 SFACE_128: Final = Kind("embedder", "arcface", _square(112, "rgb", 0.0, 1.0), 128, ARCFACE_112)
 DLIB_128: Final = Kind("embedder", "dlib", _square(150, "rgb", 0.0, 1.0), 128, DLIB_150)
+INTEL_256: Final = Kind("embedder", "arcface", _square(128, "bgr", 0.0, 1.0), 256, INTEL_128)

@@ -43,6 +43,7 @@ DEFAULT_VERSIONS: Final = {
 }
 MEMBER_LIMIT: Final = 256 << 20  # bytes; the largest file fetched (dlib's .dat) has 22 million
 _CLIENT_TIMEOUT_S: Final = 900.0  # 41 MB over a 0.5 Mbit/s link
+_PIP: Final = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 _CREDENTIALS: Final = re.compile(r"(?<=//)[^/@\s]+@")
 
 
@@ -176,55 +177,45 @@ class Fetcher:
 
 
 Client = tuple[Sequence[str], Path]  # a command, and the folder that it fills
+_PICK: Final = (
+    "--quiet",
+    "--no-deps",
+    "--only-binary",
+    ":all:",
+)  # source archives are refused: they run code
 
 
 def _wheel_clients(requirement: str, folder: Path) -> Iterator[Client]:
-    """Ways to get one wheel (pip) or its unpacked files (uv). Source archives are refused: they run code."""
-    pick = ("--no-deps", "--only-binary", ":all:", "--quiet")
-    for number, pip in enumerate(_pips()):
-        target = folder / f"pip{number}"
-        yield (*pip, "download", *pick, "--dest", str(target), requirement), target
-        if number == 0:
-            yield from _uv_client(requirement, folder)
-    yield from _temporary_pip(folder, ("download", *pick, "--dest"), requirement)
+    """Ways to get one wheel (pip) or its unpacked files (uv)."""
+    return _clients(("download", *_PICK, "--dest"), requirement, folder)
 
 
 def _tree_clients(requirement: str, folder: Path) -> Iterator[Client]:
     """Ways to unpack one wheel into a folder of its own."""
-    pick = ("--no-deps", "--only-binary", ":all:", "--quiet")
-    for number, pip in enumerate(_pips()):
-        target = folder / f"pip{number}"
-        yield (*pip, "install", *pick, "--target", str(target), requirement), target
-        if number == 0:
-            yield from _uv_client(requirement, folder)
-    yield from _temporary_pip(folder, ("install", *pick, "--target"), requirement)
+    return _clients(("install", *_PICK, "--target"), requirement, folder)
 
 
-def _pips() -> Iterator[tuple[str, ...]]:
-    """pip of this interpreter, of the one it was made from, and of ``PATH``; at most one of each file."""
-    seen: set[str] = set()
-    base = getattr(sys, "_base_executable", None)
-    for python in (sys.executable, base, shutil.which("python3")):
-        if python and python not in seen:
-            seen.add(python)
-            if _runs((python, "-m", "pip", "--version")):
-                yield (python, "-m", "pip", "--disable-pip-version-check", "--no-input")
-
-
-def _uv_client(requirement: str, folder: Path) -> Iterator[Client]:
+def _clients(verb: Sequence[str], requirement: str, folder: Path) -> Iterator[Client]:
+    """pip, then uv, which may be configured differently; a throw-away venv's pip where neither is there."""
+    pip = _pip()
+    if pip:
+        yield (*pip, *verb, str(folder / "pip"), requirement), folder / "pip"
     uv = shutil.which("uv")
     if uv:
-        target = folder / "uv"
-        pick = ("--quiet", "--no-deps", "--only-binary", ":all:", "--python", sys.executable)
-        yield (uv, "pip", "install", *pick, "--target", str(target), requirement), target
+        place = ("--python", sys.executable, "--target", str(folder / "uv"))
+        yield (uv, "pip", "install", *_PICK, *place, requirement), folder / "uv"
+    if not pip and not uv and _runs((sys.executable, "-m", "venv", str(folder / "venv"))):
+        python = str(folder / "venv" / "bin" / "python")
+        yield (python, *_PIP, *verb, str(folder / "pip"), requirement), folder / "pip"
 
 
-def _temporary_pip(folder: Path, verb: Sequence[str], requirement: str) -> Iterator[Client]:
-    """The last resort: a throw-away venv whose pip comes out of the interpreter (``ensurepip``)."""
-    venv, target = folder / "venv", folder / "venv-pip"
-    if _runs((sys.executable, "-m", "venv", str(venv))):
-        python = str(venv / "bin" / "python")
-        yield (python, "-m", "pip", *verb, str(target), requirement), target
+def _pip() -> tuple[str, ...] | None:
+    """pip of this interpreter, of the one it was made from, or of ``PATH``."""
+    base = getattr(sys, "_base_executable", None)
+    for python in dict.fromkeys((sys.executable, base, shutil.which("python3"))):
+        if python and _runs((python, *_PIP, "--version")):
+            return (python, *_PIP)
+    return None
 
 
 def _first_that_works(clients: Iterator[Client] | Sequence[Client], package: str) -> Path:

@@ -96,6 +96,13 @@ _SFACE: Final = Recognised(
     Licence(name="Apache-2.0", operational_use="with_reference", note="OpenCV Zoo."),
     "CASIA-WebFace, VGGFace2 and MS1MV2 are named in the paper; which one this file saw is not stated.",
 )
+_INTEL: Final = Recognised(
+    families.INTEL_256,
+    "face-reidentification-retail-0095",
+    rewrite.embedder_batched,
+    Licence(name="Apache-2.0", operational_use="with_reference", note="Open Model Zoo (Intel)."),
+    "Not stated by Open Model Zoo.",
+)
 _DLIB: Final = Recognised(
     families.DLIB_128,
     "dlib-resnet",
@@ -182,8 +189,11 @@ def recognise(file: str, data: bytes) -> Recognised | None:
         return _CENTERFACE
     if [shape[-1] for shape in outputs if shape] == [1, 1, 1, 4, 4, 4, 10, 10, 10]:
         return _SCRFD
-    if len(outputs) == 1 and len(outputs[0]) == 2 and inputs and inputs[0][1:] == [3, 112, 112]:
-        return _embedder(graph, outputs[0][1])
+    if len(outputs) == 1 and len(outputs[0]) == 2 and inputs:
+        if inputs[0][1:] == [3, 112, 112]:
+            return _embedder(graph, outputs[0][1])
+        if inputs[0][1:] == [3, 128, 128] and outputs[0][1] == families.INTEL_256.dimension:
+            return _INTEL
     return None
 
 
