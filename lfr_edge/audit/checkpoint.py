@@ -63,8 +63,8 @@ class Checkpoints:
 
     whole: tuple[Checkpoint, ...]
     end: int  # bytes that the whole ones take
-    torn: int  # bytes after them: a note that was being written, or damage
-    reason: str  # why the torn part is not a checkpoint
+    rest: bytes  # what follows them: a note that was being written, or damage
+    reason: str  # why the rest is not a checkpoint
 
 
 def parse_checkpoints(raw: bytes) -> Checkpoints:
@@ -84,4 +84,18 @@ def parse_checkpoints(raw: bytes) -> Checkpoints:
             reason = str(error)
             break
         end = stop + 2
-    return Checkpoints(tuple(whole), end, len(raw) - end, reason)
+    return Checkpoints(tuple(whole), end, raw[end:], reason)
+
+
+def is_torn_checkpoint(rest: bytes, origin: str) -> bool:
+    """Whether `rest` is the beginning, and only that, of a checkpoint by `origin`: a write that was cut short."""
+    text = rest.decode("utf-8", "replace").rstrip("\ufffd")
+    head = re.fullmatch(r"([^\n]*)(\n([0-9]{0,16})(\n([A-Za-z0-9+/=]{0,44})(\n.*)?)?)?", text, re.DOTALL)
+    if head is None or not (origin == head[1] if head[2] else origin.startswith(head[1])):
+        return False
+    line = f"\n\n— {origin} "
+    signature = head[6] or ""
+    if len(signature) <= len(line):
+        return line.startswith(signature)
+    encoded = signature.removeprefix(line)
+    return re.fullmatch(r"[A-Za-z0-9+/=]{0,92}\n?", encoded) is not None

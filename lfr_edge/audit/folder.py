@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from lfr_edge.audit.merkle import HASH_BYTES
 from lfr_edge.audit.note import decode64, encode64
 
 DEVICE_LOG: Final = "device"
+_TORN_HEAD: Final = re.compile(rb"[0-9]{1,16}( ([A-Za-z0-9+/=]{0,44}|[A-Za-z0-9+/=]{44} [0-9a-f]{0,8}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def head_line(head: Head) -> bytes:
 class Heads:
     whole: tuple[Head, ...]
     end: int  # bytes that the whole lines take
-    torn: int  # bytes after them
+    rest: bytes  # what follows them
 
 
 def parse_heads(raw: bytes) -> Heads:
@@ -95,4 +97,9 @@ def parse_heads(raw: bytes) -> Heads:
             break
         whole.append(head)
         end += len(line)
-    return Heads(tuple(whole), end, len(raw) - end)
+    return Heads(tuple(whole), end, raw[end:])
+
+
+def is_torn_head(rest: bytes) -> bool:
+    """Whether `rest` is the beginning, and only that, of a line of the heads file."""
+    return _TORN_HEAD.fullmatch(rest) is not None

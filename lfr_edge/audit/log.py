@@ -8,38 +8,31 @@ record on disk already. Callers that arrive while a write is under way share the
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NoReturn, TypeAlias, TypeVar
 
 from lfr_edge.audit.checkpoint import Checkpoint, Head, sign_head
-from lfr_edge.audit.disk import (
-    FILE_MODE,
-    Disk,
-    RealDisk,
-    allocate,
-    make_folder,
-    sync_folder,
-    write_new,
-)
+from lfr_edge.audit.disk import Disk, RealDisk, make_folder, write_new
 from lfr_edge.audit.entry import MONO_WRAP, Entry, parse_entry
 from lfr_edge.audit.event import REFUSED_WHEN_FULL, SIGNED_AT_ONCE, SYSTEM, Actor, Event
-from lfr_edge.audit.folder import LogFolder, head_line
+from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.keys import LogKeys, open_certificate, read_certificate
 from lfr_edge.audit.merkle import EMPTY_ROOT, leaf_hash
 from lfr_edge.audit.recovery import Recovered, TornWrite, recover
-from lfr_edge.audit.segment import BadFrame, map_segment, pack_frame, read_frames
+from lfr_edge.audit.segment import BadFrame, map_segment, read_frames
 from lfr_edge.audit.view import LogView
+from lfr_edge.audit.writer import LogWriter
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AuditError
 
 State: TypeAlias = Literal["open", "disk_full", "failed", "closed"]
+FailureHandler: TypeAlias = Callable[[AuditError], None]
+T = TypeVar("T")
 _TIMER_S: Final = 1.0
 
 
@@ -51,6 +44,18 @@ class Appended:
     leaf_hash: bytes
 
 
+def time_source() -> str:
+    """What the wall clock follows, as far as the box can tell."""
+    return "ntp" if Path("/run/systemd/timesync/synchronized").exists() else "rtc"
+
+
+def boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return f"process-{uuid.uuid4()}"
+
+
 @dataclass(frozen=True, slots=True)
 class LogOptions:
     """What tests and small disks change. `timer` false: nobody calls :meth:`AuditLog.tick` but the owner."""
@@ -59,18 +64,9 @@ class LogOptions:
     checkpoint_after_s: float = 10.0
     ballast_bytes: int = 4 * 1024 * 1024  # about 8,000 entries to bring a deployment to an orderly end
     timer: bool = True
-
-
-def time_source() -> str:
-    """What the wall clock follows, as far as the box can tell."""
-    return "ntp" if Path("/run/systemd/timesync/synchronized").exists() else "rtc"
-
-
-def boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return f"process-{uuid.uuid4()}"
+    disk: Disk = field(default_factory=RealDisk)
+    source: Callable[[], str] = time_source
+    boot_id: Callable[[], str] = boot_id
 
 
 class AuditLog:
@@ -82,35 +78,26 @@ class AuditLog:
 
     def __init__(
         self,
-        folder: LogFolder,
-        origin: str,
+        files: LogFolder,
         keys: LogKeys,
         clock: Clock,
         recovered: Recovered,
-        lock: int,
-        *,
+        writer: LogWriter,
         options: LogOptions,
-        disk: Disk,
-        on_failure: Callable[[AuditError], None] | None,
-        source: Callable[[], str],
+        on_failure: FailureHandler | None,
     ) -> None:
-        self.origin: Final = origin
-        self.folder: Final = folder.path
+        self.origin: Final = keys.signer.verifier.name
+        self.folder: Final = files.path
         self.recovered: Final[TornWrite | None] = recovered.torn
-        self._files = folder
+        self._files = files
         self._keys = keys
         self._clock = clock
         self._options = options
-        self._disk = disk
         self._on_failure = on_failure
-        self._source = source
-        self._boot_id = boot_id()
-        self._entries = lock
-        self._heads = _open_append(folder.heads)
-        self._checkpoints = _open_append(folder.checkpoints)
+        self._boot_id = options.boot_id()
+        self._writer = writer
         self._turn = threading.Condition(threading.Lock())
         self._tree = recovered.tree
-        self._end = recovered.end
         self._signed = recovered.head
         self._signed_at_ns = clock.monotonic_ns()
         self._latest: Checkpoint | None = None
@@ -120,7 +107,6 @@ class AuditLog:
         self._closing = False
         self._state: State = "open"
         self._failure = ""
-        self._full_unrecorded = False  # the ballast is gone and no entry says so yet
         self._stop = threading.Event()
         self._timer: threading.Thread | None = None
 
@@ -133,9 +119,7 @@ class AuditLog:
         clock: Clock,
         *,
         options: LogOptions | None = None,
-        disk: Disk | None = None,
-        on_failure: Callable[[AuditError], None] | None = None,
-        source: Callable[[], str] = time_source,
+        on_failure: FailureHandler | None = None,
     ) -> AuditLog:
         """Begin a log in an empty or missing `folder`; its first entry is ``log.opened``.
 
@@ -151,13 +135,11 @@ class AuditLog:
             make_folder(folder)
             write_new(files.device_key, (keys.device.text + "\n").encode())
             write_new(files.certificate, str(keys.certificate).encode())
-            os.close(_open_append(files.entries))
-            sync_folder(folder)
+            # Last: a folder without this file is not yet a log, and create() may try again.
+            write_new(files.entries, b"")
         except OSError as error:
             raise _unwritable(folder, error) from None
-        return cls.open(
-            folder, origin, keys, clock, options=options, disk=disk, on_failure=on_failure, source=source
-        )
+        return cls.open(folder, origin, keys, clock, options=options, on_failure=on_failure)
 
     @classmethod
     def open(
@@ -168,9 +150,7 @@ class AuditLog:
         clock: Clock,
         *,
         options: LogOptions | None = None,
-        disk: Disk | None = None,
-        on_failure: Callable[[AuditError], None] | None = None,
-        source: Callable[[], str] = time_source,
+        on_failure: FailureHandler | None = None,
     ) -> AuditLog:
         """Go on with a log after a restart, a crash or a power cut.
 
@@ -191,28 +171,23 @@ class AuditLog:
                 f"the keys at hand are not those of the log in {folder}",
                 hint="the key store was replaced or the log comes from another box; open a new log",
             )
-        lock = _open_append(files.entries)
         try:
-            _lock(lock, folder)
-            recovered = recover(files, origin, certificate.key)
-            if recovered.last is not None and recovered.last.event.ev == "log.closed":
-                raise AuditError("audit_log_closed", f"the log in {folder} is closed", hint="open a new one")
-            roomy = options.ballast_bytes == 0 or _reserve(files.ballast, options.ballast_bytes)
-            log = cls(
-                files, origin, keys, clock, recovered, lock,
-                options=options, disk=disk or RealDisk(), on_failure=on_failure, source=source,
-            )  # fmt: skip
+            writer = LogWriter(files, options.disk, options.ballast_bytes)
         except OSError as error:
-            os.close(lock)
+            raise _unwritable(folder, error) from None
+        try:
+            recovered = recover(files, origin, certificate.key)
+            log = cls(files, keys, clock, recovered, writer, options, on_failure)
+            if recovered.last is not None and recovered.last.event.ev == "log.closed":
+                # A crash between the last entry and the last signature: finish what close() began.
+                log._finish()
+                raise _closed(origin)
+            log._begin(recovered)
+        except OSError as error:
+            writer.close()
             raise _unwritable(folder, error) from None
         except BaseException:
-            os.close(lock)
-            raise
-        log._full_unrecorded = not roomy
-        try:
-            log._begin(recovered)
-        except BaseException:
-            log._release()
+            writer.close()
             raise
         return log
 
@@ -226,7 +201,7 @@ class AuditLog:
         clock: Clock,
         *,
         options: LogOptions | None = None,
-        on_failure: Callable[[AuditError], None] | None = None,
+        on_failure: FailureHandler | None = None,
     ) -> AuditLog:
         """Begin a new log whose second entry cites the frozen one: what was last signed there, what is left."""
         view = LogView.load(damaged)
@@ -288,7 +263,7 @@ class AuditLog:
         """Sign a head over everything durable (or return the one that already covers it)."""
         with self._turn:
             self._must_live()
-            self._settle(self._tree.size + len(self._pending) - 1)
+            self._settle(self._tree.size + self._in_flight + len(self._pending) - 1)
             self._sign_through(self._tree.size - 1)
             assert self._latest is not None, "open() signed the first head"
             return self._latest
@@ -301,9 +276,9 @@ class AuditLog:
 
     def entries(self, start: int = 0) -> Iterator[tuple[int, Entry]]:
         """Durable entries from `start` on, as (byte offset, entry): the source of every view."""
-        end = self._end
+        size = self._tree.size
         for seq, frame in enumerate(read_frames(map_segment(self._files.entries))):
-            if isinstance(frame, BadFrame) or frame.offset >= end:
+            if isinstance(frame, BadFrame) or seq >= size:
                 return
             if seq >= start:
                 yield frame.offset, parse_entry(frame.body)
@@ -323,14 +298,7 @@ class AuditLog:
             seq, _ = self._enqueue(event)
             self._closing = True
             self._settle(seq)
-            self._sign_through(seq)
-            assert self._latest is not None, "_sign_through set it"
-            self._state = "closed"
-            last = self._latest
-        self._release()
-        self._files.ballast.unlink(missing_ok=True)
-        self._keys.destroy()
-        return last
+        return self._finish()
 
     def suspend(self) -> None:
         """Sign what is there and let go of the files; :meth:`open` goes on later. Never raises twice."""
@@ -340,7 +308,20 @@ class AuditLog:
         finally:
             self._release()
 
-    # Everything below runs with the turn held.
+    def _finish(self) -> Checkpoint:
+        """Sign the last head of a log whose last entry is ``log.closed``, and destroy the keys."""
+        with self._turn:
+            while self._busy:
+                self._turn.wait()
+            self._must_live()
+            self._sign()
+            assert self._latest is not None, "_sign set it"
+            self._state = "closed"
+            last = self._latest
+        self._release()
+        self._files.ballast.unlink(missing_ok=True)
+        self._keys.destroy()
+        return last
 
     def _begin(self, recovered: Recovered) -> None:
         if recovered.tree.size == 0:
@@ -371,6 +352,8 @@ class AuditLog:
             with contextlib.suppress(AuditError):
                 self.tick()
 
+    # Everything below runs with the turn held.
+
     def _enqueue(self, event: Event) -> tuple[int, bytes]:
         self._must_live()
         if self._closing:
@@ -388,7 +371,7 @@ class AuditLog:
             self._boot_id,
             self._clock.wall_ns() // 1000,
             self._clock.monotonic_ns() % MONO_WRAP,
-            self._source(),
+            self._options.source(),
             event,
         ).encode()
         leaf = leaf_hash(body)
@@ -410,18 +393,16 @@ class AuditLog:
                 continue
             batch, self._pending = self._pending, []
             self._in_flight = len(batch)
-            end = self._alone(lambda batch=batch: self._write(batch))  # type: ignore[misc]
+            self._alone(partial(self._writer.write_entries, batch))
             self._in_flight = 0
-            self._end = end
             for _, leaf in batch:
                 self._tree.append(leaf)
 
-    def _alone(self, work: Callable[[], int]) -> int:
+    def _alone(self, work: Callable[[], T]) -> T:
         """Do slow disk work without holding the turn, one piece at a time. Any error kills the log."""
         self._busy = True
         self._turn.release()
         error: BaseException | None = None
-        result = 0
         try:
             result = work()
         except BaseException as caught:
@@ -434,30 +415,9 @@ class AuditLog:
             self._die(error)
         return result
 
-    def _write(self, batch: list[tuple[bytes, bytes]]) -> int:
-        frames = bytearray()
-        for body, leaf in batch:
-            frames += pack_frame(body, leaf, len(frames))
-        self._append_durably(self._entries, bytes(frames), self._end)
-        return self._end + len(frames)
-
-    def _append_durably(self, descriptor: int, data: bytes, end: int) -> None:
-        """Add `data` to a file of `end` bytes. A full disk is met once, by giving the ballast back."""
-        try:
-            self._disk.append(descriptor, data)
-        except OSError as error:
-            if error.errno != errno.ENOSPC or not self._files.ballast.exists():
-                raise
-            self._disk.truncate(descriptor, end)
-            self._files.ballast.unlink()
-            sync_folder(self.folder)
-            self._full_unrecorded = True
-            self._disk.append(descriptor, data)
-        self._disk.datasync(descriptor)
-
     def _record_full_disk(self) -> None:
-        if self._full_unrecorded and not self._closing:
-            self._full_unrecorded = False
+        if self._writer.disk_full and not self._closing:
+            self._writer.disk_full = False
             self._state = "disk_full"
             seq, _ = self._enqueue(Event("disk.full"))
             self._settle(seq)
@@ -481,33 +441,18 @@ class AuditLog:
                 self._sign()
 
     def _sign(self) -> None:
-        head = Head(self._tree.size, self._tree.root())
+        before, head = self._signed, Head(self._tree.size, self._tree.root())
         # Never contradict what was signed before, whatever else has gone wrong.
-        consistent = (
-            self._signed.size <= head.size and self._tree.root(self._signed.size) == self._signed.root
+        if before.size > head.size or self._tree.root(before.size) != before.root:
+            self._die(AuditError("audit_head_inconsistent", "the tree no longer contains what was signed"))
+        signer = self._keys.signer
+        self._latest = self._alone(
+            lambda: self._writer.write_head(before, head, lambda: sign_head(self.origin, head, signer))
         )
-        checkpoint = sign_head(self.origin, head, self._keys.signer) if consistent else None
-        self._alone(lambda: self._release_head(head, checkpoint))
-        self._latest = checkpoint
         self._signed = head
         self._signed_at_ns = self._clock.monotonic_ns()
 
-    def _release_head(self, head: Head, checkpoint: Checkpoint | None) -> int:
-        """Make size and root durable, then the signature. The last head on disk must still be ours."""
-        heads_end = os.fstat(self._heads).st_size
-        last = head_line(self._signed)
-        on_disk = os.pread(self._heads, len(last), max(0, heads_end - len(last)))
-        if checkpoint is None or (on_disk != last and (heads_end or self._signed.size)):
-            raise AuditError(
-                "audit_head_inconsistent", f"the last head on disk is not the {self._signed.size} signed here"
-            )
-        self._append_durably(self._heads, head_line(head), heads_end)
-        self._append_durably(
-            self._checkpoints, f"{checkpoint}\n".encode(), os.fstat(self._checkpoints).st_size
-        )
-        return 0
-
-    def _die(self, error: BaseException) -> None:
+    def _die(self, error: BaseException) -> NoReturn:
         """The log is dead from here on: what the disk holds now is for recovery to judge."""
         self._state = "failed"
         self._failure = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -531,38 +476,9 @@ class AuditLog:
         with self._turn:
             while self._busy:
                 self._turn.wait()
-            if self._entries < 0:
-                return
             if self._state != "failed":
                 self._state = "closed"
-            for descriptor in (self._entries, self._heads, self._checkpoints):
-                os.close(descriptor)
-            self._entries = self._heads = self._checkpoints = -1
-
-
-def _open_append(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise AuditError(
-            "audit_log_in_use", f"another process writes to {folder}", hint="stop the other service first"
-        ) from None
-
-
-def _reserve(path: Path, size: int) -> bool:
-    """Reserve the ballast; false where the disk is too full for it."""
-    try:
-        allocate(path, size)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        path.unlink(missing_ok=True)
-        return False
-    return True
+            self._writer.close()
 
 
 def _closed(origin: str) -> AuditError:

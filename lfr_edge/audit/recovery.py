@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from lfr_edge.audit.checkpoint import Head, parse_checkpoints
+from lfr_edge.audit.checkpoint import Head, is_torn_checkpoint, parse_checkpoints
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.audit.entry import Entry, parse_entry
-from lfr_edge.audit.folder import LogFolder, parse_heads
+from lfr_edge.audit.folder import LogFolder, is_torn_head, parse_heads
 from lfr_edge.audit.merkle import EMPTY_ROOT, Tree
 from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.segment import BadFrame, judge_tail, map_segment, read_frames
@@ -39,7 +39,6 @@ class Recovered:
     tree: Tree
     last: Entry | None
     head: Head  # the last one that may have been signed
-    end: int  # bytes of the segment
     torn: TornWrite | None
 
 
@@ -76,22 +75,20 @@ def recover(folder: LogFolder, origin: str, key: VerifierKey) -> Recovered:
     if last is not None and (last.dep != origin or last.seq != tree.size - 1):
         raise _freeze(folder, f"the last entry says {last.dep} {last.seq}, not {origin} {tree.size - 1}")
     torn = _move_aside(folder, end) if bad is not None else None
-    return Recovered(tree, last, head, end, torn)
+    return Recovered(tree, last, head, torn)
 
 
 def _last_head(folder: LogFolder, origin: str, key: VerifierKey) -> Head:
     """The largest head on disk; torn ends of both files are cut off (no signature over them was released)."""
-    raw = _read(folder.heads)
-    heads = parse_heads(raw)
-    if b"\n" in raw[heads.end :].rstrip(b"\n"):
+    heads = parse_heads(_read(folder.heads))
+    if heads.rest and not is_torn_head(heads.rest):
         raise _freeze(folder, f"the heads file is wrong at byte {heads.end}")
-    _cut(folder.heads, heads.end, heads.torn)
+    _cut(folder.heads, heads.end, len(heads.rest))
     head = heads.whole[-1] if heads.whole else Head(0, EMPTY_ROOT)
-    raw = _read(folder.checkpoints)
-    checkpoints = parse_checkpoints(raw)
-    if b"\n\n" in raw[checkpoints.end :].rstrip(b"\n").partition(b"\n\n")[2]:
+    checkpoints = parse_checkpoints(_read(folder.checkpoints))
+    if checkpoints.rest and not is_torn_checkpoint(checkpoints.rest, origin):
         raise _freeze(folder, f"the checkpoints are wrong at byte {checkpoints.end}: {checkpoints.reason}")
-    _cut(folder.checkpoints, checkpoints.end, checkpoints.torn)
+    _cut(folder.checkpoints, checkpoints.end, len(checkpoints.rest))
     if checkpoints.whole:
         last = checkpoints.whole[-1]
         if last.origin != origin or not last.note.signed_by(key):

@@ -1,46 +1,26 @@
-"""Checking a log, for anyone: is it what was signed, is it anchored, and do its counts add up?
+"""Checking the record, for anyone: is it what was signed, is it anchored, and do its counts add up?
 
-Nothing here trusts the box. What is altered is a *finding* (exit 1); what is missing (an anchor, a decision, a
-second person) is a *reservation* (exit 2). One log streams through in constant memory per entry.
+Nothing here trusts the box. What is altered is a finding (exit 1); what is missing (an anchor, a decision, a
+second person) is a reservation (exit 2).
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 
-from lfr_edge.audit.anchor import printed_code, read_cosignature, same_code
-from lfr_edge.audit.checkpoint import Checkpoint, Checkpoints, Head, parse_checkpoint, parse_checkpoints
-from lfr_edge.audit.duties import Duties
-from lfr_edge.audit.entry import Entry, parse_entry
-from lfr_edge.audit.folder import DEVICE_LOG, Heads, LogFolder, parse_heads
-from lfr_edge.audit.keys import Certificate, open_certificate, read_certificate
-from lfr_edge.audit.merkle import EMPTY_ROOT, Peaks
+from lfr_edge.audit.check import LogCheck, Trust
+from lfr_edge.audit.checkpoint import Checkpoint
+from lfr_edge.audit.entry import parse_entry
+from lfr_edge.audit.folder import DEVICE_LOG, LogFolder
+from lfr_edge.audit.keys import read_certificate
 from lfr_edge.audit.note import VerifierKey, encode64
-from lfr_edge.audit.report import (
-    AnchorReport,
-    Finding,
-    HeadReport,
-    KeySource,
-    LogReport,
-    Verdict,
-    VerifyReport,
-)
-from lfr_edge.audit.segment import BadFrame, Content, judge_tail, map_segment, read_frames
+from lfr_edge.audit.report import Finding, LogReport, Verdict, VerifyReport
+from lfr_edge.audit.segment import BadFrame, map_segment, read_frames
 from lfr_edge.audit.view import unreadable
 from lfr_edge.errors import AuditError
 
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What the person who verifies holds outside the box."""
-
-    device_key: VerifierKey | None = None
-    witnesses: tuple[VerifierKey, ...] = ()
-    since: tuple[Checkpoint, ...] = ()  # older checkpoints
-    codes: tuple[str, ...] = ()  # printed codes that an officer signed
+__all__ = ["VerifyReport", "verify"]
 
 
 def verify(
@@ -55,7 +35,7 @@ def verify(
     trust = Trust(device_key, tuple(witnesses), (since,) if since else (), tuple(codes))
     try:
         if LogFolder(path).entries.exists():
-            return _conclude(path, (_LogCheck(LogFolder(path), trust).run(),), [], [])
+            return _conclude(path, (LogCheck(LogFolder(path), trust).run(),), [], [])
         if LogFolder(path / DEVICE_LOG).entries.exists():
             return _verify_box(path, trust)
         raise AuditError("audit_log_unreadable", f"{path} holds no log")
@@ -73,275 +53,6 @@ def _conclude(
     return VerifyReport(str(path), verdict, logs, every, open_points)
 
 
-@dataclass(slots=True)
-class _LogCheck:
-    """One verification of one log."""
-
-    folder: LogFolder
-    trust: Trust
-    findings: list[Finding] = field(default_factory=list)
-    reservations: list[Finding] = field(default_factory=list)
-    gaps: list[str] = field(default_factory=list)
-    duties: Duties = field(default_factory=Duties)
-    offsets: array[int] = field(default_factory=lambda: array("Q"))
-    roots: dict[int, bytes] = field(default_factory=dict)  # size → root, for the sizes somebody signed
-    closed: bool = False
-    closed_at: int = -1
-
-    def run(self) -> LogReport:
-        data = map_segment(self.folder.entries)
-        device, source = self._device_key()
-        certificate = self._certificate(device)
-        checkpoints, heads = self._signed_files()
-        anchors = self._anchor_files()
-        wanted = {0}
-        wanted.update(item.head.size for item in (*checkpoints.whole, *anchors, *self.trust.since))
-        wanted.update(head.size for head in heads.whole)
-        bad = self._stream(data, certificate, wanted)
-        device_log = certificate is not None and device is not None and certificate.key == device
-        self.closed = self.closed_at >= 0 and self.closed_at == len(self.offsets) - 1
-        if 0 <= self.closed_at < len(self.offsets) - 1:
-            self._find("entry_after_close", "entries follow log.closed", self.closed_at + 1)
-        self._check_heads(heads)
-        signed = self._check_checkpoints(checkpoints, certificate, heads)
-        self._check_tail(data, bad, signed)
-        anchored = self._check_anchors(anchors, certificate, checkpoints, signed)
-        self._reserve_open_points(signed, anchored, device_log=device_log)
-        return LogReport(
-            path=str(self.folder.path),
-            origin=certificate.origin if certificate else "",
-            entries=len(self.offsets),
-            closed=self.closed,
-            device=device_log,
-            heads=HeadReport(
-                len(checkpoints.whole),
-                signed.size,
-                encode64(signed.root),
-                device.text if device else "",
-                source,
-            ),
-            gaps=tuple(self.gaps),
-            clock=self.duties.clock.report(),
-            anchors=tuple(anchored),
-            duties=self.duties.report(),
-            control=self.duties.control.report(),
-            findings=tuple(self.findings),
-            reservations=tuple(self.reservations),
-        )
-
-    def _find(self, code: str, message: str, seq: int | None = None, offset: int | None = None) -> None:
-        if offset is None and seq is not None and seq < len(self.offsets):
-            offset = self.offsets[seq]
-        self.findings.append(Finding(code, message, seq, offset))
-
-    def _device_key(self) -> tuple[VerifierKey | None, KeySource]:
-        """The device's key, preferably the one the auditor brought."""
-        given = self.trust.device_key
-        beside: VerifierKey | None = None
-        if self.folder.device_key.exists():
-            try:
-                raw = self.folder.device_key.read_bytes()
-                beside = VerifierKey.parse(raw.decode())
-                if raw != f"{beside.text}\n".encode():
-                    raise AuditError("audit_key_invalid", "device.vkey is not one line")
-            except (AuditError, UnicodeDecodeError) as error:
-                self._find("device_key", f"device.vkey cannot be used: {error}")
-        elif given is None:
-            self._find("device_key", "there is no device key beside the log and none was given")
-        if given is not None and beside is not None and given != beside:
-            self._find("device_key", "the key beside the log is not the device's")
-        return (given, "given") if given is not None else (beside, "beside the log")
-
-    def _certificate(self, device: VerifierKey | None) -> Certificate | None:
-        try:
-            note = read_certificate(self.folder.certificate)
-            if str(note).encode() != self.folder.certificate.read_bytes() or len(note.signatures) != 1:
-                raise AuditError("audit_certificate_wrong", "the certificate has more in it than it should")
-            return open_certificate(note, device) if device else None
-        except (AuditError, FileNotFoundError, UnicodeDecodeError) as error:
-            self._find("certificate", f"the certificate of the log's key does not hold: {error}")
-            return None
-
-    def _signed_files(self) -> tuple[Checkpoints, Heads]:
-        files = []
-        for path in (self.folder.checkpoints, self.folder.heads):
-            if not path.exists():
-                self._find("signatures_missing", f"{path.name} is missing")
-            files.append(path.read_bytes() if path.exists() else b"")
-        return parse_checkpoints(files[0]), parse_heads(files[1])
-
-    def _anchor_files(self) -> list[Checkpoint]:
-        anchors = []
-        for path in sorted(self.folder.anchors.glob("*.note")):
-            try:
-                anchors.append(parse_checkpoint(path.read_bytes().decode()))
-            except (AuditError, UnicodeDecodeError) as error:
-                self.reservations.append(Finding("anchor_unreadable", f"{path.name}: {error}"))
-        return anchors
-
-    def _stream(self, data: Content, certificate: Certificate | None, wanted: set[int]) -> BadFrame | None:
-        """Read every entry once; returns where reading had to stop."""
-        peaks = Peaks()
-        self.roots[0] = EMPTY_ROOT
-        for frame in read_frames(data):
-            if isinstance(frame, BadFrame):
-                return frame
-            seq = peaks.size
-            self.offsets.append(frame.offset)
-            peaks.append(frame.leaf)
-            if peaks.size in wanted:
-                self.roots[peaks.size] = peaks.root()
-            try:
-                entry = parse_entry(frame.body)
-            except AuditError as error:
-                self._find("entry_malformed", error.message, seq)
-            else:
-                self._check_entry(seq, entry, certificate)
-        return None
-
-    def _check_entry(self, seq: int, entry: Entry, certificate: Certificate | None) -> None:
-        if entry.seq != seq:
-            self._find("entry_out_of_sequence", f"entry {seq} calls itself {entry.seq}", seq)
-        if certificate is not None and entry.dep != certificate.origin:
-            self._find("entry_of_another_log", f"the entry belongs to {entry.dep}", seq)
-        if (entry.event.ev == "log.opened") != (seq == 0):
-            self._find("entry_misplaced", "log.opened is the first entry and only that", seq)
-        if entry.event.ev == "log.closed" and self.closed_at < 0:
-            self.closed_at = seq
-        if entry.event.ev == "log.recovered":
-            self.gaps.append(f"a torn write was cut off before entry {seq}")
-        self.duties.feed(entry)
-
-    def _check_heads(self, heads: Heads) -> None:
-        if heads.torn and self.closed:
-            self._find("head_malformed", f"the heads file is wrong at byte {heads.end}")
-        for before, head in zip((Head(0, EMPTY_ROOT), *heads.whole), heads.whole, strict=False):
-            if head.size < before.size:
-                self._find("head_smaller", f"a head of {head.size} entries follows one of {before.size}")
-            self._check_root("head", head, before.size)
-
-    def _check_root(self, what: str, head: Head, good: int) -> bool:
-        """Whether the first entries have this root; if not, the first bad one lies at `good` or after."""
-        root = self.roots.get(head.size)
-        if root is None:
-            text = f"a {what} covers {head.size} entries, {len(self.offsets)} are readable"
-            self._find("entries_missing", text, len(self.offsets))
-        elif root != head.root:
-            text = f"entries {good} to {head.size - 1} are not those a {what} covers"
-            self._find("entries_altered", text, good)
-        return root == head.root
-
-    def _check_checkpoints(
-        self, checkpoints: Checkpoints, certificate: Certificate | None, heads: Heads
-    ) -> Head:
-        """Check every signed head; returns the largest that holds."""
-        torn_at_end = checkpoints.torn and checkpoints.reason == "the last checkpoint is cut short"
-        if checkpoints.torn and (self.closed or not torn_at_end):
-            self._find("checkpoint_malformed", f"{checkpoints.reason} (byte {checkpoints.end})")
-        known = set(heads.whole)
-        good = Head(0, EMPTY_ROOT)
-        for number, checkpoint in enumerate(checkpoints.whole):
-            head = checkpoint.head
-            if not self._signed(checkpoint, certificate, f"checkpoint {number}"):
-                continue
-            if len(checkpoint.note.signatures) != 1:
-                self._find("checkpoint_malformed", f"checkpoint {number} has more than the log's signature")
-            if head not in known:
-                self._find("head_missing", f"checkpoint {number} was signed without its head on disk")
-            if head.size < good.size:
-                self._find("checkpoint_smaller", f"checkpoint {number} is smaller than one before it")
-            elif self._check_root("checkpoint", head, good.size):
-                good = head
-        if self.closed and good.size != len(self.offsets):
-            self._find("close_unsigned", "the log is closed without a head over all of it", good.size)
-        return good
-
-    def _signed(self, checkpoint: Checkpoint, certificate: Certificate | None, name: str) -> bool:
-        if certificate is None:
-            return False
-        try:
-            if checkpoint.origin == certificate.origin and checkpoint.note.signed_by(certificate.key):
-                return True
-            self._find("signature", f"{name} is not signed by this log")
-        except AuditError as error:
-            self._find("signature", f"{name}: {error}")
-        return False
-
-    def _check_tail(self, data: Content, bad: BadFrame | None, signed: Head) -> None:
-        if bad is None:
-            return
-        tail = judge_tail(data, bad)
-        seq = len(self.offsets)
-        if tail.damage or self.findings or self.folder.frozen.exists():
-            self._find("entry_damaged", bad.reason, seq, bad.offset)
-        else:
-            text = f"a write was torn at the end ({bad.reason}); recovery moves it aside"
-            self.reservations.append(Finding("torn_write", text, seq, bad.offset))
-
-    def _check_anchors(
-        self,
-        anchors: list[Checkpoint],
-        certificate: Certificate | None,
-        checkpoints: Checkpoints,
-        signed: Head,
-    ) -> list[AnchorReport]:
-        reports = []
-        for checkpoint in anchors:
-            for report in self._cosigned(checkpoint):
-                if self._check_root("witnessed head", checkpoint.head, 0):
-                    reports.append(report)
-        for checkpoint in self.trust.since:
-            if certificate is not None and checkpoint.origin != certificate.origin:
-                raise AuditError(
-                    "audit_since_foreign", f"the older checkpoint is of {checkpoint.origin}, not of this log"
-                )
-            if self._signed(checkpoint, certificate, "the older checkpoint") and self._check_root(
-                "older checkpoint", checkpoint.head, 0
-            ):
-                reports.append(AnchorReport("older checkpoint", checkpoint.head.size, None))
-        for code in self.trust.codes:
-            # A code names a head; among those that hold, the one that fits is found by trying.
-            sizes = {signed.size, *(item.head.size for item in checkpoints.whole)}
-            origin = certificate.origin if certificate else ""
-            fits = [
-                size
-                for size in sizes
-                if size in self.roots and same_code(code, printed_code(origin, Head(size, self.roots[size])))
-            ]
-            if fits:
-                reports.append(AnchorReport("printed code", max(fits), None))
-            else:
-                self._find("code_contradicts", "the printed code fits no head of this log")
-        return reports
-
-    def _cosigned(self, checkpoint: Checkpoint) -> Iterator[AnchorReport]:
-        for key in self.trust.witnesses:
-            for signature in checkpoint.note.signatures:
-                try:
-                    seen = read_cosignature(checkpoint, signature, key)
-                except AuditError as error:
-                    self.reservations.append(Finding("anchor_unreadable", error.message))
-                    continue
-                if seen is not None:
-                    yield AnchorReport(seen.witness, checkpoint.head.size, seen.when_s)
-
-    def _reserve_open_points(self, signed: Head, anchored: list[AnchorReport], *, device_log: bool) -> None:
-        reserve = self.reservations.append
-        entries = len(self.offsets)
-        if not self.closed and not device_log:
-            reserve(Finding("not_closed", "the log is not closed: it is still running, or was cut off"))
-        if signed.size < entries:
-            reserve(Finding("unsigned", f"no head covers the last {entries - signed.size} entries"))
-        reach = max((anchor.size for anchor in anchored), default=0)
-        if reach < signed.size:
-            what = f"the entries from {reach} on are" if reach else "nothing is"
-            text = f"{what} anchored outside the box: whoever owns it could have rewritten them"
-            reserve(Finding("unanchored", text))
-        if self.folder.frozen.exists():
-            reserve(Finding("frozen", "the box found this log damaged and froze it"))
-        self.reservations.extend(self.duties.reservations(closed=self.closed))
-
-
 def _verify_box(path: Path, trust: Trust) -> VerifyReport:
     """The device log, every deployment it names, and every deployment that lies there."""
     since = trust.since
@@ -355,7 +66,7 @@ def _verify_box(path: Path, trust: Trust) -> VerifyReport:
         folder = LogFolder(entries.parent)
         origin = _origin_of(folder)
         mine = tuple(checkpoint for checkpoint in since if checkpoint.origin == origin)
-        report = _LogCheck(folder, Trust(trust.device_key, trust.witnesses, mine)).run()
+        report = LogCheck(folder, Trust(trust.device_key, trust.witnesses, mine)).run()
         reports.append(report)
         logs[report.origin] = report
     opened, closed = _deployments(LogFolder(path / DEVICE_LOG))
