@@ -139,13 +139,13 @@ class FusedEmbedder:
         for at, row in enumerate(rows):
             fill_blob(crops[row], network.manifest.input, blob[at])
         blob[len(rows) : batch] = 0
-        raw = network.run(batch)
         target = [slots.templates[row, network.columns] for row in rows]
+        raw = network.run(batch)
         for part, out in zip(raw, target, strict=False):
             np.copyto(out, part)
         if self.flip:
-            for at in range(len(rows)):
-                blob[at] = blob[at, :, :, ::-1].copy()
+            for at, row in enumerate(rows):
+                fill_blob(crops[row][:, ::-1], network.manifest.input, blob[at])
             for part, out in zip(network.run(batch), target, strict=False):
                 np.add(out, part, out=out)
         normalise_rows(target)

@@ -110,7 +110,8 @@ def fill_blob(pixels: UInt8Array, contract: InputContract, out: Float32Array) ->
     """``(x - mean) / scale`` of BGR `pixels` (h, w, 3) into `out` (3, h, w), planes in the network's order."""
     order = (2, 1, 0) if contract.colour == "rgb" else (0, 1, 2)
     for plane, channel in enumerate(order):
-        np.copyto(out[plane], cv2.extractChannel(pixels, channel), casting="unsafe")
+        # Straight into the caller's buffer: a plane in between would be a copy that no wipe reaches.
+        np.copyto(out[plane], pixels[:, :, channel], casting="unsafe")
     if contract.mean:
         np.subtract(out, np.float32(contract.mean), out=out)
     if contract.scale != 1:
