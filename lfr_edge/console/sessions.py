@@ -55,12 +55,19 @@ class Sessions:
         return raw, session
 
     def find(self, raw: str | None) -> Session | None:
-        """The live session of this id, its idle time begun anew; None for anything else."""
+        """The live session of this id; None for anything else."""
         session = self._open.get(_digest(raw)) if raw else None
-        if session is None or not self.alive(session):
-            return None
+        return session if session is not None and self.alive(session) else None
+
+    def touch(self, session: Session) -> None:
+        """A person did something: the idle time begins anew. What a page asks by itself does not count."""
         session.used_ns = self._clock.monotonic_ns()
-        return session
+
+    def idle_left_s(self, session: Session) -> int:
+        """Seconds until the session ends if nobody touches the page."""
+        now = self._clock.monotonic_ns()
+        left = min(session.used_ns + self._idle_ns, session.opened_ns + self._longest_ns) - now
+        return max(0, left // _SECOND_NS)
 
     def alive(self, session: Session) -> bool:
         """Whether the session still stands. Ends it, sockets included, if not."""
@@ -87,6 +94,10 @@ class Sessions:
         """End what has run out or was disabled by another process. Called every half second."""
         for session in tuple(self._open.values()):
             self.alive(session)
+
+    def end_all(self) -> None:
+        for session in tuple(self._open.values()):
+            self.end(session)
 
     def count(self) -> int:
         return len(self._open)

@@ -1,0 +1,143 @@
+"""The JSON the pages speak. Every unsafe call was checked for its origin and role before it comes here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final, Literal, cast
+
+from aiohttp import web
+
+from lfr_edge.alerts.factors import Factors
+from lfr_edge.clock import utc_text
+from lfr_edge.console.bodies import AccountBody, LookBody, OutcomeBody, WhyBody, read_body
+from lfr_edge.console.guard import session_of
+from lfr_edge.console.keys import PORTS
+from lfr_edge.console.recording import record
+from lfr_edge.console.views import alert_view, status_view
+from lfr_edge.errors import AccessError
+
+RECENT: Final = 20  # decided alerts a page keeps in view
+
+
+def desk_view(request: web.Request) -> dict[str, Any]:
+    """Open and recent alerts as this person may see them, and the cursor to follow from."""
+    desk = request.app[PORTS].desk
+    viewer = session_of(request).account
+    return {
+        "cursor": desk.feed.cursor,
+        "open": [alert_view(desk, alert, viewer) for alert in desk.open_alerts()],
+        "recent": [alert_view(desk, alert, viewer) for alert in desk.recent(RECENT)],
+    }
+
+
+async def alerts(request: web.Request) -> web.Response:
+    return web.json_response(desk_view(request))
+
+
+async def one_alert(request: web.Request) -> web.Response:
+    desk = request.app[PORTS].desk
+    alert = desk.get(request.match_info["token"])
+    return web.json_response(alert_view(desk, alert, session_of(request).account))
+
+
+async def look(request: web.Request) -> web.Response:
+    body = await read_body(request, LookBody)
+    desk = request.app[PORTS].desk
+    session = session_of(request)
+    factors = Factors.of(body.factors.subject, body.factors.system, body.factors.environment)
+    alert = await desk.decide(
+        request.match_info["token"], session.actor, body.answer, factors, body.note, body.version
+    )
+    return web.json_response(alert_view(desk, alert, session.account))
+
+
+async def outcome(request: web.Request) -> web.Response:
+    body = await read_body(request, OutcomeBody)
+    desk = request.app[PORTS].desk
+    session = session_of(request)
+    alert = await desk.record_outcome(request.match_info["token"], session.actor, body.outcome, body.version)
+    return web.json_response(alert_view(desk, alert, session.account))
+
+
+async def picture(request: web.Request) -> web.Response:
+    which = request.match_info["which"]
+    if which not in {"probe", "candidate"}:
+        raise web.HTTPNotFound
+    side = cast(Literal["probe", "candidate"], which)
+    jpeg = await request.app[PORTS].desk.picture(request.match_info["token"], session_of(request).actor, side)
+    return web.Response(body=jpeg, content_type="image/jpeg")
+
+
+async def tile(request: web.Request) -> web.Response:
+    camera = request.match_info["camera"]
+    system = request.app[PORTS].system
+    if camera not in {status.id for status in system.status().cameras}:
+        raise web.HTTPNotFound
+    jpeg = await system.tile(camera)
+    return web.Response(status=204) if jpeg is None else web.Response(body=jpeg, content_type="image/jpeg")
+
+
+async def status(request: web.Request) -> web.Response:
+    ports = request.app[PORTS]
+    return web.json_response(status_view(ports.system.status(), ports.desk))
+
+
+async def pause(request: web.Request) -> web.Response:
+    body = await read_body(request, WhyBody)
+    await request.app[PORTS].system.pause(session_of(request).actor, body.why)
+    return await status(request)
+
+
+async def resume(request: web.Request) -> web.Response:
+    body = await read_body(request, WhyBody)
+    await request.app[PORTS].system.resume(session_of(request).actor, body.why)
+    return await status(request)
+
+
+async def withdraw(request: web.Request) -> web.Response:
+    body = await read_body(request, WhyBody)
+    reference = request.match_info["reference"]
+    await request.app[PORTS].system.withdraw(reference, session_of(request).actor, body.why)
+    return web.json_response({"withdrawn": reference})
+
+
+async def verify_log(request: web.Request) -> web.Response:
+    summary = await request.app[PORTS].system.log_summary(verify=True)
+    view = asdict(summary)
+    checked = view.pop("checked_wall_ns")
+    view["checked"] = utc_text(checked) if checked else None
+    return web.json_response(view)
+
+
+async def add_account(request: web.Request) -> web.Response:
+    body = await read_body(request, AccountBody)
+    actor = session_of(request).actor
+    await record(
+        request, "access.account_changed", actor, body.name, {"change": "added", "role": str(body.role)}
+    )
+    return web.json_response({"code": request.app[PORTS].accounts.add(body.name, body.role)}, status=201)
+
+
+async def change_account(request: web.Request) -> web.Response:
+    """Disable, enable or reset somebody else's account; sessions of that person end at once."""
+    name, change = request.match_info["name"], request.match_info["change"]
+    ports = request.app[PORTS]
+    session = session_of(request)
+    if change not in {"disable", "enable", "reset"}:
+        raise web.HTTPNotFound
+    if ports.accounts.get(name) is None:
+        raise AccessError("access_unknown", f"there is no account {name}")
+    if name == session.account:
+        raise AccessError("access_own_account", "your own account is changed by somebody else")
+    await record(request, "access.account_changed", session.actor, name, {"change": change})
+    code = None
+    if change == "reset":
+        code = ports.accounts.reset(name)
+    else:
+        ports.accounts.set_disabled(name, change == "disable")
+    ports.sessions.sweep()
+    return web.json_response({"code": code} if code else {})
+
+
+async def healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")

@@ -1,0 +1,123 @@
+"""The console's application: routes, guard, static files, and the sweep that ends stale sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib import resources
+from typing import Final
+
+from aiohttp import web
+
+from lfr_edge.console import api, pages, sign_in
+from lfr_edge.console.access import check_complete, load_rules
+from lfr_edge.console.guard import add_headers, guard
+from lfr_edge.console.keys import HASHING, PAGES, PORTS, RULES, TEXTS, TRIES
+from lfr_edge.console.live import live
+from lfr_edge.console.ports import ConsolePorts
+from lfr_edge.console.sessions import Tries
+from lfr_edge.console.texts import Texts
+
+_MAX_BODY: Final = 64 * 1024  # the longest honest body is a note of some hundred bytes
+_SWEEP_S: Final = 0.5  # sockets of a disabled account close within a second (reliability.md 7, C3-C6)
+_HASHES_AT_ONCE: Final = 2
+_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+def build_app(ports: ConsolePorts) -> web.Application:
+    """The application, ready for an ``AppRunner``.
+
+    Raises:
+        ConfigError: ``access_rules_incomplete`` when a route has no rule: then nothing is served at all.
+    """
+    app = web.Application(middlewares=[guard], client_max_size=_MAX_BODY)
+    texts = Texts()
+    app[PORTS] = ports
+    app[RULES] = load_rules()
+    app[TRIES] = Tries(ports.clock)
+    app[TEXTS] = texts
+    app[PAGES] = pages.environment(texts)
+    app[HASHING] = asyncio.Semaphore(_HASHES_AT_ONCE)
+    app.router.add_get("/static/{name}", _static_handler(), allow_head=False)
+    _add_routes(app.router)
+    check_complete(app[RULES], routes_of(app))
+    app.on_response_prepare.append(add_headers)
+    app.cleanup_ctx.append(_sweeping)
+    app.on_shutdown.append(_sign_everybody_out)
+    return app
+
+
+def routes_of(app: web.Application) -> list[str]:
+    """Every route as ``METHOD /path``."""
+    return [f"{route.method} {route.resource.canonical}" for route in app.router.routes() if route.resource]
+
+
+def _add_routes(router: web.UrlDispatcher) -> None:
+    gets = {
+        "/healthz": api.healthz,
+        "/sign-in": sign_in.sign_in_page,
+        "/setup": sign_in.setup_page,
+        "/": pages.home,
+        "/desk": pages.desk,
+        "/system": pages.system,
+        "/watchlist": pages.watchlist,
+        "/audit": pages.audit,
+        "/accounts": pages.accounts,
+        "/live": live,
+        "/api/alerts": api.alerts,
+        "/api/alerts/{token}": api.one_alert,
+        "/alerts/{token}/{which}.jpg": api.picture,
+        "/tiles/{camera}.jpg": api.tile,
+        "/api/status": api.status,
+    }
+    posts = {
+        "/sign-in": sign_in.sign_in,
+        "/sign-out": sign_in.sign_out,
+        "/setup": sign_in.setup,
+        "/api/alerts/{token}/looks": api.look,
+        "/api/alerts/{token}/outcome": api.outcome,
+        "/api/pause": api.pause,
+        "/api/resume": api.resume,
+        "/api/watchlist/{reference}/withdraw": api.withdraw,
+        "/api/audit/verify": api.verify_log,
+        "/api/accounts": api.add_account,
+        "/api/accounts/{name}/{change}": api.change_account,
+    }
+    for path, handler in gets.items():
+        router.add_get(path, handler, allow_head=False)
+    for path, handler in posts.items():
+        router.add_post(path, handler)
+
+
+def _static_handler() -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Serves the package's own files from memory: a name is a key, never a path."""
+    folder = resources.files(__package__).joinpath("static")
+    files = {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()}
+
+    async def static(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        kind = _TYPES.get(name[name.rfind(".") :])
+        if name not in files or kind is None:
+            raise web.HTTPNotFound
+        return web.Response(body=files[name], content_type=kind, charset="utf-8")
+
+    return static
+
+
+async def _sweeping(app: web.Application) -> AsyncIterator[None]:
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            app[PORTS].sessions.sweep()
+
+    task = asyncio.create_task(sweep())
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _sign_everybody_out(app: web.Application) -> None:
+    """Close live sockets at shutdown; the pages come back with their cursors after a new sign-in."""
+    app[PORTS].sessions.end_all()

@@ -1,0 +1,69 @@
+"""HTTP bodies: pydantic at the border, our own errors behind it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lfr_edge.alerts.alert import Outcome
+from lfr_edge.alerts.factors import Answer
+from lfr_edge.console.accounts import Role
+from lfr_edge.errors import AccessError
+
+Why = Annotated[str, Field(min_length=3, max_length=500)]
+Words = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=20)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FactorsBody(Body):
+    subject: Words = []
+    system: Words = []
+    environment: Words = []
+
+
+class LookBody(Body):
+    answer: Answer
+    factors: FactorsBody
+    note: Annotated[str, Field(max_length=2000)] = ""
+    version: Annotated[int, Field(ge=0, le=10**6)]
+
+
+class OutcomeBody(Body):
+    outcome: Outcome
+    version: Annotated[int, Field(ge=0, le=10**6)]
+
+
+class WhyBody(Body):
+    why: Why
+
+
+class AccountBody(Body):
+    name: Annotated[str, Field(max_length=32)]
+    role: Role
+
+
+B = TypeVar("B", bound=Body)
+
+
+async def read_body(request: web.Request, kind: type[B]) -> B:
+    """The JSON body as `kind`.
+
+    Raises:
+        AccessError: ``body_invalid``; names the field, never repeats the input.
+    """
+    if request.content_type != "application/json":
+        raise AccessError("body_invalid", "the body must be application/json")
+    raw = await request.read()
+    try:
+        return kind.model_validate(json.loads(raw))
+    except ValidationError as error:
+        fields = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors(include_input=False))
+        raise AccessError("body_invalid", f"these fields are missing or wrong: {fields}") from None
+    except (ValueError, RecursionError):
+        raise AccessError("body_invalid", "the body is not JSON") from None

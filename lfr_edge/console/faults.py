@@ -1,0 +1,78 @@
+"""Our errors as HTTP answers: a page for a person, JSON for a script; never a traceback."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from lfr_edge.alerts.desk import AlreadyDecidedError
+from lfr_edge.console.keys import PAGES, PORTS, SESSION, TEXTS
+from lfr_edge.console.views import alert_view
+from lfr_edge.errors import AccessError, AuditError, LfrError, WatchlistError
+
+_STATUS: Final = {
+    "access_code_refused": 403,
+    "access_cross_site": 403,
+    "access_host_refused": 403,
+    "access_name_taken": 409,
+    "access_refused": 401,
+    "access_role_refused": 403,
+    "access_signed_out": 401,
+    "access_too_many_tries": 429,
+    "access_unknown": 404,
+    "alert_already_decided": 409,
+    "alert_changed": 409,
+    "alert_material_failed": 503,
+    "alert_pictures_damaged": 410,
+    "alert_pictures_erased": 410,
+    "alert_second_look_by_same_person": 409,
+    "alert_store_failed": 503,
+    "alert_unknown": 404,
+    "alert_wrong_state": 409,
+}
+
+
+def status_of(error: LfrError) -> int:
+    if isinstance(error, AuditError):
+        return 503  # without a record nothing is done
+    if isinstance(error, WatchlistError):
+        return 404 if error.code.endswith("_unknown") else 409
+    return _STATUS.get(error.code, 400)
+
+
+def fault_response(request: web.Request, error: LfrError, status: int | None = None) -> web.StreamResponse:
+    status = status or status_of(error)
+    if not request.path.startswith(("/api/", "/live")) and "text/html" in request.headers.get("Accept", ""):
+        return fault_page(request, error, status)
+    body: dict[str, object] = {"error": error.code, "message": error.message, "hint": error.hint}
+    if isinstance(error, AlreadyDecidedError) and SESSION in request:
+        viewer = request[SESSION].account
+        body["winner"] = alert_view(request.app[PORTS].desk, error.winner, viewer)
+    return web.json_response(body, status=status)
+
+
+def fault_page(request: web.Request, error: LfrError, status: int) -> web.Response:
+    session = request.get(SESSION)
+    html = (
+        request.app[PAGES]
+        .get_template("fault.html")
+        .render(
+            t=request.app[TEXTS],
+            session=session,
+            nav=(),
+            path=request.path,
+            error=error,
+            status=status,
+            site=request.app[PORTS].site,
+        )
+    )
+    return web.Response(text=html, content_type="text/html", status=status)
+
+
+def too_many_tries() -> AccessError:
+    return AccessError(
+        "access_too_many_tries",
+        "too many tries",
+        hint="wait a minute, then try again; ten a minute are allowed",
+    )

@@ -1,0 +1,117 @@
+"""The live channel: what changes at the desk, pushed to the page, from the cursor the page last saw.
+
+A client *is* its cursor in the desk's feed, so there is no queue to overflow. A client that cannot take one message
+within five seconds is cut; it comes back with its cursor and misses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any, Final
+
+from aiohttp import WSMsgType, web
+
+from lfr_edge.console.api import desk_view
+from lfr_edge.console.guard import session_of
+from lfr_edge.console.keys import PORTS
+from lfr_edge.console.sessions import Session
+from lfr_edge.console.views import alert_view, status_view
+from lfr_edge.errors import AlertError
+
+HEARTBEAT_S: Final = 10.0
+SEND_TIMEOUT_S: Final = 5.0
+STATUS_S: Final = 1.0
+_MAX_MESSAGE: Final = 4096
+_CLOSED_SIGNED_OUT: Final = 4001  # the page goes to the sign-in, instead of trying again
+_BATCH: Final = 64
+
+
+async def live(request: web.Request) -> web.StreamResponse:
+    """``GET /live?after=CURSOR`` upgraded to a WebSocket. Without a cursor, or with one that is too old, the first
+    message is a full picture of the desk.
+    """
+    ports = request.app[PORTS]
+    session = session_of(request)
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=_MAX_MESSAGE, compress=False)
+    await socket.prepare(request)
+    ports.desk.turns.arrive(session.account)
+    tasks = {
+        asyncio.create_task(_send(request, socket, session)),
+        asyncio.create_task(_receive(request, socket, session)),
+        asyncio.create_task(session.ended.wait()),
+    }
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    except (TimeoutError, ConnectionError):
+        if request.transport is not None:
+            request.transport.abort()  # no farewell to somebody who does not read
+    finally:
+        ports.desk.turns.leave(session.account)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if not socket.closed:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            code = _CLOSED_SIGNED_OUT if session.ended.is_set() else 1001
+            await asyncio.wait_for(socket.close(code=code, drain=False), SEND_TIMEOUT_S)
+    return socket
+
+
+async def _send(request: web.Request, socket: web.WebSocketResponse, session: Session) -> None:
+    ports = request.app[PORTS]
+    cursor = _after(request)
+    due = 0.0
+    loop = asyncio.get_running_loop()
+    while not socket.closed:
+        events = ports.desk.since(cursor) if cursor is not None else None
+        if events is None:
+            picture = desk_view(request)
+            cursor = picture["cursor"]
+            await _put(socket, {"t": "desk", **picture})
+        else:
+            for event in events[:_BATCH]:
+                alert = ports.desk.get(event.token)
+                view = alert_view(ports.desk, alert, session.account)
+                await _put(socket, {"t": "alert", "cursor": event.cursor, "kind": event.kind, "alert": view})
+                cursor = event.cursor
+        assert cursor is not None
+        if loop.time() >= due:
+            due = loop.time() + STATUS_S
+            view = status_view(ports.system.status(), ports.desk)
+            await _put(socket, {"t": "status", "idle_left_s": ports.sessions.idle_left_s(session), **view})
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ports.desk.feed.wait(cursor), max(0.0, due - loop.time()))
+
+
+async def _put(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
+    await asyncio.wait_for(socket.send_str(json.dumps(message, separators=(",", ":"))), SEND_TIMEOUT_S)
+
+
+async def _receive(request: web.Request, socket: web.WebSocketResponse, session: Session) -> None:
+    """Two things come back: that an alert is painted, and that a person is there."""
+    ports = request.app[PORTS]
+    async for message in socket:
+        if message.type is not WSMsgType.TEXT:
+            return
+        try:
+            said = json.loads(message.data)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(said, dict):
+            return
+        if "here" in said:
+            ports.sessions.touch(session)
+        token, wall_ms = said.get("painted"), said.get("wall_ms", 0)
+        if isinstance(token, str) and isinstance(wall_ms, int) and abs(wall_ms) < 1 << 53:
+            with contextlib.suppress(AlertError):  # a made-up token measures nothing
+                ports.desk.get(token)
+                ports.system.painted(token, ports.clock.monotonic_ns(), wall_ms * 1_000_000)
+
+
+def _after(request: web.Request) -> int | None:
+    text = request.query.get("after", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

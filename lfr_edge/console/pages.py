@@ -1,0 +1,108 @@
+"""The pages. Each is complete as it arrives; scripts add what changes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import jinja2
+from aiohttp import web
+
+from lfr_edge.alerts.factors import Answer, EnvironmentFactor, SubjectFactor, SystemFactor
+from lfr_edge.clock import utc_text
+from lfr_edge.console.accounts import Role
+from lfr_edge.console.guard import session_of
+from lfr_edge.console.keys import PAGES, PORTS, RULES, SESSION, TEXTS
+from lfr_edge.console.recording import record
+from lfr_edge.console.texts import Texts
+from lfr_edge.console.views import status_view
+
+# One key a factor, in three rows of the keyboard, so that hands stay where they are.
+FACTOR_KEYS: Final = {
+    "subject": tuple(zip("qwerty", SubjectFactor, strict=True)),
+    "system": tuple(zip("asdf", SystemFactor, strict=True)),
+    "environment": tuple(zip("zxcvb", EnvironmentFactor, strict=True)),
+}
+_NAV: Final = ("/desk", "/system", "/watchlist", "/audit", "/accounts")
+_HOME: Final = {
+    Role.OPERATOR: "/desk",
+    Role.DEPLOYMENT_OFFICER: "/system",
+    Role.AUTHORISING_OFFICER: "/watchlist",
+    Role.AUDITOR: "/audit",
+    Role.ENGINEER: "/system",
+}
+
+
+def environment(texts: Texts) -> jinja2.Environment:
+    pages = jinja2.Environment(
+        loader=jinja2.PackageLoader("lfr_edge.console"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.globals["t"] = texts
+    pages.filters["utc"] = lambda wall_ns: utc_text(wall_ns)[:19].replace("T", " ") + " UTC"
+    pages.filters["grouped"] = lambda n: f"{n:,}".replace(",", "\u202f")
+    return pages
+
+
+def render(request: web.Request, template: str, **values: Any) -> web.Response:
+    session = request.get(SESSION)
+    rules = request.app[RULES]
+    nav = tuple(path for path in _NAV if session and rules[f"GET {path}"].admits(session.role))
+    script_texts = json.dumps(request.app[TEXTS].section("js")).replace("<", "\\u003c")
+    html = (
+        request.app[PAGES]
+        .get_template(template)
+        .render(
+            session=session,
+            nav=nav,
+            path=request.path,
+            site=request.app[PORTS].site,
+            script_texts=script_texts,
+            **values,
+        )
+    )
+    return web.Response(text=html, content_type="text/html")
+
+
+async def home(request: web.Request) -> web.Response:
+    raise web.HTTPSeeOther(_HOME[session_of(request).role])
+
+
+async def desk(request: web.Request) -> web.Response:
+    cameras = request.app[PORTS].system.status().cameras
+    return render(request, "desk.html", answers=tuple(Answer), factor_keys=FACTOR_KEYS, cameras=cameras)
+
+
+async def system(request: web.Request) -> web.Response:
+    ports = request.app[PORTS]
+    status = ports.system.status()
+    may_pause = request.app[RULES]["POST /api/pause"].admits(session_of(request).role)
+    view = status_view(status, ports.desk)
+    return render(request, "system.html", status=status, view=view, may_pause=may_pause)
+
+
+async def watchlist(request: web.Request) -> web.Response:
+    """Who looked at the list is on the record before it is shown (DPA 2018 s62: consultation)."""
+    ports = request.app[PORTS]
+    session = session_of(request)
+    entries = ports.system.watchlist()
+    await record(request, "watchlist.viewed", session.actor, "", {"entries": len(entries)}, "watchlist page")
+    may_withdraw = request.app[RULES]["POST /api/watchlist/{reference}/withdraw"].admits(session.role)
+    deployment = ports.system.status().deployment
+    return render(
+        request, "watchlist.html", entries=entries, deployment=deployment, may_withdraw=may_withdraw
+    )
+
+
+async def audit(request: web.Request) -> web.Response:
+    ports = request.app[PORTS]
+    summary = await ports.system.log_summary(verify=False)
+    return render(request, "audit.html", summary=summary, counts=ports.desk.counts())
+
+
+async def accounts(request: web.Request) -> web.Response:
+    found = request.app[PORTS].accounts.all()
+    return render(request, "accounts.html", accounts=found, roles=tuple(Role), me=session_of(request).account)

@@ -1,0 +1,130 @@
+"""Signing in, signing out, and the one-time code that makes an account usable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from lfr_edge.alerts.record import Actor
+from lfr_edge.console.accounts import PASSWORD_MIN, Account, Role
+from lfr_edge.console.faults import status_of, too_many_tries
+from lfr_edge.console.guard import cookie_name, session_of
+from lfr_edge.console.keys import HASHING, PORTS, SESSION, TRIES
+from lfr_edge.console.pages import render
+from lfr_edge.console.recording import record
+from lfr_edge.errors import AccessError
+
+T = TypeVar("T")
+
+
+async def sign_in_page(request: web.Request) -> web.Response:
+    if SESSION in request:
+        raise web.HTTPSeeOther("/")
+    return render(request, "sign_in.html", next=_inside(request.query.get("next", "/")), name="", error=None)
+
+
+async def sign_in(request: web.Request) -> web.StreamResponse:
+    """Check name and password; a fresh session id on success, whatever was signed in before."""
+    form = await request.post()
+    name, password = _field(form, "name").strip().lower(), _field(form, "password")
+    inside = _inside(_field(form, "next"))
+    try:
+        _count_try(request, f"account:{name[:32]}")
+        account = await _hashing(request, lambda: request.app[PORTS].accounts.verify(name, password))
+    except AccessError as error:
+        if error.code == "access_refused":
+            await _record_refusal(request, name)
+        page = render(request, "sign_in.html", next=inside, name=name[:32], error=error)
+        page.set_status(status_of(error))
+        return page
+    return await _open_session(request, account, inside)
+
+
+async def sign_out(request: web.Request) -> web.StreamResponse:
+    ports = request.app[PORTS]
+    session = session_of(request)
+    ports.sessions.end(session)
+    await record(request, "access.signed_out", session.actor, session.account)
+    response = web.HTTPSeeOther("/sign-in")
+    response.del_cookie(cookie_name(ports), path="/", secure=ports.tls, httponly=True, samesite="Strict")
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+async def setup_page(request: web.Request) -> web.Response:
+    return _setup(request, {"name": request.query.get("name", "")[:32]}, None)
+
+
+async def setup(request: web.Request) -> web.StreamResponse:
+    """Redeem a one-time code: a password for an account, and for the first account its name and role."""
+    form = await request.post()
+    given = {key: _field(form, key) for key in ("code", "name", "role", "password", "again")}
+    accounts = request.app[PORTS].accounts
+    try:
+        _count_try(request, "setup")
+        if given["password"] != given["again"]:
+            raise AccessError("access_password_differs", "the two passwords differ", hint="type it again")
+        role = Role(given["role"]) if given["role"] in set(Role) else None
+        account = await _hashing(
+            request, lambda: accounts.redeem(given["code"], given["name"], role, given["password"])
+        )
+    except AccessError as error:
+        if error.code == "access_code_refused":
+            await _record_refusal(request, "setup")
+        page = _setup(request, given, error)
+        page.set_status(status_of(error))
+        return page
+    actor = Actor(account.name, str(account.role), "")
+    await record(request, "access.account_changed", actor, account.name, {"change": "password chosen"})
+    return await _open_session(request, account, "/")
+
+
+def _setup(request: web.Request, given: dict[str, str], error: AccessError | None) -> web.Response:
+    first = not request.app[PORTS].accounts.all()
+    return render(
+        request, "setup.html", first=first, given=given, roles=tuple(Role), minimum=PASSWORD_MIN, error=error
+    )
+
+
+async def _open_session(request: web.Request, account: Account, inside: str) -> web.StreamResponse:
+    ports = request.app[PORTS]
+    old = request.get(SESSION)
+    if old is not None:
+        ports.sessions.end(old)
+    raw, session = ports.sessions.open(account)
+    await record(request, "access.signed_in", session.actor, account.name)
+    response = web.HTTPSeeOther(inside)
+    response.set_cookie(cookie_name(ports), raw, path="/", secure=ports.tls, httponly=True, samesite="Strict")
+    return response
+
+
+def _count_try(request: web.Request, key: str) -> None:
+    if not request.app[TRIES].allow(key, f"address:{request.remote}"):
+        raise too_many_tries()
+
+
+async def _hashing(request: web.Request, work: Callable[[], T]) -> T:
+    """Argon2 off the loop, two at a time: it takes 64 MiB a piece."""
+    async with request.app[HASHING]:
+        return await asyncio.to_thread(work)
+
+
+async def _record_refusal(request: web.Request, name: str) -> None:
+    """People type passwords into the name field: only names that exist are recorded."""
+    known = request.app[PORTS].accounts.get(name) is not None or name == "setup"
+    await record(
+        request, "access.refused", None, name if known else "unknown", {"from": request.remote or ""}
+    )
+
+
+def _field(form: Any, key: str) -> str:
+    value = form.get(key, "")
+    return value if isinstance(value, str) else ""
+
+
+def _inside(path: str) -> str:
+    """Only our own pages may follow a sign-in: no open redirect."""
+    return path if path in {"/desk", "/system", "/watchlist", "/audit", "/accounts"} else "/"
