@@ -162,7 +162,7 @@ class CameraKeeper:
         """One child from start to end: why it ended, or None when a recording was played to its end."""
         epoch = self._status.epoch + 1
         self._rates.clear()
-        self._update(epoch=epoch, state=self._absent_state(), reconnects=epoch - 1, fps=0.0)
+        self._update(epoch=epoch, reconnects=epoch - 1, **self._absent())
         try:
             spec = SourceSpec.from_settings(self._settings)
             self._child, status_fd = await self._spawn(spec, epoch)
@@ -254,10 +254,15 @@ class CameraKeeper:
 
     def _failed(self, failure: CameraError) -> None:
         described = {"error_code": failure.code, "error_message": failure.message, "error_hint": failure.hint}
-        self._update(state=self._absent_state(), fps=0.0, overdue=self._overdue(), frozen=False, **described)
+        absent = self._absent()
+        if failure.code == "camera_stalled" and not absent["overdue"]:
+            absent["state"] = "stalled"
+        self._update(frozen=False, **absent, **described)
 
-    def _absent_state(self) -> CameraState:
-        return "waiting" if self._overdue() else "connecting"
+    def _absent(self) -> dict[str, Any]:
+        """The part of the status that says: no picture now."""
+        overdue = self._overdue()
+        return {"state": "waiting" if overdue else "connecting", "overdue": overdue, "fps": 0.0}
 
     def _overdue(self) -> bool:
         return self._clock.monotonic_ns() - self._fresh_ns > self._settings.grace_s * 1e9
