@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -14,6 +17,20 @@ from lfr_edge.errors import ModelError
 _SCAN_LIMIT: Final = (
     2 << 30
 )  # decompressed bytes that a search through a .tgz may cost (a gzip bomb ends here)
+
+# What zipfile, gzip and tarfile raise on damaged or encrypted input (found by fuzzing, not by their documentation).
+DAMAGE: Final = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+)
 
 
 def read_member(archive: Path, member: str, limit: int) -> bytes:
@@ -29,14 +46,7 @@ def read_member(archive: Path, member: str, limit: int) -> bytes:
         if zipfile.is_zipfile(archive):
             return _from_zip(archive, member, limit)
         return _from_tar(archive, member, limit)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        EOFError,
-        OSError,
-        NotImplementedError,
-    ) as error:
+    except DAMAGE as error:
         raise ModelError(
             "model_archive_invalid",
             f"{archive.name} cannot be read: {error}",
@@ -55,7 +65,8 @@ def _from_zip(archive: Path, member: str, limit: int) -> bytes:
 
 
 def _from_tar(archive: Path, member: str, limit: int) -> bytes:
-    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r|gz") as opened:
+    # gzip and tar apart: tarfile's own "r|gz" falls over a header that ends early (TypeError).
+    with gzip.open(archive) as plain, tarfile.open(fileobj=plain, mode="r|") as opened:
         for entry in opened:
             if entry.offset > _SCAN_LIMIT:
                 raise _too_large(archive.name, _SCAN_LIMIT)

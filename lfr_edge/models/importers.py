@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import stat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ import onnx
 
 from lfr_edge.errors import ModelError
 from lfr_edge.models import families
-from lfr_edge.models.archive import read_capped
+from lfr_edge.models.archive import DAMAGE, read_capped
 from lfr_edge.models.convert import rewrite
 from lfr_edge.models.convert.dlib import convert_dlib
 from lfr_edge.models.families import Kind
@@ -321,7 +320,7 @@ def _read_zip(path: Path) -> Iterator[tuple[str, bytes]]:
                 if _wanted(name) and kind in (0, stat.S_IFREG):
                     with archive.open(info) as file:
                         yield name, read_capped(file, _FILE_LIMIT, f"{path.name}:{info.filename}")
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, zlib.error) as error:
+    except DAMAGE as error:
         raise ModelError(
             "model_archive_invalid",
             f"{path.name} cannot be read: {error}",

@@ -6,6 +6,7 @@ the tests run both.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -17,6 +18,8 @@ from lfr_edge.errors import ModelError
 from lfr_edge.models.convert.graph import serialise, tensor
 from lfr_edge.models.graph_check import parse_graph
 
+Convert = Callable[[bytes], bytes]
+
 YUNET_STRIDES: Final = (8, 16, 32)
 YUNET_OUTPUTS: Final = tuple(f"{head}_{s}" for head in ("cls", "obj", "bbox", "kps") for s in YUNET_STRIDES)
 CENTERFACE_OUTPUTS: Final = ("heatmap", "scale", "offset", "landmarks")
@@ -25,6 +28,23 @@ SCRFD_HEADS: Final = {"score": 1, "bbox": 4, "kps": 10}
 _PERM_TO_LAST: Final = [0, 2, 3, 1]
 
 
+def _refusing(label: str) -> Callable[[Convert], Convert]:
+    """Turn what numpy and onnx raise on a damaged graph into ``model_conversion_failed``."""
+
+    def decorate(convert: Convert) -> Convert:
+        @functools.wraps(convert)
+        def guarded(data: bytes) -> bytes:
+            try:
+                return convert(data)
+            except (onnx.checker.ValidationError, ValueError, IndexError, KeyError, TypeError) as error:
+                raise _refused(label, f"the graph is damaged ({type(error).__name__})") from error
+
+        return guarded
+
+    return decorate
+
+
+@_refusing("YuNet")
 def yunet_any_size(data: bytes) -> bytes:
     """YuNet for any batch and any height and width divisible by 32.
 
@@ -54,6 +74,7 @@ def yunet_any_size(data: bytes) -> bytes:
     return serialise(model)
 
 
+@_refusing("CenterFace")
 def centerface_any_size(data: bytes) -> bytes:
     """CenterFace for any batch and any height and width divisible by 32; outputs renamed by meaning.
 
@@ -78,6 +99,7 @@ def centerface_any_size(data: bytes) -> bytes:
     return serialise(model)
 
 
+@_refusing("SCRFD")
 def scrfd_batched(data: bytes) -> bytes:
     """SCRFD with five points for any batch and size; outputs (n, anchors, k) instead of (anchors, k).
 
@@ -115,6 +137,7 @@ def scrfd_batched(data: bytes) -> bytes:
     return serialise(model)
 
 
+@_refusing("the embedder")
 def embedder_batched(data: bytes) -> bytes:
     """An embedder with a symbolic batch and its PRelu nodes written out (see ``GraphBuilder.prelu``).
 
