@@ -1,0 +1,279 @@
+"""Each picture of a list → a verdict in plain words, and templates.
+
+The room does not run networks: a :class:`Portraitist` of the vision side does, so that a picture on the list takes
+exactly the way of a face before the camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+
+from lfr_edge.errors import LfrError, WatchlistError
+from lfr_edge.watchlist.container import Enrolled
+from lfr_edge.watchlist.entry import Entry
+from lfr_edge.watchlist.folder import Progress, Survey
+from lfr_edge.watchlist.pages import Float32Array
+from lfr_edge.watchlist.pictures import read_picture
+
+# A face clearly in the foreground: its box has four times the area of any other.
+_DOMINANT: Final = 4.0
+_SHOWN: Final = 20
+
+
+class Verdict(StrEnum):
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One face in an enrolment picture, as the vision side measured it."""
+
+    box: tuple[float, float, float, float]  # x1 y1 x2 y2 in pixels of the picture
+    score: float  # detector, 0..1
+    eye_px: float  # distance between the eyes
+    quality: float  # 0..1
+    weaknesses: tuple[str, ...] = ()  # in plain words: "blurred", "turned away"
+
+    @property
+    def area(self) -> float:
+        x1, y1, x2, y2 = self.box
+        return max(0.0, x2 - x1) * max(0.0, y2 - y1)
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """A decoded picture and the faces in it. **Lifetime:** dropped once its templates are made."""
+
+    width: int
+    height: int
+    found: tuple[Found, ...]
+    picture: Any  # the vision side's own: pixels and landmarks; nobody else looks into it
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """How a street camera would have shown this picture: a gallery template that resembles a probe."""
+
+    face_px: int  # width of the face's box after shrinking
+    jpeg_quality: int = 85
+
+
+class Portraitist(Protocol):
+    """The vision side of enrolment. **Thread rule:** one thread at a time."""
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model pack; templates of two packs cannot be compared."""
+        ...
+
+    def look(self, image: bytes) -> Portrait:
+        """Decode and detect. Raises LfrError for bytes that are no picture."""
+        ...
+
+    def templates(self, portrait: Portrait, face: int, variants: Sequence[Degradation]) -> Float32Array:
+        """(1 + variants, dimension) unit length: of the face as it is, then of each degraded variant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a picture must be. Inter-eye distances as console.md shows them: 60 px are good, below 20 useless."""
+
+    refuse_eye_px: float = 20.0
+    warn_eye_px: float = 60.0
+    refuse_quality: float = 0.05
+    warn_quality: float = 0.3
+    several_faces: Literal["refuse", "central"] = "refuse"
+    variants: tuple[Degradation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReport:
+    image: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    eye_px: float | None = None
+    quality: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "image": self.image,
+            "verdict": self.verdict.value,
+            "reasons": list(self.reasons),
+            "eye_px": None if self.eye_px is None else round(self.eye_px, 1),
+            "quality": None if self.quality is None else round(self.quality, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EntryReport:
+    """`verdict` is REFUSE where no image can be used, WARN where one was refused or is weak."""
+
+    reference: str
+    verdict: Verdict
+    images: tuple[ImageReport, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "reference": self.reference,
+            "verdict": self.verdict.value,
+            "images": [image.to_json() for image in self.images],
+        }
+
+
+def enrol_image(
+    portraitist: Portraitist, name: str, data: bytes, rules: Rules
+) -> tuple[ImageReport, Float32Array | None]:
+    """One picture: its verdict, and its templates unless it is refused."""
+    try:
+        portrait = portraitist.look(data)
+    except LfrError as error:
+        return ImageReport(name, Verdict.REFUSE, (error.message,)), None
+    chosen, reasons = _choose(portrait, rules)
+    if chosen is None:
+        return ImageReport(name, Verdict.REFUSE, reasons), None
+    face = portrait.found[chosen]
+    refusals, warnings = _judge(face, rules)
+    verdict = Verdict.REFUSE if refusals else Verdict.WARN if reasons or warnings else Verdict.PASS
+    report = ImageReport(name, verdict, (*reasons, *refusals, *warnings), face.eye_px, face.quality)
+    if refusals:
+        return report, None
+    templates = portraitist.templates(portrait, chosen, rules.variants)
+    if not np.isfinite(templates).all():
+        return ImageReport(name, Verdict.REFUSE, ("the network gave no usable template",)), None
+    return report, templates
+
+
+@dataclass(slots=True)
+class Enrolment:
+    """All entries of a survey, one after the other, memory bounded by one entry.
+
+    Iterate :meth:`run` into :func:`~lfr_edge.watchlist.container.seal`; `reports` then says how it went. Where an
+    entry is refused, `run` raises at its end, so that nothing is sealed; `skip_refused` leaves those people out
+    instead. **Thread rule:** one thread.
+    """
+
+    survey: Survey
+    portraitist: Portraitist
+    rules: Rules = field(default_factory=Rules)
+    skip_refused: bool = False
+    progress: Progress | None = None
+    on_report: Callable[[EntryReport], None] | None = None
+    reports: list[EntryReport] = field(default_factory=list)
+
+    def run(self) -> Iterator[Enrolled]:
+        """Raises WatchlistError ``watchlist_refused``, at the start for the survey, at the end for pictures."""
+        entries = self.survey.required().entries
+        for done, entry in enumerate(entries, 1):
+            report, enrolled = self._enrol(entry)
+            self.reports.append(report)
+            if self.on_report:
+                self.on_report(report)
+            if self.progress:
+                self.progress(done, len(entries))
+            if enrolled is not None:
+                yield enrolled
+        refused = [report for report in self.reports if report.verdict is Verdict.REFUSE]
+        if refused and not self.skip_refused:
+            raise _refusal(refused)
+
+    def _enrol(self, entry: Entry) -> tuple[EntryReport, Enrolled | None]:
+        reports: list[ImageReport] = []
+        pictures: list[bytes] = []
+        names: list[str] = []
+        templates: list[Float32Array] = []
+        for name in entry.images:
+            data = self._read(name)
+            report, rows = enrol_image(self.portraitist, name, data, self.rules)
+            reports.append(report)
+            if rows is not None:
+                names.append(name)
+                pictures.append(data)
+                templates.append(rows)
+        worst = {report.verdict for report in reports}
+        if not templates:
+            return EntryReport(entry.reference, Verdict.REFUSE, tuple(reports)), None
+        verdict = Verdict.PASS if worst == {Verdict.PASS} else Verdict.WARN
+        usable = Entry.from_json(entry.to_json() | {"images": names})
+        enrolled = Enrolled(usable, tuple(pictures), np.vstack(templates))
+        return EntryReport(entry.reference, verdict, tuple(reports)), enrolled
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return read_picture(self.survey.folder, name)
+        except ValueError as error:
+            raise WatchlistError(
+                "watchlist_refused",
+                f"the folder changed while it was read: {error}",
+                hint="leave the folder alone until the list is sealed, and start again",
+            ) from None
+
+
+def _choose(portrait: Portrait, rules: Rules) -> tuple[int | None, tuple[str, ...]]:
+    """Which face is meant, and what there is to say about the choice."""
+    found = portrait.found
+    if not found:
+        return None, ("no face was found in the picture",)
+    if len(found) == 1:
+        return 0, ()
+    order = sorted(range(len(found)), key=lambda i: -found[i].area)
+    if found[order[0]].area >= _DOMINANT * found[order[1]].area:
+        return order[0], (f"{len(found)} faces in the picture; the one in the foreground was taken",)
+    if rules.several_faces == "refuse":
+        return None, (f"{len(found)} faces in the picture; crop it to the person who is meant",)
+    return _central(portrait), (f"{len(found)} faces in the picture; the one in the middle was taken",)
+
+
+def _central(portrait: Portrait) -> int:
+    """The large face near the middle: the area less the squared distance from the centre."""
+
+    def weight(face: Found) -> float:
+        x1, y1, x2, y2 = face.box
+        dx, dy = (x1 + x2 - portrait.width) / 2, (y1 + y2 - portrait.height) / 2
+        return face.area - 2 * (dx * dx + dy * dy)
+
+    return max(range(len(portrait.found)), key=lambda i: weight(portrait.found[i]))
+
+
+def _judge(face: Found, rules: Rules) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    refusals, warnings = [], []
+    eyes = f"eyes {face.eye_px:.0f} px apart: at least "
+    if face.eye_px < rules.refuse_eye_px:
+        refusals.append(eyes + f"{rules.refuse_eye_px:.0f} needed")
+    elif face.eye_px < rules.warn_eye_px:
+        warnings.append(eyes + f"{rules.warn_eye_px:.0f} recommended")
+    if face.quality < rules.refuse_quality:
+        refusals.append("the face cannot be recognised in this picture: " + _listed(face.weaknesses))
+    elif face.quality < rules.warn_quality:
+        warnings.append("weak picture: " + _listed(face.weaknesses))
+    return tuple(refusals), tuple(warnings)
+
+
+def _listed(weaknesses: Sequence[str]) -> str:
+    return ", ".join(weaknesses) or "low overall quality"
+
+
+def _refusal(refused: Sequence[EntryReport]) -> WatchlistError:
+    lines = [
+        f"{report.reference}, {image.image}: {'; '.join(image.reasons)}"
+        for report in refused[:_SHOWN]
+        for image in report.images
+    ]
+    if len(refused) > _SHOWN:
+        lines.append(f"… and {len(refused) - _SHOWN} more people")
+    return WatchlistError(
+        "watchlist_refused",
+        f"the list is refused, nothing was changed; no usable picture of {len(refused)} person(s):\n  "
+        + "\n  ".join(lines),
+        hint="supply better pictures, or leave these people out on purpose with --skip-refused",
+    )

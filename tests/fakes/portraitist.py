@@ -1,0 +1,45 @@
+"""A vision side of enrolment that finds what the picture's file name, written into its bytes, tells it to find."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from lfr_edge.errors import VisionError
+from lfr_edge.watchlist.enrol import Degradation, Found, Portrait
+
+
+class FakePortraitist:
+    """Reads a JSON list of faces after the picture's own bytes: ``png() + b"[{...}]"``.
+
+    Each face is the keyword arguments of :class:`Found`, plus ``seed`` for its template.
+    """
+
+    dimension = 8
+    fingerprint = "sha256:fake"
+
+    def look(self, image: bytes) -> Portrait:
+        text = image[image.rfind(b"IEND") + 8 :]
+        if not text:
+            raise VisionError("vision_image_unreadable", "the picture cannot be decoded")
+        faces = json.loads(text)
+        found = tuple(
+            Found(
+                tuple(face["box"]),
+                face.get("score", 0.9),
+                face.get("eye_px", 80.0),
+                face.get("quality", 0.9),
+                tuple(face.get("weaknesses", ())),
+            )
+            for face in faces
+        )
+        return Portrait(100, 100, found, faces)
+
+    def templates(self, portrait: Portrait, face: int, variants: Sequence[Degradation]) -> np.ndarray:
+        seed = portrait.picture[face].get("seed", 0)
+        if seed is None:
+            return np.full((1 + len(variants), self.dimension), np.nan, np.float32)
+        matrix = np.random.default_rng(seed).standard_normal((1 + len(variants), self.dimension))
+        return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
