@@ -108,7 +108,13 @@ class AlertDesk:
             self._last_number = max(self._last_number, alert.id.number)
         for token in sorted(await asyncio.to_thread(self._material.tokens) - self._alerts.keys()):
             await asyncio.to_thread(self._material.erase, token)
-            await self._record("alert.erased", None, token, {}, "pictures without an alert after a crash")
+            await self._record(
+                "alert.erased",
+                None,
+                token,
+                {"key_destroyed": True},
+                "pictures without an alert after a crash",
+            )
         for alert in alerts:
             if alert.state is State.RAISED:
                 await self._offer(alert.id.token)
@@ -260,9 +266,6 @@ class AlertDesk:
                 return
             if len(self.open_alerts()) + self._opening >= self.policy.max_open:
                 if alert.state is State.RAISED:
-                    await self._record(
-                        "alert.suppressed", None, token, {"number": alert.id.number}, "desk full"
-                    )
                     await self._change(advance(alert, Step.SUPPRESS), "suppressed")
                 return
             self._opening += 1
@@ -344,14 +347,18 @@ class AlertDesk:
             if (alert.state, Step.EXPIRE) not in TRANSITIONS:
                 return
             data: dict[str, Plain] = {"number": alert.id.number, "looks": len(alert.looks)}
-            await self._record("alert.expired", None, token, data, "nobody decided in time")
+            if alert.state is State.SUPPRESSED:  # its one settlement: it was raised and never shown
+                await self._record("alert.suppressed", None, token, data, "the desk stayed full")
+            else:
+                await self._record("alert.expired", None, token, data, "nobody decided in time")
             await self._change(replace(advance(alert, Step.EXPIRE), assigned_to=None), "expired")
 
     async def _erase(self, token: str) -> None:
         async with self._lock(token):
             alert = self._alerts[token]
             await asyncio.to_thread(self._material.erase, token)
-            await self._record("alert.erased", None, token, {"number": alert.id.number}, "retention ended")
+            data: dict[str, Plain] = {"number": alert.id.number, "key_destroyed": True}
+            await self._record("alert.erased", None, token, data, "retention ended")
             await self._change(replace(alert, pictures_erased=True, hold=None), "erased")
 
     async def _watch(self, alert: Alert, now: int) -> None:
@@ -441,13 +448,13 @@ def _raised_data(alert: Alert, entry: str, commitment: str) -> dict[str, Plain]:
         "entry": entry,
         "category": facts.category,
         "response": facts.requested_response,
-        "score": facts.score,
-        "threshold": facts.threshold,
+        "score_e4": facts.score,
+        "threshold_e4": facts.threshold,
         "look_alikes": len(facts.look_alikes),
-        "pictures": commitment,
+        "commitment": commitment,
     }
     if facts.runner_up_score is not None:
-        data["runner_up"] = facts.runner_up_score
+        data["runner_up_e4"] = facts.runner_up_score
     return data
 
 

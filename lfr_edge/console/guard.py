@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Session
 from lfr_edge.errors import AccessError, LfrError
 
+_LOG = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS: Final = {
@@ -65,6 +67,15 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return fault_response(
             request, AccessError(f"http_{error.status}", error.reason or "refused"), error.status
         )
+    except Exception:
+        # A fault of ours: told to the engineer in the log, to the person in one sentence, without any detail.
+        _LOG.exception("a handler failed: %s %s", request.method, _route_name(request))
+        return fault_response(request, AccessError("console_failed", "the console made an error"), 500)
+
+
+def _route_name(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "unknown route"
 
 
 def _rule_of(request: web.Request) -> Rule | None:

@@ -55,7 +55,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
 
 
 async def setup_page(request: web.Request) -> web.Response:
-    return _setup(request, {"name": request.query.get("name", "")[:32]}, None)
+    return _setup(request, {"name": request.query.get("name", "")[:32], "role": ""}, None)
 
 
 async def setup(request: web.Request) -> web.StreamResponse:

@@ -12,7 +12,7 @@ function pairs(list) {
 export function facts(node, view) {
   const list = [
     [say("category"), view.category],
-    [say("response"), say(`response.${view.response}`)],
+    [say("response_label"), say(`response.${view.response}`)],
     [say("camera"), view.camera],
     [say("captured"), `${view.captured.slice(11, 19)} UTC`],
     [say("age"), age(view.candidate_taken)],
@@ -94,6 +94,6 @@ function quality(after) {
   const named = Object.entries(after.quality);
   if (!named.length) return [];
   const label = (name) => (say(`quality.${name}`) === `quality.${name}` ? name.replaceAll("_", " ") : say(`quality.${name}`));
-  return [el("h3", {}, say("quality")),
+  return [el("h3", {}, say("quality_title")),
     el("dl", { className: "facts" }, ...pairs(named.map(([name, value]) => [label(name), String(Math.round(value * 100) / 100)])))];
 }
