@@ -118,7 +118,7 @@ class Accounts:
         self._amend(name, lambda a: replace(a, password_hash=None, generation=a.generation + 1))
         return self._issue(name)
 
-    def set_disabled(self, name: str, disabled: bool) -> None:
+    def set_disabled(self, name: str, *, disabled: bool) -> None:
         """Disabled: no sign-in, and every open session and socket ends at once."""
         self._amend(name, lambda a: replace(a, disabled=disabled, generation=a.generation + 1))
 

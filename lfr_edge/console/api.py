@@ -134,7 +134,7 @@ async def change_account(request: web.Request) -> web.Response:
     if change == "reset":
         code = ports.accounts.reset(name)
     else:
-        ports.accounts.set_disabled(name, change == "disable")
+        ports.accounts.set_disabled(name, disabled=change == "disable")
     ports.sessions.sweep()
     return web.json_response({"code": code} if code else {})
 

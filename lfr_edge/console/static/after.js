@@ -85,7 +85,7 @@ function look(one) {
 function others(after) {
   const list = [];
   if (after.runner_up) list.push(`${say("runner_up")} ${after.runner_up.reference ?? "–"}: ${four(after.runner_up.score)}`);
-  for (const entry of after.look_alikes) list.push(`${entry.reference}: ${four(entry.score)}`);
+  for (const entry of after.look_alikes.filter((one) => one.reference !== after.runner_up?.reference)) list.push(`${entry.reference}: ${four(entry.score)}`);
   if (!list.length) return [];
   return [el("h3", {}, say("look_alikes")), el("ul", { className: "plainlist" }, ...list.map((text) => el("li", {}, text)))];
 }
