@@ -124,16 +124,21 @@ class LiveReader(_Closing):
         self.info = _info(self._stream)
 
     def pictures(self) -> Iterator[Picture]:
-        receipts: dict[int, tuple[int, int]] = {}  # of pictures that wait in the decoder, by timestamp
+        camera_times: dict[int, int] = {}  # of pictures that wait in the decoder, by timestamp
         try:
             for packet in self._container.demux(self._stream):
-                now = (self._clock.monotonic_ns(), _camera_time(packet) or self._clock.wall_ns())
-                if packet.pts is not None:
-                    receipts[packet.pts] = now
-                    if len(receipts) > 64:  # more than any reorder depth: of pictures that were never shown
-                        del receipts[next(iter(receipts))]
+                # With B pictures this is the packet that released the picture, not its own: times stay in order.
+                received_ns, received_wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
+                camera_ns = _camera_time(packet)
+                if camera_ns is not None and packet.pts is not None:
+                    camera_times[packet.pts] = camera_ns
+                    if (
+                        len(camera_times) > 64
+                    ):  # more than any reorder depth: of pictures that were never shown
+                        del camera_times[next(iter(camera_times))]
                 for frame in self._decode(packet):
-                    yield _picture(frame, *receipts.pop(-1 if frame.pts is None else frame.pts, now))
+                    shown = -1 if frame.pts is None else frame.pts
+                    yield _picture(frame, received_ns, camera_times.pop(shown, received_wall_ns))
         except FFmpegError as error:
             raise reading_error(error, self._spec) from None
         # The demuxer just ends when the server dies (platform.md §2.3): for a live source that is a fault.
