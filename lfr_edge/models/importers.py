@@ -320,6 +320,8 @@ def _read_zip(path: Path) -> Iterator[tuple[str, bytes]]:
                 if _wanted(name) and kind in (0, stat.S_IFREG):
                     with archive.open(info) as file:
                         yield name, read_capped(file, _FILE_LIMIT, f"{path.name}:{info.filename}")
+    except (FileNotFoundError, PermissionError):
+        raise
     except DAMAGE as error:
         raise ModelError(
             "model_archive_invalid",
