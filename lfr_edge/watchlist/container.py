@@ -48,6 +48,7 @@ class Enrolled:
     entry: Entry
     images: tuple[bytes, ...]  # encoded pictures as they came, in the order of entry.images
     templates: Float32Array  # (m, dimension), at least one row, L2-normalised
+    portrait: bytes = b""  # JPEG: the face of the first image, cut and turned as the desk shows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +156,12 @@ def _write(file: BinaryIO, enrolled: Iterable[Enrolled], key: bytes, blank: Head
     for item in enrolled:
         _check(item, seen, blank.dimension)
         spans = []
-        for image in item.images:
+        for image in (*item.images, item.portrait):
             offset = file.tell()
             length = file.write(image_cipher.encrypt(nonce(places), image, places.to_bytes(8, "little")))
             spans.append([places, offset, length])
             places += 1
-        records.append({"entry": item.entry.to_json(), "images": spans})
+        records.append({"entry": item.entry.to_json(), "images": spans, "rows": len(item.templates)})
         matrices.append(item.templates)
     if not records:
         raise WatchlistError("watchlist_empty", "there is nobody to put on the list", hint="add an entry")
@@ -178,7 +179,7 @@ def _write(file: BinaryIO, enrolled: Iterable[Enrolled], key: bytes, blank: Head
         blank.fingerprint,
         blank.dimension,
         len(records),
-        places,
+        sum(len(record["images"]) - 1 for record in records),
         len(owners),
         blank.created,
         blank.salt,
@@ -222,6 +223,7 @@ class SealedWatchlist:
         self._descriptor, self._key = descriptor, key
         self._entries = {record["entry"]["reference"]: Entry.from_json(record["entry"]) for record in records}
         self._spans = {record["entry"]["reference"]: record["images"] for record in records}
+        self._rows = {record["entry"]["reference"]: int(record["rows"]) for record in records}
 
     @staticmethod
     def open(path: Path, key: bytes | str, *, fingerprint: str | None = None) -> SealedWatchlist:
@@ -284,7 +286,20 @@ class SealedWatchlist:
 
     def candidate_image(self, reference: str, number: int = 0) -> bytes:
         """The encoded picture as it was imported. Raises WatchlistError ``watchlist_altered``; IndexError."""
+        if not 0 <= number < len(self.entry(reference).images):
+            raise IndexError(f"{reference} has no image {number}")
+        return self._picture(reference, number)
+
+    def portrait(self, reference: str) -> bytes:
+        """The face as the desk shows it: a JPEG made at enrolment, or the first image where none was made."""
+        return self._picture(reference, len(self.entry(reference).images)) or self._picture(reference, 0)
+
+    def templates_of(self, reference: str) -> int:
+        """How many templates this person has. Raises WatchlistError ``watchlist_unknown_reference``."""
         self.entry(reference)
+        return self._rows[reference]
+
+    def _picture(self, reference: str, number: int) -> bytes:
         place, offset, length = self._spans[reference][number]
         sealed = os.pread(self._descriptor, length, offset)
         cipher = AESGCM(keys.derive(self._key, self.header.salt, IMAGES))
@@ -306,7 +321,7 @@ class SealedWatchlist:
         """Open every image once; returns how many. Raises WatchlistError ``watchlist_altered``."""
         for reference, spans in self._spans.items():
             for number in range(len(spans)):
-                self.candidate_image(reference, number)
+                self._picture(reference, number)
         return self.header.images
 
     def _read(self, offset: int, length: int) -> bytes:

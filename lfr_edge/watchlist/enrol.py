@@ -1,7 +1,7 @@
 """Each picture of a list → a verdict in plain words, and templates.
 
-The room does not run networks: a :class:`Portraitist` of the vision side does, so that a picture on the list takes
-exactly the way of a face before the camera.
+The room runs no networks: a :class:`Portraitist` (the vision room's stack) does, so that a picture on the list
+takes exactly the way of a face before the camera.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 
 from lfr_edge.errors import LfrError, WatchlistError
+from lfr_edge.vision.pixels import face_picture
+from lfr_edge.vision.portraits import Degradation, Found, Portrait
 from lfr_edge.watchlist.container import Enrolled
 from lfr_edge.watchlist.entry import Entry
 from lfr_edge.watchlist.folder import Progress, Survey
@@ -29,40 +31,6 @@ class Verdict(StrEnum):
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     WARN = "warn"
     REFUSE = "refuse"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One face in an enrolment picture, as the vision side measured it."""
-
-    box: tuple[float, float, float, float]  # x1 y1 x2 y2 in pixels of the picture
-    score: float  # detector, 0..1
-    eye_px: float  # distance between the eyes
-    quality: float  # 0..1
-    weaknesses: tuple[str, ...] = ()  # in plain words: "blurred", "turned away"
-
-    @property
-    def area(self) -> float:
-        x1, y1, x2, y2 = self.box
-        return max(0.0, x2 - x1) * max(0.0, y2 - y1)
-
-
-@dataclass(frozen=True, slots=True)
-class Portrait:
-    """A decoded picture and the faces in it. **Lifetime:** dropped once its templates are made."""
-
-    width: int
-    height: int
-    found: tuple[Found, ...]
-    picture: Any  # the vision side's own: pixels and landmarks; nobody else looks into it
-
-
-@dataclass(frozen=True, slots=True)
-class Degradation:
-    """How a street camera would have shown this picture: a gallery template that resembles a probe."""
-
-    face_px: int  # width of the face's box after shrinking
-    jpeg_quality: int = 85
 
 
 class Portraitist(Protocol):
@@ -131,15 +99,34 @@ class EntryReport:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """What a picture gave. **Lifetime:** until it is sealed."""
+
+    templates: Float32Array  # (1 + variants, dimension)
+    shown: bytes = field(repr=False)  # JPEG of the face, cut and turned as an alert shows its probe
+
+
+def enrol_list(
+    survey: Survey, portraitist: Portraitist, rules: Rules | None = None, *, skip_refused: bool = False
+) -> Iterator[Enrolled]:
+    """Everybody on a surveyed list, ready for sealing; see :class:`Enrolment`.
+
+    Raises:
+        WatchlistError: ``watchlist_refused``, at the end, so that nothing is sealed.
+    """
+    return Enrolment(survey, portraitist, rules or Rules(), skip_refused).run()
+
+
 def enrol_image(
     portraitist: Portraitist, name: str, data: bytes, rules: Rules
-) -> tuple[ImageReport, Float32Array | None]:
-    """One picture: its verdict, and its templates unless it is refused."""
+) -> tuple[ImageReport, Usable | None]:
+    """One picture: its verdict, and what it gave unless it is refused."""
     try:
         portrait = portraitist.look(data)
     except LfrError as error:
         return ImageReport(name, Verdict.REFUSE, (error.message,)), None
-    chosen, reasons = _choose(portrait, rules)
+    chosen, reasons = choose_face(portrait, rules.several_faces)
     if chosen is None:
         return ImageReport(name, Verdict.REFUSE, reasons), None
     face = portrait.found[chosen]
@@ -151,7 +138,8 @@ def enrol_image(
     templates = portraitist.templates(portrait, chosen, rules.variants)
     if not np.isfinite(templates).all():
         return ImageReport(name, Verdict.REFUSE, ("the network gave no usable template",)), None
-    return report, templates
+    still = portrait.picture
+    return report, Usable(templates, face_picture(still.pixels, still.faces.points[chosen]))
 
 
 @dataclass(slots=True)
@@ -191,21 +179,22 @@ class Enrolment:
         reports: list[ImageReport] = []
         pictures: list[bytes] = []
         names: list[str] = []
-        templates: list[Float32Array] = []
+        usable: list[Usable] = []
         for name in entry.images:
             data = self._read(name)
-            report, rows = enrol_image(self.portraitist, name, data, self.rules)
+            report, gave = enrol_image(self.portraitist, name, data, self.rules)
             reports.append(report)
-            if rows is not None:
+            if gave is not None:
                 names.append(name)
                 pictures.append(data)
-                templates.append(rows)
+                usable.append(gave)
         worst = {report.verdict for report in reports}
-        if not templates:
+        if not usable:
             return EntryReport(entry.reference, Verdict.REFUSE, tuple(reports)), None
         verdict = Verdict.PASS if worst == {Verdict.PASS} else Verdict.WARN
-        usable = Entry.from_json(entry.to_json() | {"images": names})
-        enrolled = Enrolled(usable, tuple(pictures), np.vstack(templates))
+        kept = Entry.from_json(entry.to_json() | {"images": names})
+        templates = np.vstack([gave.templates for gave in usable])
+        enrolled = Enrolled(kept, tuple(pictures), templates, usable[0].shown)
         return EntryReport(entry.reference, verdict, tuple(reports)), enrolled
 
     def _read(self, name: str) -> bytes:
@@ -219,7 +208,9 @@ class Enrolment:
             ) from None
 
 
-def _choose(portrait: Portrait, rules: Rules) -> tuple[int | None, tuple[str, ...]]:
+def choose_face(
+    portrait: Portrait, several: Literal["refuse", "central"]
+) -> tuple[int | None, tuple[str, ...]]:
     """Which face is meant, and what there is to say about the choice."""
     found = portrait.found
     if not found:
@@ -229,7 +220,7 @@ def _choose(portrait: Portrait, rules: Rules) -> tuple[int | None, tuple[str, ..
     order = sorted(range(len(found)), key=lambda i: -found[i].area)
     if found[order[0]].area >= _DOMINANT * found[order[1]].area:
         return order[0], (f"{len(found)} faces in the picture; the one in the foreground was taken",)
-    if rules.several_faces == "refuse":
+    if several == "refuse":
         return None, (f"{len(found)} faces in the picture; crop it to the person who is meant",)
     return _central(portrait), (f"{len(found)} faces in the picture; the one in the middle was taken",)
 

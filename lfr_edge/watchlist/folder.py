@@ -106,6 +106,11 @@ def survey(
     return Survey(folder, tuple(found.entries), tuple(found.problems), tuple(found.warnings))
 
 
+def read_folder(path: Path, *, category: str | None = None, response: Response = Response.AMBER) -> Survey:
+    """A list without a problem. Raises WatchlistError ``watchlist_refused`` and those of :func:`survey`."""
+    return survey(path, category=category, response=response).required()
+
+
 def _locate(path: Path) -> tuple[Path, Path | None]:
     if path.is_file() and path.suffix.lower() == ".csv":
         return path.parent, path

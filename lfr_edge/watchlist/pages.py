@@ -23,12 +23,17 @@ class WipeReceipt:
     """What an erasure did; it goes into the record."""
 
     entries: int
-    rows: int  # templates overwritten
+    templates: int  # overwritten
     size: int  # bytes overwritten, unused capacity included
     verified: bool  # every byte was read back as zero
 
     def to_json(self) -> dict[str, int | bool]:
-        return {"entries": self.entries, "rows": self.rows, "bytes": self.size, "verified": self.verified}
+        return {
+            "entries": self.entries,
+            "templates": self.templates,
+            "bytes": self.size,
+            "verified": self.verified,
+        }
 
 
 class TemplatePages:

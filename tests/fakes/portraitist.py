@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from lfr_edge.errors import VisionError
-from lfr_edge.watchlist.enrol import Degradation, Found, Portrait
+from lfr_edge.vision.faces import Faces
+from lfr_edge.vision.portraits import Degradation, Found, Portrait, Still
+
+_POINTS = np.array([(38, 52), (73, 52), (56, 72), (41, 92), (71, 92)], np.float32)
 
 
 class FakePortraitist:
@@ -35,10 +38,17 @@ class FakePortraitist:
             )
             for face in faces
         )
-        return Portrait(100, 100, found, faces)
+        n = len(faces)
+        boxes = np.array([face["box"] for face in faces], np.float32).reshape(n, 4)
+        still = Still(
+            np.zeros((100, 100, 3), np.uint8),
+            Faces(boxes, np.tile(_POINTS, (n, 1, 1)), np.ones(n, np.float32)),
+        )
+        self._seeds = [face.get("seed", 0) for face in faces]
+        return Portrait(100, 100, found, still)
 
     def templates(self, portrait: Portrait, face: int, variants: Sequence[Degradation]) -> np.ndarray:
-        seed = portrait.picture[face].get("seed", 0)
+        seed = self._seeds[face]
         if seed is None:
             return np.full((1 + len(variants), self.dimension), np.nan, np.float32)
         matrix = np.random.default_rng(seed).standard_normal((1 + len(variants), self.dimension))

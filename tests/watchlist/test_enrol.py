@@ -29,8 +29,8 @@ def picture(*faces: dict) -> bytes:
 
 
 def verdict(*faces: dict, rules: Rules = PLAIN) -> tuple[Verdict, tuple[str, ...], np.ndarray | None]:
-    report, templates = enrol_image(FakePortraitist(), "a.png", picture(*faces), rules)
-    return report.verdict, report.reasons, templates
+    report, usable = enrol_image(FakePortraitist(), "a.png", picture(*faces), rules)
+    return report.verdict, report.reasons, usable and usable.templates
 
 
 def test_a_good_picture_passes():
@@ -120,6 +120,7 @@ def test_a_folder_becomes_a_sealed_list(tmp_path):
     with SealedWatchlist.open(tmp_path / "list", bytes(32)) as opened:
         assert opened.entry("W1").images == ("W1-0.png",)  # the refused picture was left out
         assert opened.candidate_image("W1") == picture(LARGE)
+        assert opened.portrait("W1").startswith(b"\xff\xd8")  # a JPEG of the face alone
         assert opened.header.rows == 2
 
 

@@ -129,7 +129,7 @@ def test_wipe_overwrites_everything_and_says_how_much():
     matrix = index._pages.matrix
     assert matrix.any()  # the control: there was something to wipe
     receipt = index.wipe()
-    assert (receipt.entries, receipt.rows, receipt.verified) == (2, 4, True)
+    assert (receipt.entries, receipt.templates, receipt.verified) == (2, 4, True)
     assert receipt.size >= 10 * DIMENSION * 4
     assert not matrix.any()
     assert len(index) == index.rows == 0
