@@ -37,6 +37,8 @@ _MAX_PIXELS: Final = 7680 * 4320  # 8K; FFmpeg refuses anything larger before it
 # probing, which is the first keyframe.
 _LOW_DELAY: Final = {"analyzeduration": "0", "probesize": "32", "flags": "low_delay"}
 _BOUNDS: Final = {"max_pixels": str(_MAX_PIXELS), "codec_whitelist": ",".join(CODECS)}
+# No playlists: HLS, DASH and concat would open whatever other file they name.
+_CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,h264,hevc"
 _FULL_RANGE: Final = 2  # AVCOL_RANGE_JPEG
 _SANE_WALL_NS: Final = 946_684_800_000_000_000  # 2000-01-01: a camera whose clock was never set
 
@@ -162,7 +164,7 @@ class FileReader(_Closing):
         self._spec = spec
         self._clock = clock
         self.decode_errors = 0
-        options = _BOUNDS | {"protocol_whitelist": "file"}
+        options = _BOUNDS | {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
         self._container = _open(spec, f"file:{spec.url}", options, None)
         try:
             self._stream = _video(self._container)

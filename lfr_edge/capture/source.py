@@ -18,6 +18,7 @@ SourceKind = Literal["rtsp", "file", "images"]
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
 DEFAULT_PORTS: Final = {"rtsp": 554, "rtsps": 322}  # RFC 7826 §4.2
 HIDDEN: Final = "***"
+_SHORTEST_NAME: Final = 3  # a user "a" is no secret, and without its letter no message can be read
 _USERINFO: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@]*(?:@[^\s/@]*)*@")
 _DIGEST_FIELD: Final = re.compile(r'(?i)\b(username|response|nonce|cnonce)="[^"]*"')
 
@@ -160,7 +161,9 @@ def redact(text: str, spec: SourceSpec | None = None) -> str:
 
 
 def _variants(spec: SourceSpec) -> set[str]:
-    secrets = [text for text in (spec.username, spec.password) if text]
+    secrets = [spec.password] if spec.password else []
+    if spec.username and len(spec.username) >= _SHORTEST_NAME:
+        secrets.append(spec.username)
     pair = f"{spec.username or ''}:{spec.password or ''}"
     if spec.password:
         secrets.append(pair)
