@@ -51,6 +51,7 @@ class LogCheck:
     duties: Duties = field(default_factory=Duties)
     offsets: array[int] = field(default_factory=lambda: array("Q"))
     roots: dict[int, bytes] = field(default_factory=dict)  # size → root, for the sizes somebody signed
+    end: int = 0  # bytes of the segment that could be read
     closed: bool = False
     closed_at: int = -1
 
@@ -96,8 +97,8 @@ class LogCheck:
         )
 
     def _find(self, code: str, message: str, seq: int | None = None, offset: int | None = None) -> None:
-        if offset is None and seq is not None and seq < len(self.offsets):
-            offset = self.offsets[seq]
+        if seq is not None and offset is None:
+            offset = self.offsets[seq] if seq < len(self.offsets) else self.end
         self.findings.append(Finding(code, message, seq, offset))
 
     def _device_key(self) -> tuple[VerifierKey | None, KeySource]:
@@ -154,6 +155,7 @@ class LogCheck:
                 return frame
             seq = peaks.size
             self.offsets.append(frame.offset)
+            self.end = frame.end
             peaks.append(frame.leaf)
             if peaks.size in wanted:
                 self.roots[peaks.size] = peaks.root()

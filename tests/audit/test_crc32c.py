@@ -1,0 +1,21 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lfr_edge.audit.crc32c import crc32c
+
+
+def test_published_vectors() -> None:
+    # RFC 3720, B.4
+    assert crc32c(b"123456789") == 0xE3069283
+    assert crc32c(b"\x00" * 32) == 0x8A9136AA
+    assert crc32c(b"\xff" * 32) == 0x62A8AB43
+    assert crc32c(bytes(range(32))) == 0x46DD794E
+    assert crc32c(b"") == 0
+
+
+@given(st.binary(min_size=1, max_size=64), st.data())
+def test_finds_any_single_bit(data: bytes, draw: st.DataObject) -> None:
+    bit = draw.draw(st.integers(0, len(data) * 8 - 1))
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    assert crc32c(bytes(changed)) != crc32c(data)

@@ -1,0 +1,189 @@
+import json
+from typing import Any, get_args
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lfr_edge.audit.entry import Entry, parse_entry
+from lfr_edge.audit.event import (
+    INTEGER_MAX,
+    PROCESSING,
+    REFUSED_WHEN_FULL,
+    SIGNED_AT_ONCE,
+    TWO_PERSONS,
+    Actor,
+    Event,
+    Verb,
+    check_event,
+)
+from lfr_edge.errors import AuditError
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+key = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=12)
+value = st.recursive(
+    st.integers(-INTEGER_MAX, INTEGER_MAX) | text | st.booleans(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(key, inner, max_size=4),
+    max_leaves=12,
+)
+entries = st.builds(
+    Entry,
+    text,
+    st.integers(0, 10**9),
+    text,
+    st.integers(0, INTEGER_MAX),
+    st.integers(0, INTEGER_MAX),
+    text,
+    st.builds(
+        Event,
+        st.sampled_from(get_args(Verb)),
+        st.builds(Actor, text, text, text),
+        text,
+        st.dictionaries(key, value, max_size=5),
+        text,
+    ),
+)
+
+
+def entry(**changes: Any) -> Entry:
+    event = Event(**{"ev": "camera.lost", **changes})
+    return Entry("van/d1", 7, "boot", 1_795_000_000_000_000, 5, "ntp", event)
+
+
+def body(**changes: object) -> bytes:
+    """An entry's JSON with fields exchanged; None removes one."""
+    raw = json.loads(entry().encode())
+    for name, new in changes.items():
+        raw[name] = new
+        if new is None:
+            del raw[name]
+    return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@given(entries)
+def test_writer_and_reader_agree(entry: Entry) -> None:
+    try:
+        encoded = entry.encode()
+    except AuditError as error:
+        assert error.code in {"audit_event_invalid", "audit_entry_too_large"}
+        return
+    assert parse_entry(encoded) == entry
+
+
+@given(value)
+def test_the_fast_canonical_form_is_rfc_8785(data: object) -> None:
+    fast = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    assert fast == rfc8785.dumps(data)
+
+
+def test_the_exact_bytes() -> None:
+    event = Event(
+        "alert.decided", Actor("op.1", "operator", "s1"), "ab12", {"z": True, "a": [1, {"k": "é"}]}, "w"
+    )
+    encoded = Entry("van/d1", 7, "b", 1_795_000_000_000_000, 5, "ntp", event).encode()
+    assert encoded.decode() == (
+        '{"actor":{"account":"op.1","role":"operator","session":"s1"},"boot_id":"b",'
+        '"d":{"a":[1,{"k":"é"}],"z":true},"dep":"van/d1","ev":"alert.decided","ref":"ab12","seq":7,'
+        '"t_mono_ns":5,"t_src":"ntp","t_wall":1795000000000000,"v":1,"why":"w"}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": {"score": 0.5}}, "d.score is a float"),
+        ({"data": {"score": float("nan")}}, "is a float"),
+        ({"data": {"image": b"\xff\xd8"}}, "d.image is a bytes"),
+        ({"data": {"none": None}}, "d.none is a NoneType"),
+        ({"data": {"template": [1] * 128}}, "more than 100 items"),
+        ({"data": {"base64": "A" * 2732}}, "more than 1024 characters"),
+        ({"data": {"big": 2**53}}, "does not fit in 53 bits"),
+        ({"data": {"ké": 1}}, "visible ASCII"),
+        ({"data": {1: 1}}, "visible ASCII"),
+        ({"data": {"lone": "\ud800"}}, "not valid Unicode"),
+        ({"data": {"deep": [[[[[[[1]]]]]]]}}, "nested deeper"),
+        ({"data": [1]}, "not a dict"),
+        ({"ev": "face.tracked"}, "not a verb"),
+        ({"why": 5}, "why is a int, not a str"),
+        ({"actor": Actor("a", None)}, "actor.role is a NoneType"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_may_not_enter(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(AuditError, match=message) as caught:
+        entry(**change).encode()
+    assert caught.value.code == "audit_event_invalid"
+    # whatever was refused is not repeated in the error
+    assert "AAAA" not in caught.value.diagnostics()
+
+
+def test_limits_themselves_are_allowed() -> None:
+    check_event(
+        Event("camera.lost", data={"n": -INTEGER_MAX, "m": INTEGER_MAX, "l": [1] * 100, "s": "x" * 1024})
+    )
+    check_event(Event("camera.lost", data={"deep": [[[[[1]]]]]}))
+
+
+def test_an_entry_has_at_most_16_kib() -> None:
+    data = {f"k{number}": "x" * 1000 for number in range(17)}
+    with pytest.raises(AuditError) as caught:
+        entry(data=data).encode()
+    assert caught.value.code == "audit_entry_too_large"
+    with pytest.raises(AuditError, match="16 KiB"):
+        parse_entry(b" " * 16_385)
+    room = 16 * 1024 - len(entry(data={"a": ["x" * 1024] * 15, "b": ""}).encode())
+    exact = entry(data={"a": ["x" * 1024] * 15, "b": "y" * room}).encode()
+    assert len(exact) == 16 * 1024
+    assert parse_entry(exact).event.data["b"] == "y" * room
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "Expecting value"),
+        (b"\xff", "invalid start byte"),
+        (b"[" * 8000, "recursion"),
+        (b"[]", "not an entry"),
+        (body().replace(b",", b", ", 1), "not canonical"),
+        (body() + b" ", "not canonical"),
+        (body(v=2), "format 1"),
+        (body(v=True), "format 1"),
+        (body(extra=1), "format 1"),
+        (body(why=None), "format 1"),
+        (body(seq="7"), "wrong type"),
+        (body(seq=-1), "wrong type"),
+        (body(seq=True), "wrong type"),
+        (body(ref=1), "wrong type"),
+        (body(d=[]), "wrong type"),
+        (body(actor=[]), "wrong type"),
+        (body(actor={"account": "a"}), "wrong type"),
+        (body(actor={"account": "a", "role": 1, "session": ""}), "wrong type"),
+        (body(ev="face.tracked"), "unknown verb"),
+        (body(d={"x": 0.5}), "not an integer"),
+        (body(d={"x": 1e30}), "not an integer"),
+        (body(d={"x": 2**53}), "53 bits"),
+        (body(d={"x": -(2**53)}), "53 bits"),
+        (body(d={"x": 10**4000}), "53 bits"),
+        (body().replace(b'"d":{}', b'"d":{"x":NaN}'), "not an integer"),
+        (body().replace(b'"d":{}', b'"d":{"x":1,"x":1}'), "not canonical"),
+        (body().replace(b'"d":{}', b'"d":{"x":"\\u0041"}'), "not canonical"),
+    ],
+)
+def test_what_is_not_an_entry(raw: bytes, message: str) -> None:
+    with pytest.raises(AuditError, match=message) as caught:
+        parse_entry(raw)
+    assert caught.value.code == "audit_entry_malformed"
+
+
+def test_extreme_integers_are_read_back() -> None:
+    raw = body(d={"x": INTEGER_MAX, "y": -INTEGER_MAX})
+    assert parse_entry(raw).event.data == {"x": INTEGER_MAX, "y": -INTEGER_MAX}
+
+
+def test_every_verb_has_a_class_of_processing() -> None:
+    assert set(get_args(Verb)) == set(PROCESSING)
+    assert set(PROCESSING) >= SIGNED_AT_ONCE | REFUSED_WHEN_FULL | TWO_PERSONS
+    # DPA 2018 s62(1): each of the six kinds of processing can be recorded
+    assert {"collection", "alteration", "consultation", "disclosure", "combination", "erasure"} <= set(
+        PROCESSING.values()
+    )

@@ -1,0 +1,481 @@
+"""Appending: durable before it returns, shared syncs, signed heads when they are due, death on a bad disk."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lfr_edge.audit.checkpoint import parse_checkpoints
+from lfr_edge.audit.disk import RealDisk
+from lfr_edge.audit.event import Event
+from lfr_edge.audit.log import AuditLog, LogOptions, boot_id, time_source
+from lfr_edge.audit.merkle import verify_consistency, verify_inclusion
+from lfr_edge.audit.verify import verify
+from lfr_edge.audit.view import LogView
+from lfr_edge.errors import AuditError
+
+from .conftest import OFFICER, OPERATOR, Box, FaultyDisk
+
+LOST = Event("camera.lost", ref="gate")
+
+
+def code(error: pytest.ExceptionInfo[AuditError]) -> str:
+    return error.value.code
+
+
+def heads(box: Box, name: str = "d1") -> list[int]:
+    raw = (box.folder(name) / "checkpoints").read_bytes()
+    return [checkpoint.head.size for checkpoint in parse_checkpoints(raw).whole]
+
+
+def test_append_numbers_entries_and_close_ends_it(box: Box) -> None:
+    log = box.create()
+    appended = log.append(Event("alert.raised", OPERATOR, "ab", {"score_e4": 6123}, "because"))
+    assert appended.seq == 1
+    assert log.size == 2
+    assert log.state == "open"
+    last = log.close(OFFICER, data={"reason": "end"})
+    assert last.head.size == 3
+    assert last.note.signed_by(log.keys.signer.verifier)
+    assert log.state == "closed"
+    view = LogView.load(box.folder())
+    assert [entry.event.ev for _, entry in view.entries()] == ["log.opened", "alert.raised", "log.closed"]
+    assert view.entry(1).event == Event("alert.raised", OPERATOR, "ab", {"score_e4": 6123}, "because")
+    assert view.entry(1).t_wall_us == box.clock.wall // 1000
+    assert view.entry(1).boot_id == "boot-1"
+    assert view.entry(2).event.actor == OFFICER
+    assert view.body(1) == view.entry(1).encode()
+    for call in (lambda: log.append(LOST), log.close, log.checkpoint):
+        with pytest.raises(AuditError) as caught:
+            call()
+        assert code(caught) == "audit_log_closed"
+    log.tick()  # a timer that fires late does nothing
+    assert not (box.folder() / "ballast").exists()
+
+
+def test_the_entry_is_on_disk_before_append_returns(box: Box) -> None:
+    order: list[str] = []
+
+    class Watched(RealDisk):
+        def append(self, descriptor: int, data: bytes) -> None:
+            super().append(descriptor, data)
+            order.append("write")
+
+        def datasync(self, descriptor: int) -> None:
+            super().datasync(descriptor)
+            order.append("sync")
+
+    log = box.create(disk=Watched())
+    order.clear()
+    log.append(LOST)
+    assert order == ["write", "sync"]
+    order.clear()
+    log.append(Event("alert.decided", OPERATOR, "ab"))
+    # entry, head, checkpoint: each durable before the next begins
+    assert order == ["write", "sync"] * 3
+
+
+def test_concurrent_callers_share_a_sync(box: Box) -> None:
+    class Slow(FaultyDisk):
+        def datasync(self, descriptor: int) -> None:
+            super().datasync(descriptor)
+            time.sleep(0.005)
+
+    disk = Slow()
+    log = box.create(disk=disk, checkpoint_every=100_000)
+    before = disk.calls["datasync"]
+    seqs: list[int] = []
+
+    def work() -> None:
+        for _ in range(10):
+            seqs.append(log.append(LOST).seq)
+
+    threads = [threading.Thread(target=work) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(seqs) == list(range(1, 201))
+    # alone each of 200 appends would cost one; twenty callers at a time share
+    assert disk.calls["datasync"] - before < 100
+    log.close()
+    view = LogView.load(box.folder())
+    assert [entry.seq for _, entry in view.entries()] == list(range(202))
+    times = [entry.t_mono_ns for _, entry in view.entries()]
+    assert times == sorted(times)
+
+
+def test_a_head_is_signed_every_so_many_entries(box: Box) -> None:
+    log = box.create(checkpoint_every=8)
+    for _ in range(20):
+        log.append(LOST)
+    assert heads(box) == [1, 9, 17]
+    assert LogOptions().checkpoint_every == 256
+    assert LogOptions().checkpoint_after_s == 10.0
+
+
+def test_a_head_is_signed_when_the_last_is_old(box: Box) -> None:
+    log = box.create()
+    log.append(LOST)
+    box.clock.advance(9.999)
+    log.tick()
+    assert heads(box) == [1]
+    box.clock.advance(0.001)
+    log.tick()
+    assert heads(box) == [1, 2]
+    box.clock.advance(60)
+    log.tick()  # nothing new
+    assert heads(box) == [1, 2]
+    log.append(LOST)  # an append notices, too
+    assert heads(box) == [1, 2, 3]
+
+
+def test_the_timer_signs_by_itself(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lfr_edge.audit.log._TIMER_S", 0.01)
+    log = box.create(timer=True)
+    log.append(LOST)
+    box.clock.advance(11)
+    deadline = time.monotonic() + 5
+    while heads(box) != [1, 2] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert heads(box) == [1, 2]
+    log.suspend()
+    assert not any(thread.name == "audit-checkpoints" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("verb", ["alert.decided", "deployment.opened", "deployment.closed"])
+def test_decisions_are_signed_at_once(box: Box, verb: str) -> None:
+    log = box.create()
+    log.append(Event(verb, OPERATOR, "ab"))  # type: ignore[arg-type]
+    assert log.latest is not None
+    assert log.latest.head.size == 2
+    assert heads(box) == [1, 2]
+
+
+def test_checkpoint_signs_what_is_there_once(box: Box) -> None:
+    log = box.create()
+    log.append(LOST)
+    one = log.checkpoint()
+    assert one.head.size == 2
+    assert log.checkpoint() is one
+    assert log.latest is one
+
+
+def test_proofs_of_an_open_log(box: Box) -> None:
+    log = box.create()
+    box.fill(log, 13)
+    old = log.checkpoint()
+    box.fill(log, 5)
+    new = log.checkpoint()
+    proof = log.consistency(old.head.size, new.head.size)
+    assert verify_consistency(old.head.size, old.head.root, new.head.size, new.head.root, proof)
+    appended = log.append(LOST)
+    path = log.inclusion(appended.seq, log.size)
+    assert verify_inclusion(appended.leaf_hash, appended.seq, log.size, path, log._tree.root())
+
+
+def test_entries_feed_a_view(box: Box) -> None:
+    log = box.create()
+    box.fill(log, 6)
+    everything = list(log.entries())
+    assert [entry.seq for _, entry in everything] == list(range(7))
+    assert everything[0][0] == 0
+    assert list(log.entries(5)) == everything[5:]
+    # what is on disk but not acknowledged is not handed out
+    with (box.folder() / "entries.lfr").open("ab") as file:
+        file.write(b"LFE1 torn")
+    assert list(log.entries()) == everything
+
+
+def test_nothing_is_recorded_of_an_invalid_event(box: Box) -> None:
+    log = box.create()
+    with pytest.raises(AuditError) as caught:
+        log.append(Event("camera.lost", data={"score": 0.6}))
+    assert code(caught) == "audit_event_invalid"
+    assert log.append(LOST).seq == 1
+
+
+def test_references_need_the_key(box: Box) -> None:
+    log = box.create()
+    name = log.reference("entry-17")
+    assert name == log.reference("entry-17") == box.keys().reference("entry-17")
+    assert name != log.reference("entry-18")
+    assert len(name) == 20
+    log.close()
+    with pytest.raises(AuditError) as caught:
+        log.reference("entry-17")
+    assert code(caught) == "audit_key_destroyed"
+    # a box that is stolen now cannot make the key again: the store gives a new one
+    assert box.keys().reference("entry-17") != name
+
+
+def test_suspend_and_go_on(box: Box) -> None:
+    log = box.create()
+    log.append(LOST)
+    log.suspend()
+    log.suspend()
+    with pytest.raises(AuditError) as caught:
+        log.append(LOST)
+    assert code(caught) == "audit_log_closed"
+    again = box.open()
+    assert again.recovered is None
+    assert again.append(LOST).seq == 2
+    assert heads(box) == [1, 2, 2]
+    again.close()
+    assert verify(box.folder()).findings == ()
+
+
+def test_create_and_open_refuse(box: Box, tmp_path: Path) -> None:
+    log = box.create()
+    for call, expected in (
+        (box.create, "audit_log_exists"),
+        (box.open, "audit_log_in_use"),
+        (lambda: box.open("d2"), "audit_log_missing"),
+    ):
+        with pytest.raises(AuditError) as caught:
+            call()
+        assert code(caught) == expected
+    log.suspend()
+    for path in (tmp_path / "keys").glob("log-*"):
+        box.store.destroy(path.name.removesuffix(".key"))
+    with pytest.raises(AuditError) as caught:
+        box.open()
+    assert code(caught) == "audit_key_mismatch"
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    with pytest.raises(AuditError) as caught:
+        AuditLog.create(blocked / "log", box.origin(), box.keys(), box.clock)
+    assert code(caught) == "audit_log_unwritable"
+
+
+def test_a_closed_log_cannot_be_opened(box: Box) -> None:
+    box.closed()
+    with pytest.raises(AuditError) as caught:
+        box.open()
+    assert code(caught) == "audit_key_mismatch"  # the key went with the closing; nobody can sign here again
+
+
+@pytest.mark.parametrize("call", ["append", "datasync"])
+@pytest.mark.parametrize("nth", [0, 1, 2])
+def test_a_failing_disk_kills_the_log(box: Box, call: str, nth: int) -> None:
+    told: list[AuditError] = []
+    disk = FaultyDisk()
+    log = box.create(disk=disk, on_failure=told.append)
+    disk.plan[call, disk.calls[call] + nth] = errno.EIO
+    with pytest.raises(AuditError) as caught:
+        log.append(Event("alert.decided", OPERATOR, "ab"))  # three writes, three syncs
+    assert code(caught) == "audit_log_failed"
+    assert "Input/output error" in caught.value.message
+    assert log.state == "failed"
+    for method in (lambda: log.append(LOST), log.checkpoint, log.close):
+        with pytest.raises(AuditError) as caught:
+            method()
+        assert code(caught) == "audit_log_failed"
+    log.tick()
+    assert [error.code for error in told] == ["audit_log_failed"]
+    log.suspend()
+    again = box.open()
+    again.close()
+    assert verify(box.folder()).findings == ()
+
+
+def test_waiting_callers_learn_that_the_log_died(box: Box) -> None:
+    started = threading.Event()
+    proceed = threading.Event()
+
+    class Hanging(FaultyDisk):
+        hang = False
+
+        def datasync(self, descriptor: int) -> None:
+            if self.hang:
+                started.set()
+                proceed.wait(5)
+                raise OSError(errno.EIO, "Input/output error")
+
+    disk = Hanging()
+    log = box.create(disk=disk)
+    disk.hang = True
+    errors: list[str] = []
+
+    def work() -> None:
+        try:
+            log.append(LOST)
+        except AuditError as error:
+            errors.append(error.code)
+
+    first = threading.Thread(target=work)
+    first.start()
+    assert started.wait(5)
+    others = [threading.Thread(target=work) for _ in range(3)]
+    for thread in others:
+        thread.start()
+    while len(log._pending) < 3:
+        time.sleep(0.001)
+    proceed.set()
+    for thread in (first, *others):
+        thread.join()
+    assert errors == ["audit_log_failed"] * 4
+
+
+def test_a_failure_in_the_timer_reaches_the_owner(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lfr_edge.audit.log._TIMER_S", 0.01)
+    told: list[AuditError] = []
+    disk = FaultyDisk()
+    log = box.create(disk=disk, on_failure=told.append, timer=True)
+    log.append(LOST)
+    disk.plan["datasync", disk.calls["datasync"]] = errno.EIO
+    box.clock.advance(11)
+    deadline = time.monotonic() + 5
+    while not told and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [error.code for error in told] == ["audit_log_failed"]
+    assert log.state == "failed"
+    log.suspend()
+
+
+def test_a_full_disk_is_recorded_from_the_ballast(box: Box) -> None:
+    disk = FaultyDisk()
+    log = box.create(disk=disk)
+    disk.plan["append", disk.calls["append"]] = errno.ENOSPC
+    assert log.append(LOST).seq == 1  # recorded all the same
+    assert log.state == "disk_full"
+    assert not (box.folder() / "ballast").exists()
+    with pytest.raises(AuditError) as caught:
+        log.append(Event("alert.raised", ref="ab"))
+    assert code(caught) == "audit_disk_full"
+    log.append(Event("alert.decided", OPERATOR, "cd"))
+    log.tick()
+    log.close()
+    view = LogView.load(box.folder())
+    assert [entry.event.ev for _, entry in view.entries()] == [
+        "log.opened",
+        "camera.lost",
+        "disk.full",
+        "alert.decided",
+        "log.closed",
+    ]
+    assert verify(box.folder()).findings == ()
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_disk_that_fills_up_while_signing(box: Box, nth: int) -> None:
+    disk = FaultyDisk()
+    log = box.create(disk=disk)
+    disk.plan["append", disk.calls["append"] + nth] = errno.ENOSPC
+    log.append(Event("alert.decided", OPERATOR, "ab"))
+    log.append(LOST)
+    assert log.state == "disk_full"
+    log.close()
+    assert verify(box.folder()).findings == ()
+
+
+def test_a_disk_that_fills_up_at_the_very_end_still_closes(box: Box) -> None:
+    disk = FaultyDisk()
+    log = box.create(disk=disk)
+    disk.plan["append", disk.calls["append"]] = errno.ENOSPC
+    log.close()
+    assert LogView.load(box.folder()).entry(1).event.ev == "log.closed"
+    assert verify(box.folder()).findings == ()
+
+
+def test_no_ballast_left_is_the_end(box: Box) -> None:
+    disk = FaultyDisk(dead=True)
+    log = box.create(disk=disk)
+    (box.folder() / "ballast").unlink()
+    disk.plan["append", disk.calls["append"]] = errno.ENOSPC
+    with pytest.raises(AuditError) as caught:
+        log.append(LOST)
+    assert code(caught) == "audit_log_failed"
+    log.suspend()
+    again = box.open()
+    assert again.recovered is not None  # the half that was written
+    again.close()
+    assert verify(box.folder()).findings == ()
+
+
+def test_a_disk_too_full_for_the_ballast_opens_for_ending_only(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = box.create()
+    log.suspend()
+
+    def full(path: Path, size: int) -> None:
+        path.write_bytes(b"part of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lfr_edge.audit.writer.allocate", full)
+    again = box.open()
+    assert again.state == "disk_full"
+    assert not (box.folder() / "ballast").exists()
+    again.close()
+    assert verify(box.folder()).findings == ()
+
+
+def test_a_broken_ballast_is_an_error(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = box.create()
+    log.suspend()
+
+    def broken(path: Path, size: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("lfr_edge.audit.writer.allocate", broken)
+    with pytest.raises(AuditError) as caught:
+        box.open()
+    assert code(caught) == "audit_log_unwritable"
+
+
+def test_a_head_that_somebody_else_wrote_stops_everything(box: Box) -> None:
+    log = box.create()
+    log.append(LOST)
+    path = box.folder() / "heads"
+    path.write_bytes(path.read_bytes() + path.read_bytes().replace(b"1 ", b"9 "))
+    with pytest.raises(AuditError, match="the last head on disk") as caught:
+        log.checkpoint()
+    assert code(caught) == "audit_log_failed"
+
+
+def test_a_tree_that_lost_what_was_signed_is_never_signed(box: Box) -> None:
+    log = box.create()
+    box.fill(log, 4)
+    log.checkpoint()
+    before = heads(box)
+    log._tree._levels[0][0] ^= 1  # a bit flips in memory
+    log._tree._levels[1][0] ^= 1
+    log._tree._levels[2][0] ^= 1
+    with pytest.raises(AuditError, match="no longer contains") as caught:
+        box.fill(log, 3)
+    assert code(caught) == "audit_log_failed"
+    assert heads(box) == before
+
+
+def test_a_smaller_tree_is_never_signed(box: Box) -> None:
+    log = box.create()
+    log._signed = type(log._signed)(5, log._signed.root)
+    with pytest.raises(AuditError, match="no longer contains"), log._turn:
+        log._sign()
+
+
+def test_where_time_and_boot_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert time_source() in {"ntp", "rtc"}
+    monkeypatch.setattr(Path, "exists", lambda path: "timesync" in str(path))
+    assert time_source() == "ntp"
+    assert len(boot_id()) == 36
+
+    def missing(path: Path, encoding: str) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert boot_id().startswith("process-")
+
+
+def test_defaults_work_on_a_real_disk(box: Box) -> None:
+    log = AuditLog.create(box.folder(), box.origin(), box.keys(), box.clock)
+    log.append(LOST)
+    assert (box.folder() / "ballast").stat().st_blocks * 512 >= 4 * 1024 * 1024
+    assert (box.folder() / "entries.lfr").stat().st_mode & 0o777 == 0o600
+    assert box.folder().stat().st_mode & 0o777 == 0o700
+    log.suspend()
