@@ -79,14 +79,17 @@ def letterbox(picture: Picture, side: int, contract: InputContract) -> Canvas:
     inner_w = max(2, min(canvas_w, round(width * scale)) & ~1)
     inner_h = max(2, min(canvas_h, round(height * scale)) & ~1)
     pixels = np.zeros((canvas_h, canvas_w, 3), np.uint8)
-    target = pixels[:inner_h, :inner_w]
-    if isinstance(picture, Frame):
-        _shrink_i420(picture, target)
-    elif (inner_w, inner_h) == (width, height):
-        target[:] = picture
-    else:
-        cv2.resize(picture, (inner_w, inner_h), dst=target, interpolation=_filter(width / inner_w))
+    _shrink(picture, pixels[:inner_h, :inner_w])
     return Canvas(pixels, inner_w / width, inner_h / height, width, height)
+
+
+def shrink(picture: Picture, width: int) -> UInt8Array:
+    """The whole picture at `width` pixels (an even number, at most its own), (h, width, 3) BGR."""
+    full_width, full_height = picture_size(picture)
+    width = min(width, full_width) & ~1
+    out = np.zeros((max(2, round(full_height * width / full_width) & ~1), width, 3), np.uint8)
+    _shrink(picture, out)
+    return out
 
 
 def to_bgr(frame: Frame) -> UInt8Array:
@@ -116,6 +119,16 @@ def fill_blob(pixels: UInt8Array, contract: InputContract, out: Float32Array) ->
         np.subtract(out, np.float32(contract.mean), out=out)
     if contract.scale != 1:
         np.multiply(out, np.float32(1 / contract.scale), out=out)
+
+
+def _shrink(picture: Picture, target: UInt8Array) -> None:
+    width, height = picture_size(picture)
+    if isinstance(picture, Frame):
+        _shrink_i420(picture, target)
+    elif target.shape[:2] == (height, width):
+        target[:] = picture
+    else:
+        cv2.resize(picture, target.shape[1::-1], dst=target, interpolation=_filter(width / target.shape[1]))
 
 
 def _shrink_i420(frame: Frame, target: UInt8Array) -> None:

@@ -207,6 +207,11 @@ def session_options(threads: int) -> Any:
     return options
 
 
+def available_providers() -> tuple[str, ...]:
+    """What the installed runtime lists. A listed provider may still be unable to run: :meth:`Runtime.open` proves."""
+    return tuple(ort.get_available_providers())
+
+
 def refuse_two_runtimes(installed: Iterable[str]) -> None:
     """Raises VisionError ``vision_two_runtimes`` where two distributions share the import folder."""
     runtimes = sorted(_DISTRIBUTIONS.intersection(installed))
