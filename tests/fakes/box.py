@@ -165,7 +165,14 @@ class FakeSystem:
     def watchlist(self) -> tuple[ListedEntry, ...]:
         kinds = (("wanted on warrant", "amber"), ("missing person", "green"), ("court order", "red"))
         return tuple(
-            ListedEntry(f"W-{n:04d}", *kinds[n % 3], 1 + n % 2, "custody", "2024-03-01", f"W-{n:04d}" in self.withdrawn)
+            ListedEntry(
+                f"W-{n:04d}",
+                *kinds[n % 3],
+                1 + n % 2,
+                "custody",
+                "2024-03-01",
+                f"W-{n:04d}" in self.withdrawn,
+            )
             for n in range(1, self.entries + 1)
         )
 
@@ -184,8 +191,12 @@ def van_status() -> SystemStatus:
     north = CameraStatus("north", "live", 24.9, 41, 38.0, 41.5, 0.72, 0.55, 0, 118, 1)
     south = CameraStatus("south", "live", 25.0, 38, 21.0, 33.0, 0.64, 0.48, 130, 97, 2)
     models = (
-        ModelStatus("yunet-2023mar", "detection", "MIT", True, "8f2383e4dd3cfbb4553ea8718107fc0423210dc9", "CPU"),
-        ModelStatus("mobilefacenet-192", "embedding", "MIT", True, "0ac3ee4c0fd8e0f1f1b8f6a1f0e4cd1b6d5a23b7", "CPU"),
+        ModelStatus(
+            "yunet-2023mar", "detection", "MIT", True, "8f2383e4dd3cfbb4553ea8718107fc0423210dc9", "CPU"
+        ),
+        ModelStatus(
+            "mobilefacenet-192", "embedding", "MIT", True, "0ac3ee4c0fd8e0f1f1b8f6a1f0e4cd1b6d5a23b7", "CPU"
+        ),
     )
     return SystemStatus(
         recognising=True,
@@ -195,7 +206,14 @@ def van_status() -> SystemStatus:
         counters=Counters(412_110, 30_521, 18_204, 3),
         models=models,
         deployment=DeploymentStatus(
-            "2026-11-22-1", "Van 3, Market Square", "evaluation", 1_795_000_000 * 10**9, None, 0.4831, 12, "ab" * 32
+            "2026-11-22-1",
+            "Van 3, Market Square",
+            "evaluation",
+            1_795_000_000 * 10**9,
+            None,
+            0.4831,
+            12,
+            "ab" * 32,
         ),
         latency=Latency(212.0, 388.0, 461.0, 402.0),
         loop_lag_ms=1.4,
@@ -221,7 +239,9 @@ PASSWORD = "three plain words"
 
 
 @asynccontextmanager
-async def house(folder: Path, *, policy: DeskPolicy | None = None, clock=None, recorder=None, idle_s=1800.0, site="Van 3"):
+async def house(
+    folder: Path, *, policy: DeskPolicy | None = None, clock=None, recorder=None, idle_s=1800.0, site="Van 3"
+):
     """A console on a free port of the loopback, with a real desk and (unless given) a real audit log."""
     clock = clock or SystemClock()
     log = None
