@@ -30,6 +30,7 @@ from lfr_edge.models.store import MANIFEST, ModelStore, Pack, check_name, parse_
 
 _SUFFIXES: Final = (".onnx", ".dat", ".tflite")
 _FILE_LIMIT: Final = 1 << 30  # bytes; the largest InsightFace embedder (antelopev2) has 261 million
+_TOTAL_LIMIT: Final = 2 << 30  # bytes of all files of one pack, which are held in memory
 _FILES: Final = 64  # a pack has ten files at most
 
 _INSIGHTFACE: Final = Licence(
@@ -265,9 +266,11 @@ def _collect(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     """File name (without folders) and content of everything that may be a network or a manifest.
 
     Raises:
-        ModelError: ``model_import_unreadable``, ``model_import_ambiguous`` or ``model_archive_*``.
+        ModelError: ``model_import_unreadable``, ``model_import_ambiguous``, ``model_import_too_large`` or
+            ``model_archive_*``.
     """
     seen: set[str] = set()
+    total = 0
     for path in paths:
         for file, data in _read(path):
             if file in seen:
@@ -277,9 +280,12 @@ def _collect(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
                     hint="give only the files that the pack shall consist of",
                 )
             seen.add(file)
-            if len(seen) > _FILES:
+            total += len(data)
+            if len(seen) > _FILES or total > _TOTAL_LIMIT:
                 raise ModelError(
-                    "model_import_ambiguous", f"more than {_FILES} files", hint="give the folder of one pack"
+                    "model_import_too_large",
+                    f"more than {_FILES} files or {_TOTAL_LIMIT} bytes",
+                    hint="give only the files that the pack shall consist of",
                 )
             yield file, data
 

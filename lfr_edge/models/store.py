@@ -274,7 +274,7 @@ def parse_manifest(text: bytes, label: str) -> PackManifest:
         raise ModelError(
             "model_manifest_invalid",
             f"{label}: {where}: {fault['msg']}",
-            hint="docs/models describes every field; a pulled pack is repaired by pulling it again",
+            hint="'lfr-edge models show default --json' prints a valid one to start from; pull a pulled pack again",
         ) from None
 
 

@@ -120,6 +120,35 @@ def test_yunet_equals_opencv_at_other_sizes(tmp_path: Path, height: int, width: 
         np.testing.assert_allclose(got[name].ravel(), expected[name].ravel(), atol=2e-3, rtol=1e-3)
 
 
+@pytest.mark.shared
+@pytest.mark.parametrize("size", [(256, 256), (320, 448), (1280, 736)])
+def test_yunet_finds_the_face_that_opencv_finds(tmp_path: Path, shared: Path, size: tuple[int, int]):
+    """FaceDetectorYN end to end on a real face, our file decoded in its plainest form: the best cell only."""
+    data = published(YUNET)
+    path = tmp_path / "yunet.onnx"
+    path.write_bytes(data)
+    picture = next(iter(sorted((shared / "faces/lfw250").rglob("*.jpg"))))
+    image = cv2.resize(cv2.imread(str(picture)), size)
+    _, found = cv2.FaceDetectorYN.create(str(path), "", size, 0.6).detect(image)
+    best = found[np.argmax(found[:, -1])]
+    x = np.ascontiguousarray(image.transpose(2, 0, 1)[None]).astype(np.float32)
+    got = run(rewrite.yunet_any_size(data), x)
+    candidates = []
+    for stride in (8, 16, 32):
+        scores = np.sqrt(got[f"cls_{stride}"][0, :, 0].clip(0, 1) * got[f"obj_{stride}"][0, :, 0].clip(0, 1))
+        cell = int(np.argmax(scores))
+        row, column = divmod(cell, size[0] // stride)
+        dx, dy, log_width, log_height = got[f"bbox_{stride}"][0, cell]
+        width, height = np.exp(log_width) * stride, np.exp(log_height) * stride
+        points = got[f"kps_{stride}"][0, cell].reshape(5, 2)
+        at = np.array([column, row])
+        corner = (at + np.array([dx, dy])) * stride - np.array([width, height]) / 2
+        candidates.append((scores[cell], [*corner, width, height, *((points + at) * stride).ravel()]))
+    score, box = max(candidates)
+    assert score == pytest.approx(best[-1], abs=1e-3)
+    np.testing.assert_allclose(box, best[:-1], atol=0.5)
+
+
 def test_yunet_keeps_frames_apart():
     rows_are_independent(rewrite.yunet_any_size(published(YUNET)), pixels(3, 3, 96, 160))
 

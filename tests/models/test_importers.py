@@ -271,7 +271,13 @@ def test_a_zip_with_doubles_or_too_many(store: ModelStore, tmp_path: Path):
         archive.writestr("b/net.onnx", b"2")
     assert refusal(import_pack, store, "x", [tmp_path / "a.zip"]).code == "model_import_ambiguous"
     many = zipped(tmp_path / "b.zip", **{f"n{number}": b"1" for number in range(65)})
-    assert refusal(import_pack, store, "x", [many]).code == "model_import_ambiguous"
+    assert refusal(import_pack, store, "x", [many]).code == "model_import_too_large"
+
+
+def test_the_total_is_capped(store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(importers, "_TOTAL_LIMIT", 100)
+    path = zipped(tmp_path / "a.zip", a=bytes(60), b=bytes(60))
+    assert refusal(import_pack, store, "x", [path]).code == "model_import_too_large"
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04garbage"])

@@ -207,7 +207,7 @@ def _refused(label: str, reason: str) -> ModelError:
     return ModelError(
         "model_conversion_failed",
         f"{label} cannot be converted: {reason}",
-        hint="use the file that shared documentation names (docs/models), or bring a manifest with your own export",
+        hint="'lfr-edge models import --help' names the known networks; others need a hand-written pack.json",
     )
 
 
