@@ -11,6 +11,7 @@ import encodings.idna  # noqa: F401 - looked up by the resolver, which may load 
 import json
 import os
 import resource
+import signal
 import sys
 import threading
 import time
@@ -178,6 +179,7 @@ def _confine(spec: SourceSpec) -> tuple[str, ...]:
 def main(argv: Sequence[str]) -> int:
     with os.fdopen(int(argv[0]), "rb") as pipe:
         order = Order.from_json(pipe.read())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the desk, which ends this process itself
     status = StatusPipe(order.status_fd)
     time.tzset()  # reads its file now
     _load_all()

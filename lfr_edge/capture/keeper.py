@@ -188,6 +188,7 @@ class CameraKeeper:
             os.write(order_write, order.to_json())  # far below a pipe's 64 KiB
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # nothing is imported from the folder the desk happens to run in
                 "-m",
                 "lfr_edge.capture.child",
                 str(order_read),

@@ -5,7 +5,7 @@ who joins late starts at the next keyframe. RTP over TCP (interleaved) or UDP, R
 of day, Digest or Basic sign-in, ``rtsps`` when given a TLS context. It serves PyAV, OpenCV and GStreamer.
 
 Faults on demand: :meth:`RtspServer.stop` and :meth:`RtspServer.start` (same port), :meth:`RtspServer.freeze`,
-:meth:`RtspServer.swap`. As a process of its own::
+:meth:`RtspServer.swap`, :meth:`RtspServer.damage`. As a process of its own::
 
     python -m lfr_edge.demo.rtsp_server clip.mp4 --port 0      # prints {"urls": [...]} and serves until stopped
 """
@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import random
 import secrets
 import signal
 import ssl
@@ -36,6 +37,14 @@ _BACKLOG_BYTES: Final = 4 << 20  # a client this far behind loses pictures until
 _REQUEST_BYTES: Final = 16_384
 _REASONS: Final = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Not Allowed",
                    454: "Session Not Found", 455: "Not Valid In This State", 461: "Unsupported Transport"}  # fmt: skip
+
+
+def damaged(packet: bytes) -> bytes:
+    """One to eight bytes of `packet` replaced, or its end cut off."""
+    wrong = bytearray(packet)
+    for _ in range(random.randint(1, 8)):  # noqa: S311
+        wrong[random.randrange(len(wrong))] = random.randrange(256)  # noqa: S311
+    return bytes(wrong[: random.randint(1, len(wrong))] if random.random() < 0.1 else wrong)  # noqa: S311
 
 
 class _Player:
@@ -103,6 +112,7 @@ class _Mount:
         self.clip = clip
         self.players: set[_Player] = set()
         self.frozen = False
+        self.damage = 0.0  # share of packets of which a few bytes are wrong
         self._loop = loop
         self._realtime = realtime
         self._ssrc = secrets.randbits(32)
@@ -169,6 +179,8 @@ class _Mount:
             rtp_header(self._sequence + n, timestamp, self._ssrc, last=n == len(payloads) - 1) + payload
             for n, payload in enumerate(payloads)
         ]
+        if self.damage:
+            packets = [damaged(packet) if random.random() < self.damage else packet for packet in packets]  # noqa: S311
         self._sequence += len(packets)
         self._packets += len(packets)
         self._octets += sum(map(len, payloads))
@@ -240,6 +252,10 @@ class RtspServer:
         self._mounts[path].frozen = False
         for player in self._mounts[path].players:
             player.waiting = True
+
+    def damage(self, path: str, share: float) -> None:
+        """From now on that `share` of the packets has wrong bytes anywhere, header included: 0 heals."""
+        self._mounts[path].damage = share
 
     def swap(self, path: str, file: Path) -> None:
         """Play another file from now on, to those connected too: a camera whose resolution somebody changed."""

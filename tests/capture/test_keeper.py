@@ -161,6 +161,34 @@ async def test_stopped_child_is_replaced(station, server):
         await gate.until(lambda s: s.epoch == 2 and s.state == "live")
 
 
+async def test_hostile_packets_kill_nobody_for_long(station, server):
+    """Wrong bytes in every third packet, headers and parameter sets too; then a clean stream."""
+    async with station(url=server.url("/cam1")) as gate:
+        await gate.until(lambda s: s.state == "live")
+        server.damage("/cam1", 0.3)
+        await asyncio.sleep(4)
+        assert gate.keeper.status.state != "stopped"
+        server.damage("/cam1", 0.0)
+        before = gate.keeper.status.frames
+        await gate.until(lambda s: s.state == "live" and s.frames > before + 25)
+        assert gate.reader.forged == 0
+
+
+async def test_a_camera_gone_for_long_is_back_within_seconds(slot, bell, server):
+    """The wait has grown to 30 s, but the door is watched."""
+    async with Station(slot, bell, url=server.url("/cam1")) as gate:
+        await gate.until(lambda s: s.state == "live")
+        gate.keeper._backoff._uniform = lambda _low, _high: 30.0
+        await server.stop()
+        await gate.until(lambda s: s.error_code != "")
+        await asyncio.sleep(0.5)
+        epoch = gate.keeper.status.epoch
+        await server.start()
+        began = time.monotonic()
+        assert (await gate.until(lambda s: s.state == "live", 10)).epoch == epoch + 1
+        assert time.monotonic() - began < 10
+
+
 async def test_frozen_picture_is_flagged(station, server, clips):
     server.add("/still", clips / "still.mp4")
     async with station(url=server.url("/still")) as gate:
