@@ -240,7 +240,7 @@ class LogCheck:
         tail = judge_tail(data, bad)
         seq = len(self.offsets)
         if tail.damage or self.findings or self.closed or self.folder.frozen.exists():
-            self._find("entry_damaged", bad.reason, seq, bad.offset)
+            self.findings.insert(0, Finding("entry_damaged", bad.reason, seq, bad.offset))
         else:
             text = f"a write was torn at the end ({bad.reason}); recovery moves it aside"
             self.reservations.append(Finding("torn_write", text, seq, bad.offset))

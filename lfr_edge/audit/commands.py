@@ -6,16 +6,22 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-from lfr_edge.audit.checkpoint import Checkpoint, parse_checkpoint
-from lfr_edge.audit.entry import Entry
-from lfr_edge.audit.note import VerifierKey, encode64
-from lfr_edge.audit.proof import prove_entry
+from lfr_edge.audit.anchor import printed_code
+from lfr_edge.audit.checkpoint import Checkpoint, head_text, parse_checkpoint
+from lfr_edge.audit.entry import Entry, parse_entry
+from lfr_edge.audit.note import encode64, read_key_file, read_text_file
+from lfr_edge.audit.erasure import prove_erasure
+from lfr_edge.audit.keys import open_certificate, read_certificate
+from lfr_edge.audit.proof import parse_proof, prove_entry
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
+from lfr_edge.audit.witness_commands import add_witness_commands
 from lfr_edge.clock import utc_text
 from lfr_edge.errors import AuditError
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _VERIFY_HELP: Final = """\
 examples:
@@ -32,7 +38,25 @@ exit status:
 """
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+_CHECK_HELP: Final = """\
+example:
+  lfr-edge audit check-proof entry-17.tlog-proof --cert key.cert --key device.vkey
+
+exit status: 0 the entry is in the signed log, 1 it is not
+"""
+_ERASE_HELP: Final = """\
+example:
+  lfr-edge audit erase-proof LOG --ref 4f1c9d20aa01b3c4d5e6 --store var/alerts > erased.json
+
+exit status: 0 erased and the log is intact, 1 the log was altered, 2 not erased
+"""
+_CODE_HELP: Final = """\
+example:
+  lfr-edge audit code LOG        the deployment officer signs the paper; audit verify --code checks it
+"""
+
+
+def register(commands: Commands) -> None:
     """Add the group ``audit``."""
     group = commands.add_parser(
         "audit",
@@ -42,7 +66,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add_commands(group.add_subparsers(dest="audit_command", required=True, metavar="COMMAND"))
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_commands(commands: Commands) -> None:
     """Add verify, show, … to any parser."""
     check = _parser(commands, "verify", "check a log, or all logs of a box", _VERIFY_HELP)
     check.add_argument("path", type=Path, metavar="PATH", help="folder of a log, or the folder above several")
@@ -61,11 +85,33 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     show.add_argument("--ev", default="", metavar="PREFIX", help="only verbs that begin with PREFIX")
     show.add_argument("--json", action="store_true", help="canonical JSON, one entry a line")
     show.set_defaults(run=run_show)
+    _add_proofs(commands)
+    add_witness_commands(commands)
 
 
-def _parser(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, epilog: str
-) -> argparse.ArgumentParser:
+def _add_proofs(commands: Commands) -> None:
+    check = _parser(commands, "check-proof", "check one entry's proof, without the log", _CHECK_HELP)
+    check.add_argument("proof", type=Path, metavar="PROOF", help="file made by audit verify --prove")
+    check.add_argument("--cert", type=Path, required=True, metavar="FILE", help="key.cert of the log")
+    check.add_argument("--key", type=Path, required=True, metavar="FILE", help="the device's public key")
+    check.set_defaults(run=run_check_proof)
+
+    erase = _parser(
+        commands, "erase-proof", "show that an item is gone and the log still verifies", _ERASE_HELP
+    )
+    erase.add_argument("path", type=Path, metavar="PATH", help="folder of one log")
+    erase.add_argument("--ref", required=True, metavar="REF", help="the item's reference in the log")
+    erase.add_argument(
+        "--store", type=Path, action="append", default=[], metavar="FOLDER", help="where its material lay"
+    )
+    erase.set_defaults(run=run_erase_proof)
+
+    code = _parser(commands, "code", "print the code of the last head, for paper", _CODE_HELP)
+    code.add_argument("path", type=Path, metavar="PATH", help="folder of one log")
+    code.set_defaults(run=run_code)
+
+
+def _parser(commands: Commands, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
     return commands.add_parser(
         name,
         help=text,
@@ -89,7 +135,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
         view = LogView.load(arguments.path)
         sys.stdout.write(str(prove_entry(view, arguments.prove, view.body(arguments.prove))))
         return 0
-    since = read_checkpoint_file(arguments.since) if arguments.since else None
+    since = parse_checkpoint(read_text_file(arguments.since)) if arguments.since else None
     report = verify(
         arguments.path,
         device_key=read_key_file(arguments.key) if arguments.key else None,
@@ -143,22 +189,36 @@ def entry_line(entry: Entry) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def read_key_file(path: Path) -> VerifierKey:
-    """A file with one vkey.
+def run_check_proof(arguments: argparse.Namespace) -> int:
+    proof = parse_proof(read_text_file(arguments.proof))
+    device = read_key_file(arguments.key)
+    read_text_file(arguments.cert)
+    certificate = open_certificate(read_certificate(arguments.cert), device)
+    if certificate.origin != proof.checkpoint.origin or not proof.holds(certificate.key):
+        sys.stdout.write(f"NOT PROVED: entry {proof.index} is not in the log that this checkpoint signs.\n")
+        return 1
+    head = proof.checkpoint.head
+    sys.stdout.write(entry_line(parse_entry(proof.body)) + "\n")
+    sys.stdout.write(
+        f"PROVED: entry {proof.index} of {certificate.origin}, among {head.size} signed entries.\n"
+    )
+    return 0
 
-    Raises:
-        AuditError: ``audit_file_unreadable`` or ``audit_key_invalid``.
-    """
-    return VerifierKey.parse(_read_text(path))
+
+def run_erase_proof(arguments: argparse.Namespace) -> int:
+    report = verify(arguments.path)
+    proof = prove_erasure(LogView.load(arguments.path), arguments.ref, arguments.store)
+    result = {**proof.to_json(), "verdict": report.verdict}
+    sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    if not report.intact:
+        return report.exit_code
+    return 0 if proof.gone else 2
 
 
-def read_checkpoint_file(path: Path) -> Checkpoint:
-    return parse_checkpoint(_read_text(path))
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise AuditError("audit_file_unreadable", f"{path}: {reason}", hint="check the name") from None
+def run_code(arguments: argparse.Namespace) -> int:
+    latest = LogView.load(arguments.path).latest
+    if latest is None:
+        raise AuditError("audit_entry_unsigned", "this log has no signed head", hint="close it first")
+    code = printed_code(latest.origin, latest.head)
+    sys.stdout.write(f"{head_text(latest.origin, latest.head)}\n{code}\n")
+    return 0

@@ -11,6 +11,7 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -174,6 +175,28 @@ def parse_signature(line: str) -> Signature:
     if not line.startswith(_DASH) or not gap or not is_key_name(name) or len(blob) < 5:
         raise _bad_note("a signature line is malformed")
     return Signature(name, blob[:4], blob[4:])
+
+
+def read_key_file(path: Path) -> VerifierKey:
+    """A file with one vkey.
+
+    Raises:
+        AuditError: ``audit_file_unreadable`` or ``audit_key_invalid``.
+    """
+    return VerifierKey.parse(read_text_file(path))
+
+
+def read_text_file(path: Path) -> str:
+    """A small text file exactly as it is, without translating line ends.
+
+    Raises:
+        AuditError: ``audit_file_unreadable``.
+    """
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise AuditError("audit_file_unreadable", f"{path}: {reason}", hint="check the name") from None
 
 
 def is_key_name(name: str) -> bool:

@@ -1,0 +1,106 @@
+"""``lfr-edge audit witness …``: keep witness for other boxes, or send this box's heads to one."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+from pathlib import Path
+from typing import Final
+
+from lfr_edge.audit.folder import LogFolder
+from lfr_edge.audit.keys import FileKeyStore
+from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, read_key_file
+from lfr_edge.audit.view import LogView
+from lfr_edge.audit.witness import HttpWitness, deliver
+from lfr_edge.audit.witness_server import WitnessBook, WitnessServer
+from lfr_edge.errors import AuditError
+
+_HELP: Final = """\
+examples:
+  lfr-edge audit witness new-key force.example/witness --store /var/lib/witness
+  lfr-edge audit witness serve force.example/witness --store /var/lib/witness --trust van-3.vkey --port 8600
+  lfr-edge audit witness deliver audit_logs/var --url http://witness.force.example:8600 --witness force.vkey
+
+The public key that new-key prints goes to every van and to every auditor. What a van has shown lies as *.note
+files in the store: give one to `audit verify --since` and no van can take it back.
+"""
+
+
+def add_witness_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser(
+        "witness",
+        help="keep witness for other boxes, or find one",
+        description="Heads held outside the box: the only thing its owner cannot rewrite.",
+        epilog=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = group.add_subparsers(dest="witness_command", required=True, metavar="COMMAND")
+
+    new_key = actions.add_parser("new-key", help="make a witness's key and print its public half")
+    new_key.add_argument("name", metavar="NAME", help="such as force.example/witness")
+    new_key.add_argument("--store", type=Path, required=True, metavar="FOLDER", help="where the key is kept")
+    new_key.set_defaults(run=run_new_key)
+
+    serve = actions.add_parser("serve", help="run a witness")
+    serve.add_argument("name", metavar="NAME", help="the name given to new-key")
+    serve.add_argument("--store", type=Path, required=True, metavar="FOLDER", help="key and memory")
+    serve.add_argument(
+        "--trust", type=Path, action="append", required=True, metavar="FILE", help="a box's device.vkey"
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    serve.add_argument("--port", type=int, default=8600, help="port, 0 takes a free one (%(default)s)")
+    serve.set_defaults(run=run_serve)
+
+    send = actions.add_parser("deliver", help="have the newest heads of this box cosigned")
+    send.add_argument("path", type=Path, metavar="PATH", help="folder of a log, or the folder above several")
+    send.add_argument("--url", required=True, help="the witness's address")
+    send.add_argument("--witness", type=Path, required=True, metavar="FILE", help="the witness's public key")
+    send.set_defaults(run=run_deliver)
+
+
+def run_new_key(arguments: argparse.Namespace) -> int:
+    store = FileKeyStore(arguments.store)
+    if store.read("witness") is not None:
+        raise AuditError(
+            "audit_key_exists", f"{arguments.store} holds a key already", hint="use another folder"
+        )
+    seed = secrets.token_bytes(32)
+    signer = MemorySigner(arguments.name, seed, WITNESS_KEY)
+    store.write("witness", seed)
+    sys.stdout.write(signer.verifier.text + "\n")
+    return 0
+
+
+def run_serve(arguments: argparse.Namespace) -> int:
+    seed = FileKeyStore(arguments.store).read("witness")
+    if seed is None:
+        raise AuditError("audit_key_missing", f"{arguments.store} holds no key", hint="make one with new-key")
+    signer = MemorySigner(arguments.name, seed, WITNESS_KEY)
+    trusted = tuple(read_key_file(path) for path in arguments.trust)
+    book = WitnessBook(arguments.store, signer, trusted)
+    with WitnessServer((arguments.host, arguments.port), book) as server:
+        sys.stdout.write(f"witness {signer.verifier.name} at http://{arguments.host}:{server.server_port}\n")
+        sys.stdout.flush()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            sys.stdout.write("stopped\n")
+    return 0
+
+
+def run_deliver(arguments: argparse.Namespace) -> int:
+    witness = HttpWitness(arguments.url, read_key_file(arguments.witness))
+    single = LogFolder(arguments.path)
+    folders = (
+        [single.path] if single.is_log() else sorted(f.parent for f in single.path.glob("*/entries.lfr"))
+    )
+    if not folders:
+        raise AuditError("audit_log_unreadable", f"{single.path} holds no log", hint="give the audit folder")
+    for folder in folders:
+        view = LogView.load(folder)
+        delivery = deliver(folder, view, witness)
+        size = delivery.checkpoint.head.size if delivery else view.latest.head.size if view.latest else 0
+        done = "cosigned now" if delivery else "nothing new"
+        sys.stdout.write(f"{view.origin}  {size} entries  {done}\n")
+    return 0
