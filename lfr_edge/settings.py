@@ -141,6 +141,18 @@ class MatchingSettings(Section):
         title="Threshold",
         description="Cosine similarity at which an alert is raised. Empty: the pack's calibrated value for this list.",
     )
+    calibration: Path | None = Field(
+        None,
+        title="Calibration",
+        description="File of measured thresholds. Empty: the ones that came with this program.",
+    )
+    target_fpir: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        title="Target FPIR",
+        description="Share of passages of people not listed that may raise an alert; chooses the calibrated threshold.",
+    )
     agreement: int = Field(
         2, ge=1, le=20, title="Agreement", description="Looks of one passage that must agree before an alert."
     )

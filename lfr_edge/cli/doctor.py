@@ -1,0 +1,202 @@
+"""``lfr-edge doctor``: every prerequisite, one line each, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import platform
+import resource
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Literal
+
+from lfr_edge.errors import LfrError
+
+State = Literal["ok", "warn", "fail"]
+_MARK: Final = {"ok": "  ok  ", "warn": " warn ", "fail": " FAIL "}
+_NEEDED_GIB: Final = 4  # networks, a 20,000-person list, eight camera processes at 70 MB each
+_FREE_DISK_GIB: Final = 2
+
+_EPILOG = """\
+examples:
+  lfr-edge doctor                       this machine
+  lfr-edge doctor --config lfr.toml     this machine and this configuration
+  lfr-edge doctor --json                for a script; exit status 1 if anything FAILs
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: str
+    state: State
+    text: str
+    do: str = ""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="check every prerequisite and say what to do",
+        description="Check every prerequisite of this machine, one line each, and say what to do about it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", type=Path, help="check this configuration, too")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    findings = list(examine(args.config))
+    failed = any(finding.state == "fail" for finding in findings)
+    if args.json:
+        rows = [{name: getattr(f, name) for name in ("check", "state", "text", "do")} for f in findings]
+        print(json.dumps({"ok": not failed, "findings": rows}))
+        return int(failed)
+    for finding in findings:
+        print(f"[{_MARK[finding.state]}] {finding.check:<20} {finding.text}")
+        if finding.do and finding.state != "ok":
+            print(f"{'':9}{'':<20} → {finding.do}")
+    warned = sum(finding.state == "warn" for finding in findings)
+    print("not ready" if failed else f"ready, {warned} warnings" if warned else "ready")
+    return int(failed)
+
+
+def examine(config: Path | None) -> Iterator[Finding]:
+    """All checks in order; one that breaks is a failed check, not a failed doctor."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python, _runtime, _processors, _memory, _confinement, _clock, lambda: _disk(Path.cwd()),
+    ]  # fmt: skip
+    if config is not None:
+        checks.append(lambda: _configuration(config))
+    for check in checks:
+        try:
+            yield from check()
+        except LfrError as error:
+            yield Finding(error.code, "fail", error.message, error.hint)
+
+
+def _python() -> Iterator[Finding]:
+    text = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    supported = sys.version_info >= (3, 11) and sys.platform == "linux"
+    yield Finding("python", "ok" if supported else "fail", text, "Linux and Python 3.11 or newer are needed")
+
+
+def _runtime() -> Iterator[Finding]:
+    found = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
+    if len(found) != 1:
+        what = (
+            "both onnxruntime and onnxruntime-gpu are installed" if found else "no ONNX Runtime is installed"
+        )
+        yield Finding(
+            "onnx runtime", "fail", what, "rm -rf .venv && scripts/setup cpu (or gpu): exactly one set"
+        )
+        return
+    from lfr_edge.vision.sessions import available_providers
+
+    providers = available_providers()
+    yield Finding("onnx runtime", "ok", f"{found[0]} {metadata.version(found[0])}: {', '.join(providers)}")
+    if found[0] == "onnxruntime-gpu" and "CUDAExecutionProvider" not in providers:
+        yield Finding(
+            "cuda", "fail", "the GPU build lists no CUDA provider", "rm -rf .venv && scripts/setup gpu"
+        )
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _processors() -> Iterator[Finding]:
+    from lfr_edge.vision.threads import available_cpus
+
+    cpus = available_cpus()
+    text = f"{cpus} usable (affinity and cgroup quota)"
+    yield Finding(
+        "processors", "ok" if cpus >= 2 else "warn", text, "two cores are the least for one live camera"
+    )
+
+
+def _memory() -> Iterator[Finding]:
+    facts = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    gib = int(facts["MemAvailable"].split()[0]) / 1024**2
+    yield Finding(
+        "memory",
+        "ok" if gib >= _NEEDED_GIB else "warn",
+        f"{gib:.1f} GiB available",
+        f"{_NEEDED_GIB} GiB are wanted",
+    )
+    swap = int(facts["SwapTotal"].split()[0])
+    yield Finding(
+        "swap", "warn" if swap else "ok", f"{swap // 1024} MiB of swap" if swap else "none",
+        "switch swap off: a face must never reach a disk",
+    )  # fmt: skip
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    enough = soft == resource.RLIM_INFINITY or soft >= 64 << 20
+    text = "unlimited" if soft == resource.RLIM_INFINITY else f"{soft >> 20} MiB"
+    yield Finding(
+        "locked memory", "ok" if enough else "warn", f"{text} may be locked",
+        "LimitMEMLOCK=256M in the service unit keeps a 20,000-person list out of swap",
+    )  # fmt: skip
+
+
+def _confinement() -> Iterator[Finding]:
+    from lfr_edge.confinement import survey
+
+    kernel = survey()
+    held = [
+        f"Landlock ABI {kernel.landlock_abi}" if kernel.landlock_abi else "",
+        "seccomp" if kernel.seccomp else "",
+    ]
+    yield Finding(
+        "confinement", "warn" if kernel.missing else "ok",
+        ", ".join(filter(None, held)) + (f"; missing: {', '.join(kernel.missing)}" if kernel.missing else ""),
+        "a kernel with Landlock (5.13 or newer) and seccomp confines the decoders and the recogniser",
+    )  # fmt: skip
+
+
+def _clock() -> Iterator[Finding]:
+    buffer = ctypes.create_string_buffer(256)  # struct timex, zeroed: a query
+    state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
+    synchronised = state not in (-1, 5)  # 5 is TIME_ERROR: not synchronised
+    yield Finding(
+        "clock", "ok" if synchronised else "warn",
+        "synchronised" if synchronised else "the kernel's clock is not synchronised",
+        "run chrony or systemd-timesyncd, or a GPS receiver: the record carries this clock's time",
+    )  # fmt: skip
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(folder).free / 1024**3
+    yield Finding(
+        "disk", "ok" if free >= _FREE_DISK_GIB else "fail", f"{free:.1f} GiB free at {folder}",
+        f"recognition stops when the log cannot be written: keep {_FREE_DISK_GIB} GiB free",
+    )  # fmt: skip
+
+
+def _configuration(path: Path) -> Iterator[Finding]:
+    from lfr_edge.models.licence import require_permission
+    from lfr_edge.models.store import ModelStore
+    from lfr_edge.settings import load_settings
+
+    settings = load_settings(path)
+    yield Finding("configuration", "ok", f"{path}: {len(settings.cameras)} cameras")
+    pack = ModelStore(settings.models.store).load(settings.models.pack)
+    yield Finding("networks", "ok", f"{pack.name} {pack.manifest.version}, verified")
+    require_permission(pack, settings.models.purpose, settings.models.licence_reference)
+    yield Finding("licence", "ok", f"permits {settings.models.purpose} use")
+    if settings.watchlist.path.exists():
+        yield Finding("watchlist", "ok", str(settings.watchlist.path))
+    else:
+        yield Finding(
+            "watchlist", "fail", f"{settings.watchlist.path} is missing", "lfr-edge watchlist seal --help"
+        )
+    yield from _disk(settings.data if settings.data.exists() else path.parent)

@@ -1,0 +1,73 @@
+"""``lfr-edge serve``: run a deployment until it is ended."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lfr_edge.service import Service
+
+_EPILOG = """\
+examples:
+  lfr-edge serve --config lfr.toml            until Ctrl-C or SIGTERM, which end the deployment in order
+  lfr-edge doctor --config lfr.toml           check everything first
+  lfr-edge audit verify audit_logs/var        afterwards: what the record says
+
+The first start prints a one-time setup code for the first account. There is no default password.
+A second start after a crash or a power cut goes on with the same deployment: no alert is lost.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="run a deployment",
+        description="Start cameras, recogniser, desk and console, and run until the deployment is ended.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config", type=Path, required=True, help="the configuration (TOML); see deploy/lfr.toml"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from lfr_edge.settings import load_settings
+
+    settings = load_settings(args.config)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    from lfr_edge.service import Service
+
+    return asyncio.run(_serve(Service(settings)))
+
+
+async def _serve(service: Service) -> int:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    await service.start()
+    deployment = service.session.deployment
+    print(f"deployment {deployment.id} {'goes on' if deployment.resumed else 'is open'}", flush=True)
+    print(f"console     {service.address}", flush=True)
+    code = service.accounts.first_code()
+    if code is not None:
+        print(f"setup code  {code}  (once, for the first account)", flush=True)
+    await ended.wait()
+    print("ending the deployment …", flush=True)
+    await service.stop(why="ended by signal")
+    ending, totals = service.ending, service.totals
+    wiped = ending.wiped if ending is not None and ending.wiped is not None else 0
+    print(
+        f"ended: {totals['processed']} templates processed, {totals['erased']} erased, {totals['retained']} retained; "
+        f"{wiped} slots and rows overwritten; log {service.session.log.folder}",
+        flush=True,
+    )
+    return 1 if service.failed.is_set() else 0

@@ -1,0 +1,216 @@
+"""The main job from end to end, with nothing but this package and the package registries.
+
+A clip is made, a real RTSP server plays it to the real service, the sought person's picture is enrolled and
+sealed as any list is, and what comes out is judged by what must hold: the sought person raised an alert, nobody
+else did, every other template was erased, and the log verifies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lfr_edge.audit.verify import verify
+from lfr_edge.demo.clip import write_clip
+from lfr_edge.errors import CameraError, LfrError
+from lfr_edge.models.fetch import cache_folder, fetch_member
+from lfr_edge.models.recipes import pull
+from lfr_edge.models.store import ModelStore, Pack
+from lfr_edge.service import Service
+from lfr_edge.settings import Settings
+from lfr_edge.vision.pipeline import VisionStack
+from lfr_edge.vision.pixels import decode_image
+from lfr_edge.watchlist.container import seal
+from lfr_edge.watchlist.enrol import enrol_list
+from lfr_edge.watchlist.folder import survey
+from lfr_edge.watchlist.keys import new_key, write_key_file
+
+REFERENCE: Final = "DEMO-0001"
+ASTRONAUT_SHA256: Final = "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"
+GROUP_SHA256: Final = "47f682e945b659f93a9e490b9c9c4a2a864abe64dace9e1a2893845ddfd69489"
+_CLIP_VERSION: Final = 1  # counts changes of demo/clip.py that change the picture
+_LIVE_TIMEOUT_S: Final = 30.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    folder: Path  # of this run: list, log, alerts; private
+    seconds: float | None  # None: until `until` is set
+    port: int = 0
+    cameras: int = 1
+    pack: str = "default"
+
+
+async def run_demo(
+    options: DemoOptions, say: Say, *, until: asyncio.Event, ready: Callable[[Service], None]
+) -> dict[str, Any]:
+    """Prepare, run, stop and judge. Returns the report; its ``passed`` says whether everything held.
+
+    Raises:
+        LfrError: something that is needed cannot be had (no network for the first fetch, for example).
+    """
+    store = ModelStore(cache_folder() / "models")
+    pack = await asyncio.to_thread(_pack, store, options.pack, say)
+    sought, public = await asyncio.to_thread(_photographs, say)
+    clip = await asyncio.to_thread(_clip, sought, public, say)
+    settings = await asyncio.to_thread(_enrol, options, store, pack, sought, say)
+    async with _street(clip, options) as urls:
+        cameras = [camera | {"url": url} for camera, url in zip(settings["cameras"], urls, strict=True)]
+        service = Service(Settings.model_validate(settings | {"cameras": cameras}))
+        say("starting cameras, recogniser, desk and console")
+        await service.start()
+        try:
+            await _live(service)
+            ready(service)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(until.wait(), options.seconds)
+        finally:
+            say("ending the deployment and checking the record")
+            await service.stop(why="end of the demonstration")
+    return await asyncio.to_thread(_judge, service, pack)
+
+
+def _pack(store: ModelStore, name: str, say: Say) -> Pack:
+    try:
+        return store.load(name)
+    except LfrError:
+        say(f"fetching the networks of pack '{name}' (once)")
+        return pull(store, name, say)
+
+
+def _photographs(say: Say) -> tuple[bytes, bytes]:
+    return (
+        fetch_member("pypi", "scikit-image", None, "skimage/data/astronaut.png", ASTRONAUT_SHA256, say),
+        fetch_member("pypi", "insightface", "2.1", "insightface/data/images/t1.jpg", GROUP_SHA256, say),
+    )
+
+
+def _clip(sought: bytes, public: bytes, say: Say) -> Path:
+    """The clip, from the cache where this version of it was made before."""
+    digest = hashlib.sha256(sought + public + bytes([_CLIP_VERSION])).hexdigest()[:16]
+    path = cache_folder() / "demo" / f"street-{digest}.mp4"
+    if not path.exists():
+        say("painting a street with seven people (once)")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{secrets.token_hex(4)}.mp4")
+        try:
+            write_clip(fresh, decode_image(sought), decode_image(public))
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+    return path
+
+
+def _enrol(options: DemoOptions, store: ModelStore, pack: Pack, sought: bytes, say: Say) -> dict[str, Any]:
+    """Seal a list of one, the way any list is sealed, and say where everything lies."""
+    say("enrolling the sought person")
+    bundle = options.folder / "bundle"
+    bundle.mkdir()
+    (bundle / "portrait.png").write_bytes(sought)
+    (bundle / "watchlist.csv").write_text(
+        "reference,category,response,images,image_source\n"
+        f"{REFERENCE},missing_person,amber,portrait.png,published portrait\n",
+        encoding="utf-8",
+    )
+    vision = VisionStack.open(pack)
+    key, key_file = new_key(), options.folder / "list.key"
+    write_key_file(key_file, key)
+    sealed = options.folder / "list.sealed"
+    seal(
+        sealed,
+        enrol_list(survey(bundle), vision),
+        key=key,
+        fingerprint=pack.fingerprint,
+        dimension=vision.dimension,
+    )
+    password = options.folder / "camera.password"
+    password.touch(0o600)
+    password.write_text(secrets.token_urlsafe(12) + "\n", encoding="ascii")
+    camera = {"username": "van", "password_file": password}
+    return {
+        "site": "Demonstration",
+        "data": options.folder / "data",
+        "audit": options.folder / "audit",
+        "cameras": [camera | {"id": f"cam{number}"} for number in range(1, options.cameras + 1)],
+        "models": {"pack": pack.name, "store": store.root, "purpose": "evaluation"},
+        "watchlist": {"path": sealed, "key_file": key_file},
+        "console": {"port": options.port},
+    }
+
+
+@contextlib.asynccontextmanager
+async def _street(clip: Path, options: DemoOptions) -> AsyncIterator[list[str]]:
+    """The cameras: an RTSP server in a process of its own, so that its work is not counted as ours."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "lfr_edge.demo.rtsp_server", *[str(clip)] * options.cameras),
+        *("--username", "van", "--password-file", str(options.folder / "camera.password")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        if not line:
+            raise CameraError("camera_demo_failed", "the demonstration's RTSP server did not start")
+        yield list(json.loads(line)["urls"])
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def _live(service: Service) -> None:
+    """Wait until every camera gives pictures."""
+    async with asyncio.timeout(_LIVE_TIMEOUT_S):
+        while any(camera.state != "live" for camera in service.cameras.statuses):  # noqa: ASYNC110 - their own processes
+            await asyncio.sleep(0.1)
+
+
+def _judge(service: Service, pack: Pack) -> dict[str, Any]:
+    totals, counts = service.totals, service.desk.counts()
+    report = verify(service.session.log.folder)
+    raised = sorted(
+        {alert.facts.reference for alert in (*service.desk.open_alerts(), *service.desk.recent(1000))}
+    )
+    dropped = sum(int(camera["dropped"]) for camera in service.pulse.get("cameras", {}).values())
+    balanced = totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"]
+    checks = {
+        "sought_person_raised_an_alert": raised == [REFERENCE],
+        "nobody_else_did": set(raised) <= {REFERENCE},
+        "ledger_exact": balanced and totals["held"] == 0,
+        "log_verifies": report.intact,
+        "nothing_failed": not service.failed.is_set(),
+    }
+    return {
+        "passed": all(checks.values()),
+        "checks": checks,
+        "frames": totals["frames"],
+        "frames_dropped": dropped,
+        "faces_detected": totals["faces"],
+        "probes": totals["probes"],
+        "erased": totals["erased"],
+        "retained": totals["retained"],
+        "alerts": counts.raised,
+        "suppressed": service.suppressed,
+        "undecided": counts.undecided,
+        "latency_ms": service.latencies.summary(),
+        "audit": {
+            "entries": service.session.log.size,
+            "verdict": "intact" if report.intact else report.verdict,
+            "reservations": [reservation.code for reservation in report.reservations],
+        },
+        "threshold": service.threshold,
+        "models": [
+            {"name": n.id, "task": n.task, "licence": n.licence.name, "sha256": n.sha256}
+            for n in pack.manifest.networks
+        ],
+    }

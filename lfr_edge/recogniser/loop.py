@@ -1,0 +1,426 @@
+"""The match step: frames in, at most a few alerts out, everything else overwritten.
+
+One step takes the newest frame of every camera, finds the faces, follows the passages, computes templates of
+those that are worth it, compares them with the list and wipes the slots. What a passage leaves behind until it
+ends is the weighted sum of its templates in one slot, overwritten when the passage ends or raises an alert.
+
+This module knows nothing of processes, sockets or clocks on the wall: the sealed process (``worker.py``) and the
+evaluation run exactly this code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from lfr_edge.capture.frame import Frame
+from lfr_edge.errors import WatchlistError
+from lfr_edge.matching.judge import Candidate, Judge, Look, Suppressed, TrackKey
+from lfr_edge.recogniser.ledger import Ledger, Reading
+from lfr_edge.recogniser.passage import NO_SLOT, Passage, weight
+from lfr_edge.recogniser.view import View
+from lfr_edge.settings import VisionSettings
+from lfr_edge.vision.faces import Faces, Float32Array
+from lfr_edge.vision.pipeline import VisionStack
+from lfr_edge.vision.pixels import face_picture, tile
+from lfr_edge.vision.quality import Quality
+from lfr_edge.vision.slots import ProbeSlots
+from lfr_edge.vision.tracks import NO_TRACK, Tracker
+from lfr_edge.watchlist.index import NOBODY, WatchlistIndex
+
+MOST_PASSAGES: Final = 192  # people in front of eight cameras at once; one more waits for a free slot
+MOST_LOOKS: Final = 32  # templates a step: the embedder's largest batch
+SCRUB_EVERY_S: Final = (
+    0.5  # well under the 1.0 s in which nothing of a passer-by may be left (reliability.md B1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A candidate that passed every rule, with the one picture that leaves the sealed process.
+
+    **Lifetime:** until it is sent; the picture is the alert's own material from then on.
+    """
+
+    camera: str
+    track: int
+    captured_ns: int
+    captured_wall_ns: int
+    reference: str
+    score: float
+    threshold: float
+    runner_up_reference: str | None
+    runner_up_score: float | None
+    box: tuple[float, float, float, float]  # x1 y1 x2 y2 in the frame, pixels
+    quality: dict[str, float]
+    jpeg: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class Stages:
+    """Where a step's time went, seconds of the wall clock; a fresh one each step."""
+
+    detect: float = 0.0
+    track: float = 0.0
+    align: float = 0.0
+    embed: float = 0.0
+    search: float = 0.0
+    wipe: float = 0.0
+
+
+@dataclass(slots=True)
+class _Camera:
+    tracker: Tracker
+    side: int
+    epoch: int = -1
+    passages: dict[int, Passage] = field(default_factory=dict)
+    view: View = field(default_factory=View)
+    tile_width: int = 0  # > 0: somebody looks at this camera; make one tile of its next frame
+    tile: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """One face of this step that gets a template."""
+
+    passage: Passage
+    frame: Frame
+    faces: Faces
+    row: int  # of `faces`
+    probe: int  # slot
+    quality: Quality  # of the faces that were aligned from this frame
+    at: int  # row of `quality`
+
+    @property
+    def overall(self) -> float:
+        return float(self.quality.overall[self.at])
+
+
+class Recogniser:
+    """The loop's state. **Thread rule:** one thread, for everything. **Lifetime:** slots live until :meth:`wipe`.
+
+    Args:
+        sides: longest side of the detector's picture for each camera.
+        judge: turns scores of one passage into alerts; holds the threshold.
+        timer: seconds, for the stage times only.
+    """
+
+    def __init__(
+        self,
+        vision: VisionStack,
+        index: WatchlistIndex,
+        judge: Judge,
+        settings: VisionSettings,
+        sides: Mapping[str, int],
+        *,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.ledger = Ledger()
+        self.suppressed = 0  # alerts that the cool-down held back
+        self.passed_over = 0  # faces that found no free slot
+        self.stages = Stages()
+        self.nonmatch_best = float("-inf")
+        self._vision = vision
+        self._index = index
+        self._judge = judge
+        self._settings = settings
+        self._timer = timer
+        self._slots: ProbeSlots = vision.slots(MOST_PASSAGES + MOST_LOOKS)
+        self._cameras = {name: _Camera(Tracker(name, settings), side) for name, side in sides.items()}
+        self._scrub_due = False
+        self._scrubbed_s = timer()
+
+    @property
+    def held(self) -> int:
+        """Templates in the sums of passages that are still going on."""
+        return sum(passage.looks for camera in self._cameras.values() for passage in camera.passages.values())
+
+    def reading(self) -> Reading:
+        """The erasure ledger now. Raises RecogniserError ``recogniser_ledger`` if it does not balance."""
+        return self.ledger.read(self.held)
+
+    def rehearse(self) -> None:
+        """Go once through everything that a step can meet, on a drawn picture with a drawn face.
+
+        Libraries import and allocate when a function is first called; in the sealed process that would fail, and
+        anywhere else the first real face would pay for it.
+        """
+        width, height = 640, 480
+        noise = np.random.default_rng(1).integers(0, 255, (height * 3 // 2, width), np.uint8)
+        frame = Frame("rehearsal", 1, 1, 1, 1, width, height, noise)
+        points = np.array([[(280, 200), (340, 200), (310, 240), (285, 270), (335, 270)]], np.float32)
+        faces = Faces(np.array([[250, 150, 370, 310]], np.float32), points, np.ones(1, np.float32))
+        tracker = Tracker("rehearsal", self._settings)
+        for moment in range(3):
+            tracker.update(faces, moment * 40_000_000)
+        tracker.update(Faces.none(), 10_000_000_000)
+        self._vision.detector.detect([self._vision.detector.canvas(frame, width)])
+        probes = self._slots.acquire(2)
+        twice = faces[np.array([0, 0])]
+        self._vision.align(frame, twice, self._slots, probes)
+        self._vision.embedder.embed(self._slots, probes)
+        self._slots.accumulate(probes[0], probes[1], 1.0)
+        for count in (1, 2):
+            self._index.search(self._slots.gather(probes[:count], fused=True))
+        face_picture(frame, points[0])
+        tile(frame, 160, faces.boxes)
+        self._slots.wipe(probes)
+        self._vision.scrub()
+        self._index.scrub()
+
+    def step(self, frames: Sequence[Frame]) -> list[Hit]:
+        """One match step over at most one frame of each camera."""
+        self.stages = Stages()
+        looks: list[_Shot] = []
+        for frame, faces in zip(frames, self._detect(frames), strict=True):
+            self.ledger.looked(len(faces))
+            looks += self._follow(frame, faces)
+        hits = self._look(looks)
+        self._scrub()
+        return hits
+
+    def idle(self, now_ns: int) -> None:
+        """No frame came: passages still end on time, also when a camera died (monotonic nanoseconds)."""
+        lost_ns = int(self._settings.track_lost_s * 1e9)
+        for camera in self._cameras.values():
+            over = [p.key.number for p in camera.passages.values() if now_ns - p.last_seen_ns > lost_ns]
+            self._end(camera, over)
+        self._scrub()
+
+    def withdraw(self, reference: str) -> bool:
+        """Take an entry off the list, effective with the next probe. False where it is not on it."""
+        try:
+            self._index.withdraw(reference)
+        except WatchlistError:
+            return False
+        self._judge.withdraw(reference)
+        return True
+
+    def description(self) -> dict[str, Any]:
+        """What was loaded, for the desk's pages and the record."""
+        return {
+            "providers": list(self._vision.providers),
+            "degraded": self._vision.degraded,
+            "dimension": self._vision.dimension,
+            "persons": len(self._index),
+            "templates": self._index.rows,
+            "locked": self._index.locked and self._slots.memory.locked,
+        }
+
+    def views(self, now_ns: int) -> dict[str, dict[str, float | None]]:
+        return {name: camera.view.to_json(now_ns) for name, camera in self._cameras.items()}
+
+    def finish(self) -> Reading:
+        """End every passage now: after this nothing is held and the ledger's last reading is final."""
+        for camera in self._cameras.values():
+            self._end(camera, list(camera.passages))
+        return self.reading()
+
+    def want_tile(self, camera: str, width: int) -> None:
+        """Make a tile of this camera's next frame; :meth:`take_tile` fetches it."""
+        if camera in self._cameras:
+            self._cameras[camera].tile_width = width
+
+    def take_tile(self, camera: str) -> bytes | None:
+        plan = self._cameras.get(camera)
+        if plan is None or plan.tile is None:
+            return None
+        made, plan.tile = plan.tile, None
+        return made
+
+    def wipe(self) -> int:
+        """Overwrite every slot and the list itself; returns how many held something."""
+        self.finish()
+        wiped = self._slots.wipe_all() + self._index.wipe().templates
+        self._vision.scrub()
+        return wiped
+
+    def _detect(self, frames: Sequence[Frame]) -> list[Faces]:
+        start = self._timer()
+        detector = self._vision.detector
+        canvases = [detector.canvas(frame, self._cameras[frame.camera].side) for frame in frames]
+        found = detector.detect(canvases)
+        self.stages.detect += self._timer() - start
+        return found
+
+    def _follow(self, frame: Frame, faces: Faces) -> Iterable[_Shot]:
+        """Join the faces to passages; cut out and assess those that may be worth a template."""
+        start = self._timer()
+        camera = self._cameras[frame.camera]
+        if frame.epoch != camera.epoch:
+            self._end(camera, list(camera.passages))
+            camera.epoch = frame.epoch
+            camera.tracker.restart()
+        update = camera.tracker.update(faces, frame.captured_ns)
+        self._end(camera, update.ended)
+        camera.view.looked.append(frame.captured_ns)
+        wanted: list[tuple[int, Passage]] = []
+        shown = np.zeros(len(faces), np.bool_)
+        for row, track in enumerate(update.track_ids):
+            passage = self._passage(camera, int(track), float(faces.eye_px[row]), frame.captured_ns)
+            if passage is None:
+                continue
+            passage.last_seen_ns = frame.captured_ns
+            shown[row] = passage.alerted
+            if not passage.alerted and faces.eye_px[row] >= self._settings.min_eye_px:
+                wanted.append((row, passage))
+        if camera.tile_width:
+            # A face whose alert stands may be seen; everybody else is blurred before the pixels leave.
+            camera.tile = tile(frame, camera.tile_width, faces.boxes[~shown])
+            camera.tile_width = 0
+        self.stages.track += self._timer() - start
+        return self._choose(frame, faces, wanted)
+
+    def _passage(self, camera: _Camera, track: int, eye_px: float, now_ns: int) -> Passage | None:
+        if track == NO_TRACK:
+            return None
+        known = camera.passages.get(track)
+        if known is not None or eye_px < self._settings.min_eye_px:
+            return known
+        if self._slots.capacity - self._slots.occupied <= MOST_LOOKS:
+            self.passed_over += 1
+            return None
+        (slot,) = self._slots.acquire(1)
+        passage = Passage(TrackKey(camera.tracker.camera, camera.epoch, track), slot, last_seen_ns=now_ns)
+        camera.passages[track] = passage
+        camera.view.passages.append(now_ns)
+        return passage
+
+    def _choose(self, frame: Frame, faces: Faces, wanted: Sequence[tuple[int, Passage]]) -> Iterable[_Shot]:
+        """Align first, because sharpness is measured on the aligned crop; then keep what is worth embedding."""
+        start = self._timer()
+        now_ns, budget = frame.captured_ns, self._settings.embeddings_per_track
+        camera = self._cameras[frame.camera]
+        # Geometry alone rules most of them out: a view just seen is not cut out at all.
+        due = [
+            (row, passage)
+            for row, passage in wanted
+            if passage.looks == 0 or passage.worth(passage.best_quality * 2, now_ns, budget) > 0
+        ][: self._slots.capacity - self._slots.occupied]
+        if not due:
+            return []
+        rows = np.array([row for row, _ in due], np.intp)
+        probes = self._slots.acquire(len(due))
+        quality = self._vision.align(frame, faces[rows], self._slots, probes)
+        for at in range(len(due)):
+            eyes, sharpness, light = (
+                float(values[at]) for values in (quality.eye_px, quality.sharpness, quality.light)
+            )
+            camera.view.samples.append((now_ns, eyes, sharpness, light))
+        looks, unused = [], []
+        for at, ((row, passage), probe) in enumerate(zip(due, probes, strict=True)):
+            look = _Shot(passage, frame, faces, row, probe, quality, at)
+            enough = look.overall >= self._settings.min_quality
+            if enough and passage.worth(look.overall, now_ns, budget) > 0:
+                looks.append(look)
+            else:
+                unused.append(probe)
+        self._slots.wipe(unused)
+        self.stages.align += self._timer() - start
+        return looks
+
+    def _look(self, looks: Sequence[_Shot]) -> list[Hit]:
+        """Embed, fuse, search and judge; the probes' slots are empty when this returns."""
+        budget = self._settings.embeddings_per_track
+        ranked = sorted(
+            looks,
+            key=lambda look: look.passage.worth(look.overall, look.frame.captured_ns, budget),
+            reverse=True,
+        )
+        chosen, rest = ranked[:MOST_LOOKS], ranked[MOST_LOOKS:]
+        hits: list[Hit] = []
+        try:
+            if chosen:
+                start = self._timer()
+                probes = [look.probe for look in chosen]
+                self._vision.embedder.embed(self._slots, probes)
+                self.ledger.embedded(len(chosen))
+                for look in chosen:
+                    self._slots.accumulate(look.probe, look.passage.slot, weight(look.overall))
+                    look.passage.looked(look.overall, look.frame.captured_ns)
+                self.stages.embed += self._timer() - start
+                start = self._timer()
+                hits = self._judge_all(chosen)
+                self.stages.search += self._timer() - start
+        finally:
+            start = self._timer()
+            self._slots.wipe([look.probe for look in (*chosen, *rest)])
+            self._scrub_due = self._scrub_due or bool(looks)
+            self.stages.wipe += self._timer() - start
+        return hits
+
+    def _judge_all(self, looks: Sequence[_Shot]) -> list[Hit]:
+        fused: Float32Array = self._slots.gather([look.passage.slot for look in looks], fused=True)
+        candidates = self._index.search(fused)
+        hits = []
+        for row, look in enumerate(looks):
+            best, score = int(candidates.entry[row]), float(candidates.score[row])
+            if best == NOBODY:
+                continue  # the list is empty
+            runner_up = int(candidates.runner_up[row])
+            seen = Look(self._index.reference(best), score)
+            if runner_up != NOBODY:
+                lead = float(candidates.runner_up_score[row])
+                seen = Look(seen.best, score, self._index.reference(runner_up), lead)
+            verdict = self._judge.judge(look.passage.key, seen, look.frame.captured_ns)
+            if isinstance(verdict, Suppressed):
+                self.suppressed += 1
+                look.passage.alerted = True  # its alert is on the desk already
+            elif isinstance(verdict, Candidate):
+                hits.append(self._hit(look, verdict))
+        return hits
+
+    def _hit(self, look: _Shot, verdict: Candidate) -> Hit:
+        passage = look.passage
+        passage.alerted = True
+        # One look lives on as the alert's picture; the templates of all looks are overwritten here and now.
+        self.ledger.retained(1)
+        self.ledger.erased(passage.looks - 1)
+        passage.looks = 0
+        self._slots.wipe([passage.slot])
+        passage.slot = NO_SLOT
+        box = look.faces.boxes[look.row]
+        return Hit(
+            camera=passage.key.camera,
+            track=passage.key.number,
+            captured_ns=look.frame.captured_ns,
+            captured_wall_ns=look.frame.captured_wall_ns,
+            reference=verdict.reference,
+            score=verdict.score,
+            threshold=self._judge.policy.threshold,
+            runner_up_reference=verdict.runner_up or None,
+            runner_up_score=verdict.runner_up_score if verdict.runner_up else None,
+            box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+            quality=_measures(look.quality, look.at),
+            jpeg=face_picture(look.frame, look.faces.points[look.row]),
+        )
+
+    def _end(self, camera: _Camera, tracks: Iterable[int]) -> None:
+        """Passages are over: overwrite their slots, balance the ledger, let the judge forget them."""
+        over = [passage for track in tracks if (passage := camera.passages.pop(track, None)) is not None]
+        if not over:
+            return
+        self._slots.wipe([passage.slot for passage in over if passage.slot != NO_SLOT])
+        for passage in over:
+            self.ledger.erased(passage.looks)
+            self._judge.forget(passage.key)
+        self._scrub_due = True
+
+    def _scrub(self) -> None:
+        """Overwrite what libraries left on their stacks and in their arenas, often enough and no more."""
+        if self._scrub_due and self._timer() - self._scrubbed_s >= SCRUB_EVERY_S:
+            start = self._timer()
+            self._vision.scrub()
+            self._index.scrub()
+            self._scrub_due, self._scrubbed_s = False, self._timer()
+            self.stages.wipe += self._timer() - start
+
+
+def _measures(quality: Quality, at: int) -> dict[str, float]:
+    """What a person is told about a probe's picture, named with its unit where it has one."""
+    names = ("overall", "eye_px", "sharpness", "light", "pose", "yaw_deg", "pitch_deg")
+    return {name: round(float(getattr(quality, name)[at]), 3) for name in names}

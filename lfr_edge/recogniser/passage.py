@@ -1,0 +1,55 @@
+"""Which faces are worth a template: one passage of one person, looked at a few times, at its best moments.
+
+Embedding every face of every frame costs most of the machine and adds nothing: neighbouring frames make the same
+errors. A passage is looked at when it is new, when its quality has clearly risen, and at intervals, until its
+budget is used up; then only a clearly better view is worth another look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from lfr_edge.matching.judge import TrackKey
+
+INTERVAL_NS: Final = 160_000_000  # four frames at 25 fps: a walking person's blur and pose have changed
+CLEAR_GAIN: Final = 1.15  # quality ratio that makes a look worth its cost at once
+LATE_GAIN: Final = 1.30  # the same once the budget is used up
+NO_SLOT: Final = -1
+
+
+@dataclass(slots=True)
+class Passage:
+    """One track's state between frames. It holds no pixels and no template: those are in slots."""
+
+    key: TrackKey
+    slot: int  # holds the fused template; NO_SLOT once an alert was raised and it was overwritten
+    looks: int = 0
+    best_quality: float = 0.0
+    last_look_ns: int = 0
+    last_seen_ns: int = 0
+    alerted: bool = False  # an alert of this passage stands: its face is not blurred in the camera's tile
+
+    def worth(self, quality: float, now_ns: int, budget: int) -> float:
+        """How much this face deserves a look now; 0 means not at all. Larger goes first when time is short."""
+        if self.looks == 0:
+            return 3.0 + quality
+        gain = quality / max(self.best_quality, 1e-6)
+        if self.looks < budget:
+            if gain >= CLEAR_GAIN:
+                return 2.0 + quality
+            # A much worse view than the best would only blur what is already known.
+            if now_ns - self.last_look_ns >= INTERVAL_NS and gain >= 0.5:
+                return 1.0 + quality
+            return 0.0
+        return quality if gain >= LATE_GAIN else 0.0
+
+    def looked(self, quality: float, now_ns: int) -> None:
+        self.looks += 1
+        self.best_quality = max(self.best_quality, quality)
+        self.last_look_ns = now_ns
+
+
+def weight(quality: float) -> float:
+    """A look's share in the fused template: sharper and larger views count for more."""
+    return max(quality, 0.05) ** 2

@@ -1,0 +1,421 @@
+"""From settings to a running deployment, and back down in order.
+
+Start: networks and licence, list and threshold, log, desk, recogniser, cameras, console. Stop: the reverse. Each
+step that fails undoes the ones before it, so that a refusal leaves nothing running and nothing half open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from contextlib import AsyncExitStack
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from lfr_edge.alerts.alert import DeskPolicy, RaisedAlert
+from lfr_edge.alerts.desk import AlertDesk
+from lfr_edge.alerts.material import AlertMaterial
+from lfr_edge.alerts.store import AlertStore
+from lfr_edge.audit.event import SYSTEM, Actor
+from lfr_edge.capture.keeper import CameraStatus
+from lfr_edge.clock import Clock, SystemClock
+from lfr_edge.confinement import harden_process
+from lfr_edge.console.accounts import Accounts
+from lfr_edge.console.app import build_app
+from lfr_edge.console.ports import ConsolePorts
+from lfr_edge.console.sessions import Sessions
+from lfr_edge.deployment.session import DeploymentSession, material_key, scaled
+from lfr_edge.errors import AuditError, ConfigError, LfrError, RecogniserError
+from lfr_edge.matching.threshold import choose, load_calibrations
+from lfr_edge.models.licence import require_permission
+from lfr_edge.models.store import ModelStore, Pack
+from lfr_edge.recogniser.channel import Message
+from lfr_edge.recogniser.handle import Ending, RecogniserHandle
+from lfr_edge.recogniser.spec import StartSpec
+from lfr_edge.service.cameras import CameraBank
+from lfr_edge.service.gauges import Latencies, LoopLag, Totals
+from lfr_edge.service.view import View
+from lfr_edge.settings import Settings
+from lfr_edge.watchlist.container import SealedWatchlist
+from lfr_edge.watchlist.keys import read_key_file
+
+log = logging.getLogger("lfr_edge.service")
+
+MOST_RESTARTS: Final = 3  # then a loud stopped state, never a silent one (reliability.md 5)
+LEDGER_EVERY_S: Final = 60.0
+
+
+class Service:
+    """One deployment. **Thread rule:** one event loop; whatever blocks is sent to a thread.
+
+    Attributes:
+        failed: set once recognition cannot go on: the log is dead or the recogniser died too often.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.failed: asyncio.Event = asyncio.Event()
+        self.failure = ""
+        self.latencies = Latencies()
+        self.totals = Totals()
+        self.lag = LoopLag(self.clock)
+        self.pulse: dict[str, Any] = {}
+        self.ready: dict[str, Any] = {}
+        self.withdrawn: set[str] = set()
+        self.paused = False
+        self.restarts = 0
+        self.suppressed = 0
+        self.ending: Ending | None = None
+        self.pack: Pack
+        self.threshold: float
+        self.sealed: SealedWatchlist
+        self.session: DeploymentSession
+        self.desk: AlertDesk
+        self.cameras: CameraBank
+        self.accounts: Accounts
+        self.address = ""
+        self._recogniser: RecogniserHandle | None = None
+        self._hits: asyncio.Queue[Message] = asyncio.Queue()
+        self._stack = AsyncExitStack()
+        self._camera_states: dict[str, str] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._records: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Raises LfrError with what is missing and what to do; then nothing is left running."""
+        async with AsyncExitStack() as stack:
+            self._stack = stack
+            harden_process()
+            self._load()
+            stack.callback(self.sealed.close)
+            await self._open_record(stack)
+            await self._open_desk(stack)
+            self.cameras = CameraBank(self.settings.cameras, self.clock, self._on_camera)
+            stack.push_async_callback(self.cameras.stop)
+            await self._start_recogniser()
+            stack.push_async_callback(self._stop_recogniser)
+            await self.cameras.start()
+            await self._open_console(stack)
+            for work in (self._raise_hits(), self._supervise(), self._count_ledger(), self.lag.watch()):
+                self._tasks.append(asyncio.create_task(work))
+            stack.push_async_callback(self._stop_tasks)
+            self._stack = stack.pop_all()
+
+    async def stop(self, actor: Actor = SYSTEM, why: str = "") -> None:
+        """End the deployment: cameras, recogniser (with its receipt), desk, log, in this order."""
+        await self._stop_tasks()
+        await self.cameras.stop()
+        await self._stop_recogniser()
+        await self._drain_hits()
+        await self._record_end(actor, why)
+        await self._stack.aclose()
+
+    async def suspend(self) -> None:
+        """Stop the processes but not the deployment: the next start goes on with it."""
+        await self._stack.aclose()
+
+    def _load(self) -> None:
+        settings = self.settings
+        if not settings.cameras:
+            raise ConfigError("config_no_cameras", "no camera is configured", hint="add a [[cameras]] table")
+        if settings.watchlist.key_file is None:
+            raise ConfigError(
+                "config_no_watchlist_key",
+                "watchlist.key_file is not set",
+                hint="name the key file that the deployment officer brings",
+            )
+        self.pack = ModelStore(settings.models.store).load(settings.models.pack)
+        require_permission(self.pack, settings.models.purpose, settings.models.licence_reference)
+        self._key = read_key_file(settings.watchlist.key_file)
+        self.sealed = SealedWatchlist.open(
+            settings.watchlist.path, self._key, fingerprint=self.pack.fingerprint
+        )
+        self.threshold = self._threshold()
+
+    def _threshold(self) -> float:
+        """The configured one, or the one that was measured for this pack, provider and list size."""
+        matching, models = self.settings.matching, self.settings.models
+        if matching.threshold is not None:
+            return matching.threshold
+        with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
+            calibrations = load_calibrations(matching.calibration or shipped)
+        return choose(
+            calibrations,
+            fingerprint=self.pack.fingerprint,
+            provider=models.providers[0],
+            precision="fp32",
+            list_size=len(self.sealed),
+            target_fpir=matching.target_fpir,
+        ).threshold
+
+    async def _open_record(self, stack: AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+
+        def dead(error: AuditError) -> None:
+            loop.call_soon_threadsafe(self.fail, f"the audit log failed: {error}")
+
+        self.session = await asyncio.to_thread(
+            DeploymentSession.begin, self.settings, self.clock, on_failure=dead
+        )
+        stack.callback(self.session.suspend)
+        settings, sealed = self.settings, self.sealed
+        if not self.session.deployment.resumed:
+            await self.record(
+                "deployment.opened",
+                data={
+                    "site": settings.site,
+                    "purpose": settings.models.purpose,
+                    "cameras": [camera.id for camera in settings.cameras][:100],
+                    "alert_images_h": round(settings.retention.alert_images_h),
+                },
+            )
+        await self.record("model.loaded", ref=self.pack.fingerprint, data={"pack": self.pack.name})
+        await self.record(
+            "threshold.set", data={"threshold_e4": scaled(self.threshold), "list_size": len(sealed)}
+        )
+        await self.record(
+            "watchlist.activated",
+            ref=self.session.reference(sealed.header.fingerprint),
+            data={"templates": sealed.header.rows, "entries": len(sealed)},
+        )
+
+    async def _open_desk(self, stack: AsyncExitStack) -> None:
+        folder = self.session.folder
+        store = AlertStore(folder / "alerts.sqlite")
+        stack.callback(store.close)
+        material = AlertMaterial(folder / "material", material_key(self._key, self.session.deployment.id))
+        stack.callback(material.close)
+        policy = DeskPolicy(alert_images_h=self.settings.retention.alert_images_h)
+        self.desk = AlertDesk(store, material, self.session, self.clock, policy)
+        await self.desk.start()
+        stack.push_async_callback(self.desk.stop)
+
+    async def _open_console(self, stack: AsyncExitStack) -> None:
+        console, data = self.settings.console, self.settings.data
+        self.accounts = Accounts(data / "accounts.json", self.clock)
+        sessions = Sessions(
+            self.accounts, self.clock, idle_s=console.idle_logout_s, longest_s=console.session_s
+        )
+        tls = _tls(console.tls_certificate, console.tls_key)
+        view = View(self)
+        ports = ConsolePorts(
+            self.desk, view, self.accounts, sessions, self.session, self.clock,
+            site=self.settings.site, tls=tls is not None,
+        )  # fmt: skip
+        runner = web.AppRunner(build_app(ports), access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, console.host, console.port, ssl_context=tls)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError(
+                "config_console_address",
+                f"the console cannot listen on {console.host}:{console.port}: {error.strerror}",
+                hint="choose another console.port, or 0 for a free one",
+            ) from None
+        port = runner.addresses[0][1]
+        self.address = f"{'https' if tls else 'http'}://{console.host}:{port}/"
+
+    async def record(self, ev: Any, **fields: Any) -> None:
+        """One durable entry. Raises AuditError; then the effect must not happen."""
+        await asyncio.to_thread(self.session.record, ev, **fields)
+
+    def fail(self, why: str) -> None:
+        """Recognition ends, loudly: the banner says so and people are told that they pass unrecognised."""
+        if not self.failed.is_set():
+            self.failure = why
+            self.failed.set()
+            log.error("recognition stopped: %s", why)
+
+    @property
+    def recogniser(self) -> RecogniserHandle:
+        if self._recogniser is None:
+            raise RecogniserError(
+                "recogniser_gone", "the recogniser is not running", hint="see the System page"
+            )
+        return self._recogniser
+
+    async def _start_recogniser(self) -> None:
+        settings = self.settings
+        spec = StartSpec(
+            store=settings.models.store,
+            models=settings.models,
+            vision=settings.vision,
+            matching=settings.matching,
+            threshold=self.threshold,
+            cameras=self.cameras.plans,
+        )
+        handle = RecogniserHandle(self.clock, self.cameras.descriptors, self._on_message)
+        parts = (self.sealed.template_part(), self.sealed.template_key())
+        self.ready = await handle.start(spec.model_dump(mode="json"), parts)
+        self._recogniser = handle
+        for reference in self.withdrawn:
+            await handle.request("withdraw", {"reference": reference})
+        if self.paused:
+            await handle.request("pause")
+        await self.record("recogniser.started", data={"providers": self.ready["providers"]})
+
+    async def _stop_recogniser(self) -> None:
+        handle, self._recogniser = self._recogniser, None
+        if handle is None:
+            return
+        self.ending = await handle.stop()
+        if self.ending.ledger is not None:
+            self.totals.update(self.ending.ledger)
+        else:
+            self.totals.died()
+        with contextlib.suppress(AuditError):
+            await self._record_ledger()
+            await self.record(
+                "recogniser.stopped", data={"wiped": self.ending.wiped or 0, "why": self.ending.code}
+            )
+
+    async def _on_message(self, message: Message) -> None:
+        if message.kind == "alert":
+            self._hits.put_nowait(message)
+        elif message.kind == "pulse":
+            self.pulse = message.body
+            self.suppressed = int(message.body["suppressed"])
+            self.totals.update(message.body["ledger"])
+
+    async def _raise_hits(self) -> None:
+        while True:
+            await self._raise(await self._hits.get())
+
+    async def _drain_hits(self) -> None:
+        """Alerts that came before the end are alerts."""
+        while not self._hits.empty():
+            await self._raise(self._hits.get_nowait())
+
+    async def _raise(self, message: Message) -> None:
+        hit = message.body
+        reference = str(hit["reference"])
+        entry = self.sealed.entry(reference)
+        picture = await asyncio.to_thread(self.sealed.portrait, reference)
+        raised = RaisedAlert(
+            camera=hit["camera"],
+            captured_ns=hit["captured_ns"],
+            captured_wall_ns=hit["captured_wall_ns"],
+            reference=reference,
+            category=entry.category,
+            requested_response=entry.requested_response.value,
+            score=hit["score"],
+            threshold=hit["threshold"],
+            runner_up_score=hit["runner_up_score"],
+            runner_up_reference=hit["runner_up_reference"],
+            track=hit["track"],
+            quality=hit["quality"],
+            probe_jpeg=message.parts[0],
+            candidate_jpeg=picture,
+            candidate_taken=entry.image_taken,
+            candidate_source=entry.image_source,
+        )
+        try:
+            await self.desk.raise_alert(raised)
+        except LfrError as error:
+            # No audit, no processing: an alert that cannot be recorded must not be shown.
+            self.fail(f"an alert could not be recorded: {error}")
+            return
+        self.latencies.offered.append((self.clock.monotonic_ns() - raised.captured_ns) / 1e6)
+
+    async def _supervise(self) -> None:
+        """Restart a recogniser that died, at most three times; then stop loudly."""
+        failing = asyncio.create_task(self.failed.wait())
+        try:
+            while not self.failed.is_set():
+                ended = asyncio.create_task(self.recogniser.ended())
+                await asyncio.wait({ended, failing}, return_when=asyncio.FIRST_COMPLETED)
+                if self.failed.is_set():
+                    break
+                await self._recover(ended.result())
+        finally:
+            failing.cancel()
+        await self._stop_recogniser()
+
+    async def _recover(self, ending: Ending) -> None:
+        log.error("recogniser ended: %s", ending.message)
+        self._recogniser = None
+        self.totals.died()
+        with contextlib.suppress(AuditError):
+            await self.record(
+                "recogniser.stopped", data={"why": ending.code, "message": ending.message[:200]}
+            )
+        self.restarts += 1
+        if self.restarts > MOST_RESTARTS:
+            self.fail(f"the recogniser ended {self.restarts} times: {ending.message}")
+            return
+        try:
+            await self._start_recogniser()
+        except LfrError as error:
+            self.fail(f"the recogniser cannot be started again: {error}")
+
+    async def _count_ledger(self) -> None:
+        while not self.failed.is_set():
+            await asyncio.sleep(LEDGER_EVERY_S)
+            with contextlib.suppress(AuditError):
+                await self._record_ledger()
+
+    async def _record_ledger(self) -> None:
+        """Cumulative since the last ``recogniser.started``, as the verifier's duties read it."""
+        now = self.totals.now
+        data = {name: now[name] for name in ("frames", "faces", "probes", "processed", "erased", "retained")}
+        await self.record("ledger.counted", data=data)
+
+    def _on_camera(self, status: CameraStatus) -> None:
+        """Record when a camera comes and goes; the keeper reports every heartbeat."""
+        live = "connected" if status.state == "live" else "lost"
+        before = self._camera_states.get(status.camera, "lost")
+        if live == before:
+            return
+        self._camera_states[status.camera] = live
+        data = {"camera": status.camera, "epoch": status.epoch}
+        if live == "lost" and status.error_code:
+            data["code"] = status.error_code
+        task = asyncio.get_running_loop().create_task(self._record_quietly(f"camera.{live}", data))
+        self._records.add(task)
+        task.add_done_callback(self._records.discard)
+
+    async def _record_quietly(self, ev: str, data: dict[str, Any]) -> None:
+        with contextlib.suppress(AuditError):  # on_failure has said so already
+            await self.record(ev, data=data)
+
+    async def _record_end(self, actor: Actor, why: str) -> None:
+        if self._records:
+            await asyncio.wait(self._records)
+        with contextlib.suppress(AuditError):
+            left = self.sealed.header.rows - sum(self.sealed.templates_of(r) for r in self.withdrawn)
+            await self.record(
+                "watchlist.destroyed",
+                ref=self.session.reference(self.sealed.header.fingerprint),
+                data={"templates": left, "where": "memory"},
+            )
+            await asyncio.to_thread(self.session.close, actor, why)
+
+    async def _stop_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None or key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            "config_tls",
+            f"the certificate cannot be used: {error}",
+            hint="PEM certificate and key that belong together",
+        ) from None
+    return context

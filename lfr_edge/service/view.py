@@ -1,0 +1,227 @@
+"""What the console may ask of the running deployment."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from lfr_edge.alerts.record import Actor
+from lfr_edge.audit.verify import verify
+from lfr_edge.capture.keeper import CameraStatus as Kept
+from lfr_edge.console.ports import (
+    CameraState,
+    CameraStatus,
+    Counters,
+    DeploymentStatus,
+    Latency,
+    Ledger,
+    ListedEntry,
+    LogSummary,
+    ModelStatus,
+    SystemStatus,
+    Trouble,
+)
+from lfr_edge.errors import AlertError, RecogniserError, WatchlistError
+from lfr_edge.service.gauges import percentile
+
+if TYPE_CHECKING:
+    from lfr_edge.service.service import Service
+
+TILE_WIDTH: Final = 480  # pixels: enough to see a scene, too small for a stranger's face
+_MOST_LAG_MS: Final = 250.0
+_VERDICTS: Final = {
+    "intact": "intact",
+    "qualified": "unanchored",
+    "altered": "altered",
+    "unreadable": "unreadable",
+}
+
+
+class View:
+    """Implements :class:`lfr_edge.console.ports.SystemView`. **Thread rule:** the event loop."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._checked: LogSummary | None = None
+
+    def status(self) -> SystemStatus:
+        service = self._service
+        totals, counts = service.totals, service.desk.counts()
+        summary = service.latencies.summary()
+        cameras = tuple(self._camera(kept) for kept in service.cameras.statuses)
+        recognising = (
+            not service.paused and not service.failed.is_set() and any(c.state == "live" for c in cameras)
+        )
+        return SystemStatus(
+            recognising=recognising,
+            paused=service.paused,
+            cameras=cameras,
+            ledger=Ledger(totals["processed"], totals["erased"], totals["retained"], totals["held"]),
+            counters=Counters(totals["frames"], totals["faces"], totals["probes"], counts.raised),
+            models=self._models(),
+            deployment=DeploymentStatus(
+                id=service.session.deployment.id,
+                site=service.settings.site,
+                purpose=service.settings.models.purpose,
+                started_wall_ns=service.session.deployment.opened_wall_ns,
+                ends_wall_ns=None,
+                threshold=service.threshold,
+                list_size=len(service.sealed) - len(service.withdrawn),
+            ),
+            latency=Latency(
+                summary["p50"], summary["p95"], summary["p99"], percentile(service.latencies.painted, 0.95)
+            ),
+            loop_lag_ms=round(service.lag.worst_ms, 1),
+            troubles=tuple(self._troubles(cameras)),
+        )
+
+    async def tile(self, camera: str) -> bytes | None:
+        try:
+            answer = await self._service.recogniser.request("tile", {"camera": camera, "width": TILE_WIDTH})
+        except RecogniserError:
+            return None
+        return answer.parts[0] if answer.parts else None
+
+    async def pause(self, actor: Actor, why: str) -> None:
+        await self._service.recogniser.request("pause")
+        self._service.paused = True
+        await self._service.record("recognition.paused", actor=actor, why=why)
+
+    async def resume(self, actor: Actor, why: str) -> None:
+        await self._service.record("recognition.resumed", actor=actor, why=why)
+        await self._service.recogniser.request("resume")
+        self._service.paused = False
+
+    async def withdraw(self, reference: str, actor: Actor, why: str) -> None:
+        service = self._service
+        service.sealed.entry(reference)  # refuses an unknown reference
+        if reference in service.withdrawn:
+            raise WatchlistError(
+                "watchlist_already_withdrawn",
+                f"{reference} was withdrawn before",
+                hint="nothing is left to do",
+            )
+        # Effect first: nobody may be stopped for an entry while its withdrawal waits for a disk.
+        await service.recogniser.request("withdraw", {"reference": reference})
+        service.withdrawn.add(reference)
+        await service.record(
+            "watchlist.withdrawn",
+            actor=actor,
+            ref=service.session.reference(reference),
+            data={"templates": service.sealed.templates_of(reference)},
+            why=why,
+        )
+
+    def watchlist(self) -> tuple[ListedEntry, ...]:
+        service = self._service
+        return tuple(
+            ListedEntry(
+                reference=entry.reference,
+                category=entry.category,
+                requested_response=entry.requested_response.value,
+                images=len(entry.images),
+                source=entry.image_source,
+                taken=entry.image_taken.isoformat() if entry.image_taken else None,
+                withdrawn=entry.reference in service.withdrawn,
+            )
+            for entry in service.sealed.entries()
+        )
+
+    async def log_summary(self, *, verify: bool) -> LogSummary:
+        if verify or self._checked is None:
+            self._checked = await asyncio.to_thread(self._summarise, verify)
+        return self._checked
+
+    def painted(self, token: str, received_ns: int, client_wall_ns: int) -> None:
+        del client_wall_ns  # the browser's clock is not trusted
+        try:
+            alert = self._service.desk.get(token)
+        except AlertError:
+            return  # a page of an earlier deployment
+        if received_ns >= alert.facts.captured_ns:
+            self._service.latencies.painted.append((received_ns - alert.facts.captured_ns) / 1e6)
+
+    def _camera(self, kept: Kept) -> CameraStatus:
+        service = self._service
+        seen: dict[str, Any] = service.pulse.get("cameras", {}).get(kept.camera, {})
+        state: CameraState = "lost"
+        if kept.state == "live":
+            state = "paused" if service.paused else "live"
+        elif kept.state in {"connecting", "stalled"}:
+            state = cast(CameraState, kept.state)
+        return CameraStatus(
+            id=kept.camera,
+            state=state,
+            fps=kept.fps,
+            frame_age_ms=None if kept.frame_age_ms is None else round(kept.frame_age_ms),
+            faces_per_min=float(seen.get("faces_per_min") or 0.0),
+            median_eye_px=seen.get("median_eye_px"),
+            sharpness=seen.get("sharpness"),
+            light=seen.get("light"),
+            blind_s=round(kept.blind_s),
+            drops=int(seen.get("dropped", 0)),
+            epoch=kept.epoch,
+            note="the picture does not change"
+            if kept.frozen
+            else kept.error_message
+            if state != "live"
+            else "",
+        )
+
+    def _models(self) -> tuple[ModelStatus, ...]:
+        service = self._service
+        provider = (service.ready.get("providers") or ["?"])[0]
+        permitted = service.settings.models.purpose == "operational"
+        return tuple(
+            ModelStatus(
+                name=network.id,
+                task=network.task,
+                licence=network.licence.name,
+                operational=permitted or network.licence.operational_use == "yes",
+                sha256=network.sha256,
+                provider=provider,
+            )
+            for network in service.pack.manifest.networks
+        )
+
+    def _troubles(self, cameras: tuple[CameraStatus, ...]) -> list[Trouble]:
+        service = self._service
+        troubles = []
+        if service.failed.is_set():
+            troubles.append(
+                Trouble("failed", service.failure, "stop the deployment and see the service's log")
+            )
+        for camera in cameras:
+            if camera.state in {"lost", "stalled"}:
+                troubles.append(Trouble("degraded", f"camera {camera.id} gives no picture", camera.note))
+        if service.ready.get("degraded"):
+            troubles.append(Trouble("degraded", str(service.ready["degraded"])))
+        if service.lag.worst_ms > _MOST_LAG_MS:
+            troubles.append(Trouble("degraded", f"the desk answers {service.lag.worst_ms:.0f} ms late"))
+        if service.settings.models.purpose == "evaluation":
+            troubles.append(
+                Trouble("ok", "Evaluation: demonstration, training or test. Not an operational deployment.")
+            )
+        return troubles
+
+    def _summarise(self, full: bool) -> LogSummary:
+        service = self._service
+        audit, latest = service.session.log, service.session.log.latest
+        counts = service.desk.counts()
+        verdict: str = "unknown"
+        lines: tuple[str, ...] = ()
+        if full:
+            report = verify(audit.folder)
+            verdict = _VERDICTS[report.verdict]
+            lines = tuple(str(report).splitlines())
+        return LogSummary(
+            origin=audit.origin,
+            entries=audit.size,
+            signed_size=latest.head.size if latest else 0,
+            root=latest.head.root.hex() if latest else "",
+            verdict=cast(Any, verdict),
+            anchors=0,
+            undecided=counts.undecided,
+            checked_wall_ns=service.clock.wall_ns() if full else None,
+            lines=lines,
+        )

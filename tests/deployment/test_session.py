@@ -1,0 +1,82 @@
+"""A deployment's identity and record: begun, resumed after a crash, closed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lfr_edge.audit.verify import verify
+from lfr_edge.clock import SystemClock
+from lfr_edge.deployment.session import POINTER, DeploymentSession, material_key
+from lfr_edge.errors import AuditError, DeploymentError
+from lfr_edge.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(site="Van 3, North", data=tmp_path / "data", audit=tmp_path / "audit")
+
+
+def begin(settings: Settings) -> DeploymentSession:
+    return DeploymentSession.begin(settings, SystemClock())
+
+
+def test_a_deployment_opens_records_and_closes(settings: Settings) -> None:
+    session = begin(settings)
+    assert not session.deployment.resumed
+    assert session.record("deployment.opened", data={"site": settings.site}) > 0
+    folder = session.log.folder
+    session.close(why="end of the test")
+    report = verify(folder)
+    assert report.intact, report
+    assert not (settings.data / POINTER).exists()
+
+
+def test_the_next_deployment_of_the_day_has_the_next_number(settings: Settings) -> None:
+    first = begin(settings)
+    first.close()
+    second = begin(settings)
+    assert second.deployment.id[:-1] == first.deployment.id[:-1]
+    assert second.deployment.id != first.deployment.id
+    second.close()
+
+
+def test_a_restart_goes_on_with_the_same_deployment(settings: Settings) -> None:
+    session = begin(settings)
+    session.record("deployment.opened")
+    size, name = session.log.size, session.deployment.id
+    session.suspend()  # what is left after a crash, too: an open log and the pointer
+    again = begin(settings)
+    assert again.deployment.resumed
+    assert again.deployment.id == name
+    assert again.log.size >= size
+    assert abs(again.deployment.opened_wall_ns - session.deployment.opened_wall_ns) < 5e9
+    again.close()
+
+
+def test_two_services_cannot_write_one_log(settings: Settings) -> None:
+    session = begin(settings)
+    with pytest.raises(AuditError):
+        begin(settings)
+    session.close()
+
+
+def test_a_pointer_that_names_no_deployment_is_refused(settings: Settings) -> None:
+    settings.data.mkdir(parents=True)
+    (settings.data / POINTER).write_text("../../etc\n")
+    with pytest.raises(DeploymentError) as caught:
+        begin(settings)
+    assert caught.value.code == "deployment_pointer_invalid"
+    (settings.data / POINTER).unlink()
+    begin(settings).close()  # the refusal left nothing locked
+
+
+def test_the_key_of_alert_pictures_belongs_to_one_list_and_one_deployment() -> None:
+    key = os.urandom(32)
+    mine = material_key(key, "2026-11-22-1")
+    assert len(mine) == 32
+    assert mine == material_key(key, "2026-11-22-1")
+    assert mine != material_key(key, "2026-11-22-2")
+    assert mine != material_key(os.urandom(32), "2026-11-22-1")

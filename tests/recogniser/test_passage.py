@@ -1,0 +1,49 @@
+"""When a face is worth a template."""
+
+from __future__ import annotations
+
+from lfr_edge.matching.judge import TrackKey
+from lfr_edge.recogniser.passage import INTERVAL_NS, Passage, weight
+
+KEY = TrackKey("cam", 1, 1)
+
+
+def test_a_new_passage_is_always_worth_a_look() -> None:
+    assert Passage(KEY, 0).worth(0.1, 0, budget=4) > 0
+
+
+def test_the_same_view_is_not_worth_another_until_time_has_passed() -> None:
+    passage = Passage(KEY, 0)
+    passage.looked(0.5, 0)
+    assert passage.worth(0.5, INTERVAL_NS - 1, budget=4) == 0
+    assert passage.worth(0.5, INTERVAL_NS, budget=4) > 0
+
+
+def test_a_clear_gain_in_quality_is_worth_a_look_at_once() -> None:
+    passage = Passage(KEY, 0)
+    passage.looked(0.5, 0)
+    assert passage.worth(0.6, 1, budget=4) > passage.worth(0.5, INTERVAL_NS, budget=4)
+
+
+def test_a_much_worse_view_never_is() -> None:
+    passage = Passage(KEY, 0)
+    passage.looked(0.8, 0)
+    assert passage.worth(0.3, 100 * INTERVAL_NS, budget=4) == 0
+
+
+def test_the_budget_ends_looks_except_for_a_much_better_view() -> None:
+    passage = Passage(KEY, 0)
+    for number in range(3):
+        passage.looked(0.5, number * INTERVAL_NS)
+    assert passage.worth(0.5, 99 * INTERVAL_NS, budget=3) == 0
+    assert passage.worth(0.7, 99 * INTERVAL_NS, budget=3) > 0
+
+
+def test_new_passages_go_first() -> None:
+    known = Passage(KEY, 0)
+    known.looked(0.2, 0)
+    assert Passage(TrackKey("cam", 1, 2), 1).worth(0.1, 0, budget=4) > known.worth(1.0, INTERVAL_NS, budget=4)
+
+
+def test_better_views_weigh_more_and_none_weighs_nothing() -> None:
+    assert weight(0.9) > weight(0.3) > weight(0.0) > 0

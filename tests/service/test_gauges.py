@@ -1,0 +1,44 @@
+"""Latencies, the ledger across restarts, the lag of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from lfr_edge.clock import SystemClock
+from lfr_edge.service.gauges import Latencies, LoopLag, Totals, percentile
+
+
+def test_percentiles_by_nearest_rank() -> None:
+    values = [float(value) for value in range(1, 101)]
+    assert percentile(values, 0.5) == 51
+    assert percentile(values, 0.99) == 100
+    assert percentile([7.0], 0.99) == 7
+    assert percentile([], 0.5) is None
+
+
+def test_a_summary_of_nothing_says_nothing() -> None:
+    assert Latencies().summary() == {"p50": None, "p95": None, "p99": None}
+
+
+def test_totals_survive_a_recogniser_that_died_with_templates_in_its_memory() -> None:
+    totals = Totals()
+    ledger = {"frames": 5, "faces": 9, "probes": 7, "held": 2, "processed": 5, "erased": 4, "retained": 1}
+    totals.update(ledger)
+    assert (totals["held"], totals["processed"]) == (2, 5)
+    totals.died()
+    assert (totals["held"], totals["processed"], totals["erased"], totals["retained"]) == (0, 7, 6, 1)
+    totals.update(ledger)
+    assert totals["processed"] == totals["erased"] + totals["retained"] == 12
+
+
+async def test_a_blocked_loop_shows() -> None:
+    lag = LoopLag(SystemClock())
+    task = asyncio.create_task(lag.watch())
+    await asyncio.sleep(0.25)
+    time.sleep(0.4)  # noqa: ASYNC251 - on purpose: the thing that must not happen
+    await asyncio.sleep(0.15)
+    task.cancel()
+    assert lag.worst_ms == pytest.approx(350, abs=150)
