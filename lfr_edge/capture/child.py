@@ -22,7 +22,8 @@ from importlib import import_module
 from typing import Final
 
 from lfr_edge.capture.order import Order
-from lfr_edge.capture.reader import Picture, Reader, open_reader
+from lfr_edge.capture.picture import Picture, Reader
+from lfr_edge.capture.reader import open_reader
 from lfr_edge.capture.slot import FrameWriter
 from lfr_edge.capture.source import SourceSpec
 from lfr_edge.clock import Clock, SystemClock

@@ -10,11 +10,10 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import av
 import numpy as np
@@ -25,7 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from lfr_edge.capture.faults import ended, opening_error, reading_error
-from lfr_edge.capture.frame import UInt8Array
+from lfr_edge.capture.picture import Picture, Reader, StreamInfo
 from lfr_edge.capture.source import IMAGE_SUFFIXES, SourceSpec
 from lfr_edge.clock import Clock
 from lfr_edge.errors import CameraError
@@ -41,47 +40,6 @@ _BOUNDS: Final = {"max_pixels": str(_MAX_PIXELS), "codec_whitelist": ",".join(CO
 _CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,h264,hevc"
 _FULL_RANGE: Final = 2  # AVCOL_RANGE_JPEG
 _SANE_WALL_NS: Final = 946_684_800_000_000_000  # 2000-01-01: a camera whose clock was never set
-
-
-@dataclass(frozen=True, slots=True)
-class StreamInfo:
-    codec: str
-    width: int  # pixels, as announced; 0 where only the pictures tell
-    height: int
-    fps: float  # as announced; 0 where unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One decoded picture in video range. **Lifetime:** the planes belong to the decoder; copy before the next."""
-
-    y: UInt8Array  # (height, width), may be strided
-    u: UInt8Array  # (height // 2, width // 2)
-    v: UInt8Array  # (height // 2, width // 2)
-    captured_ns: int  # CLOCK_MONOTONIC at receipt; for recordings at full speed the recording's own time
-    captured_wall_ns: int  # UTC, the camera's own where it sends one
-
-
-class Reader(Protocol):
-    """An opened source. **Thread rule:** one thread."""
-
-    info: StreamInfo
-    decode_errors: int
-
-    def pictures(self) -> Iterator[Picture]:
-        """Every picture until the recording ends.
-
-        Raises:
-            CameraError: a live source ended or failed (``camera_ended``, ``camera_timeout``, ...).
-        """
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 def open_reader(spec: SourceSpec, clock: Clock) -> Reader:

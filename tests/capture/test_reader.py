@@ -23,7 +23,8 @@ from cryptography.x509.oid import NameOID
 from lfr_edge.capture import child
 from lfr_edge.capture.faults import opening_error, reading_error
 from lfr_edge.capture.order import Order
-from lfr_edge.capture.reader import Picture, open_reader
+from lfr_edge.capture.picture import Picture
+from lfr_edge.capture.reader import open_reader
 from lfr_edge.capture.slot import FrameReader
 from lfr_edge.capture.source import SourceSpec
 from lfr_edge.clock import SystemClock
