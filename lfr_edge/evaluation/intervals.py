@@ -1,0 +1,93 @@
+"""Rates with their uncertainty. A figure without an interval is not printed.
+
+Intervals of a binomial rate are Clopper and Pearson's (exact, never too short); where the same person was seen
+several times trials are not independent, and whole persons are resampled instead (bootstrap.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+CONFIDENCE: Final = 0.95
+RULE_OF_THREE: Final = 3  # no event in n trials bounds the rate at 3/n with 95 % confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share with its 95 % interval, or the reason why there is none."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int  # trials
+    note: str = ""  # why there is no value, or what limits it
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+        return body | ({"note": self.note} if self.note else {})
+
+    def __str__(self) -> str:
+        if self.value is None or self.low is None or self.high is None:
+            return f"cannot tell ({self.note})"
+        return f"{100 * self.value:.1f} % ({100 * self.low:.1f}–{100 * self.high:.1f})"
+
+
+def binomial_rate(events: int, n: int, confidence: float = CONFIDENCE) -> Rate:
+    """Events in n independent trials."""
+    if n == 0:
+        return Rate(None, None, None, 0, "no trial was made")
+    low, high = clopper_pearson(events, n, confidence)
+    return Rate(events / n, low, high, n)
+
+
+def clopper_pearson(events: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The exact interval: all rates under which so few, or so many, events are not surprising."""
+    if not 0 <= events <= n or n < 1:
+        raise ValueError(f"{events} events in {n} trials")
+    tail = (1 - confidence) / 2
+    low = 0.0 if events == 0 else _solve(lambda p: 1 - binomial_cdf(events - 1, n, p) - tail)
+    high = 1.0 if events == n else _solve(lambda p: tail - binomial_cdf(events, n, p))
+    return low, high
+
+
+def binomial_cdf(events: int, n: int, p: float) -> float:
+    """The probability of at most `events` events in n trials at rate p, summed from the larger terms."""
+    if p <= 0:
+        return 1.0
+    if p >= 1:
+        return float(events >= n)
+    logs = [_log_term(k, n, p) for k in range(events + 1)]
+    top = max(logs)
+    return min(1.0, math.exp(top) * math.fsum(math.exp(value - top) for value in logs))
+
+
+def resolvable(rate: float, n: int) -> str:
+    """Empty where n trials can show `rate`; else why not."""
+    if n * rate < 1:
+        need = math.ceil(RULE_OF_THREE / rate)
+        return f"{n} searches cannot show a rate of {rate:g}: at least {need} are needed (rule of 3)"
+    return ""
+
+
+def caution(rate: float, n: int) -> str:
+    """What to say beside a figure that exists but rests on fewer events than the rule of 3 asks for."""
+    if 1 <= n * rate < RULE_OF_THREE:
+        return f"rests on {int(n * rate)} permitted false alert(s) in {n} searches; one mislabelled person moves it"
+    return ""
+
+
+def _log_term(k: int, n: int, p: float) -> float:
+    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return ways + k * math.log(p) + (n - k) * math.log1p(-p)
+
+
+def _solve(rises: Callable[[float], float]) -> float:
+    """The root in [0, 1] of a rising function, to 1e-12."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if rises(middle) > 0 else (middle, high)
+    return (low + high) / 2
