@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -138,21 +138,11 @@ def import_pack(
     files = dict(_collect(paths))
     if MANIFEST in files:
         return _import_described(store, name, files)
-    networks: list[NetworkManifest] = []
-    contents: dict[str, bytes] = {}
-    left_out: list[str] = []
+    networks, contents, left_out = _describe_all(files, terms or Terms())
     if detector_from is not None:
         detector = detector_from.manifest.detector
         networks.append(detector)
         contents[detector.file] = detector_from.read(detector)
-    for file, data in files.items():
-        known = recognise(file, data)
-        if known is None:
-            left_out.append(file)
-            continue
-        network, content = _describe(known, file, data, terms or Terms(), taken={n.id for n in networks})
-        networks.append(network)
-        contents[network.file] = content
     _complete(networks, left_out)
     networks.sort(key=lambda network: network.task != "detector")
     manifest = PackManifest(
@@ -162,6 +152,24 @@ def import_pack(
         networks=tuple(networks),
     )
     return Imported(store.install(manifest, contents), tuple(left_out))
+
+
+def _describe_all(
+    files: Mapping[str, bytes], terms: Terms
+) -> tuple[list[NetworkManifest], dict[str, bytes], list[str]]:
+    """Manifest entries and converted contents of what is recognised, and the names of what is not."""
+    networks: list[NetworkManifest] = []
+    contents: dict[str, bytes] = {}
+    left_out: list[str] = []
+    for file, data in files.items():
+        known = recognise(file, data)
+        if known is None:
+            left_out.append(file)
+            continue
+        network, content = _describe(known, file, data, terms, taken={n.id for n in networks})
+        networks.append(network)
+        contents[network.file] = content
+    return networks, contents, left_out
 
 
 def recognise(file: str, data: bytes) -> Recognised | None:

@@ -136,21 +136,14 @@ class ModelStore:
         wanted = {network.file for network in manifest.networks}
         if wanted != set(files):
             raise ValueError(f"the manifest names {sorted(wanted)}, the files are {sorted(files)}")
-        try:
-            with self._exclusive():
-                return self._install(manifest, files)
-        except OSError as error:
-            raise ModelError(
-                "model_store_unwritable",
-                f"{self.root}: {error.strerror or error}",
-                hint="choose a folder that you may write to with --store, and check the free space",
-            ) from error
+        with self._exclusive():
+            return self._install(manifest, files)
 
     def remove(self, name: str) -> None:
         """Delete a pack, valid or not.
 
         Raises:
-            ModelError: ``model_name_invalid``, ``model_pack_missing``.
+            ModelError: ``model_name_invalid``, ``model_pack_missing`` or ``model_store_unwritable``.
         """
         self._folder(name)
         with self._exclusive():
@@ -185,11 +178,18 @@ class ModelStore:
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._recover()
-            yield
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with (self.root / _LOCK).open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._recover()
+                yield
+        except OSError as error:
+            raise ModelError(
+                "model_store_unwritable",
+                f"{self.root}: {error.strerror or error}",
+                hint="choose a folder that you may write to with --store, and check the free space",
+            ) from error
 
     def _recover(self) -> None:
         """Undo what a power cut between the two renames of a replacement, or during a copy, left behind."""
