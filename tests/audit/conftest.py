@@ -148,15 +148,17 @@ class Box:
         return log
 
     def fill(self, log: AuditLog, count: int) -> None:
-        """`count` entries of a blameless deployment, one a second."""
-        for number in range(count):
+        """`count` more entries of a blameless deployment, one a second."""
+        for _ in range(count):
             self.clock.advance(1)
-            log.append(event_number(number))
+            log.append(event_number(log.size - 1))
 
-    def closed(self, name: str = "d1", entries: int = 20) -> Path:
-        """A closed log of exactly `entries` entries."""
-        log = self.create(name)
-        self.fill(log, entries - 2)
+    def closed(self, name: str = "d1", entries: int = 20, **changes: object) -> Path:
+        """A closed log of exactly `entries` entries, every alert in it decided."""
+        log = self.create(name, **changes)
+        self.fill(log, (entries - 2) // 4 * 4)
+        while log.size < entries - 1:
+            log.append(Event("camera.lost", ref="gate"))
         log.close(OFFICER)
         return self.folder(name)
 
