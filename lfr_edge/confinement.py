@@ -128,12 +128,11 @@ def confine(
         except OSError as error:
             notes.append(f"Landlock was refused: {os.strerror(error.errno or 0)}")
             abi = 0
-        else:
-            if threads > 1:
-                notes.append(
-                    f"{threads - 1} threads started earlier are outside Landlock (seccomp covers them)"
-                )
     seccomp = _seccomp_offered() and _seccomp(_program(profile, may_open=bool(paths)))
+    # Without read_paths the recogniser's filter refuses every open to every thread, so Landlock adds nothing.
+    sealed = profile == "recogniser" and not paths and seccomp
+    if abi and threads > 1 and not sealed:
+        notes.append(f"{threads - 1} threads started earlier are outside Landlock (seccomp covers them)")
     missing = (*_gaps(abi, seccomp), *notes)
     return Confinement(True, True, True, abi, seccomp, missing)
 

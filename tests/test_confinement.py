@@ -167,7 +167,7 @@ def test_unconfined_every_probe_succeeds(probe):
     """Positive control: what is refused below is refused by the confinement and by nothing else."""
     answers = probe("none")["answers"]
     allowed_to_fail = (
-        set() if os.geteuid() == 0 else {"ptrace", "memory_of_victim", "core_again", "name_space"}
+        set() if os.geteuid() == 0 else {"ptrace", "peek", "memory_of_victim", "core_again", "name_space"}
     )
     assert {name for name, answer in answers.items() if answer != "done"} <= allowed_to_fail
 
@@ -213,14 +213,30 @@ def test_capture_may_connect_only_to_the_cameras_port(tmp_path):
 
 
 @needs_kernel
-def test_threads_from_before_are_reported():
+@pytest.mark.parametrize(
+    ("call", "noted"),
+    [
+        ("'capture', read_paths=['/etc/hosts']", True),
+        ("'recogniser', read_paths=['/etc/hosts']", True),
+        ("'recogniser'", False),
+    ],
+)
+def test_threads_from_before_are_reported_where_it_matters(call, noted):
+    """Landlock spares them; without read_paths the recogniser's filter stops them too, as the open shows."""
     code = (
         "import threading\nfrom lfr_edge.confinement import confine\n"
-        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
-        "print(confine('recogniser').missing)\n"
+        "go, result = threading.Event(), []\n"
+        "def early():\n"
+        "    go.wait()\n"
+        "    try: open('/etc/passwd').close(); result.append('read')\n"
+        "    except OSError: result.append('denied')\n"
+        "thread = threading.Thread(target=early); thread.start()\n"
+        f"missing = confine({call}).missing\n"
+        "go.set(); thread.join()\nprint(result[0], missing)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "1 threads started earlier" in done.stdout, done.stderr
+    assert ("1 threads started earlier" in done.stdout) == noted, done.stderr
+    assert done.stdout.startswith("read" if noted else "denied")
 
 
 def test_a_confined_process_dies_with_its_parent():

@@ -19,6 +19,7 @@ from lfr_edge.capture.keeper import BACKOFF_S, Backoff, CameraKeeper, CameraStat
 from lfr_edge.capture.slot import FrameReader
 from lfr_edge.capture.watch import Watch, door_opens
 from lfr_edge.clock import SystemClock
+from lfr_edge.confinement import survey
 from lfr_edge.demo.rtsp_server import RtspServer
 from lfr_edge.settings import CameraSettings
 from tests.capture.conftest import PASSWORD, USER, encode
@@ -84,7 +85,7 @@ async def test_live_picture_arrives(station, server, bell, transport):
         status = await gate.until(lambda s: s.state == "live" and s.frames > 20)
         assert (status.codec, status.width, status.height, status.epoch) == ("h264", 320, 240, 1)
         await gate.until(lambda s: 20 < s.fps < 30)
-        assert status.unconfined == ()
+        assert status.unconfined == survey().missing
         assert status.frame_age_ms is not None
         assert status.frame_age_ms < 1500
         frame = gate.frames[-1]
@@ -202,7 +203,7 @@ async def test_frozen_picture_is_flagged(station, server, clips):
 
 async def test_grace_then_waiting(station, server):
     await server.stop()
-    async with station(url=server.url("/cam1"), grace_s=1.0) as gate:
+    async with station(url=server.url("/cam1"), grace_s=4.0) as gate:
         status = await gate.until(lambda s: s.error_code == "camera_refused")
         assert status.state == "connecting"
         assert not status.overdue
@@ -221,7 +222,9 @@ async def test_right_password_and_nothing_of_it_in_proc(station, locked_server, 
     async with station(url=locked_server.url("/cam1"), username=USER, password_file=path) as gate:
         await gate.until(lambda s: s.state == "live")
         child = Path(f"/proc/{gate.keeper.child_pid}")
-        seen = (child / "cmdline").read_bytes() + (child / "environ").read_bytes()
+        seen = (child / "cmdline").read_bytes()
+        with contextlib.suppress(PermissionError):  # not dumpable: only root may look at all
+            seen += (child / "environ").read_bytes()
         assert b"lfr_edge.capture.child" in seen
         for text in variants(PASSWORD):
             assert text.encode() not in seen
