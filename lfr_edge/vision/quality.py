@@ -20,8 +20,8 @@ from lfr_edge.vision.faces import Faces, Float32Array
 Float64Array = NDArray[np.float64]
 
 # A frontal head in units of the ArcFace crop: x, y as its template has them, z towards the camera. With 63 mm
-# between the eyes (35 crop pixels) the nose tip stands about 32 mm and the mouth about 9 mm before the eyes. The nose is
-# set 3 pixels lower than the template has it: with that the median pitch of LFW's press photographs is 0.
+# between the eyes (35 crop pixels) the nose tip stands about 32 mm and the mouth about 9 mm before the eyes.
+# The nose is set 3 pixels lower than in the template: so the median pitch of LFW's press photographs is 0.
 _HEAD: Final = np.array(
     [
         (38.2946, 51.6963, 0.0),
