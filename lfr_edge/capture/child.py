@@ -147,6 +147,7 @@ def _publish(writer: FrameWriter, picture: Picture, order: Order, sequence: int)
         sequence=sequence,
         captured_ns=picture.captured_ns,
         captured_wall_ns=picture.captured_wall_ns,
+        recorded=order.spec.lossless,
     )
     try:
         os.write(order.bell_fd, b"\1")

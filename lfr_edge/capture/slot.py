@@ -40,7 +40,8 @@ BUFFERS: Final = 3
 MIN_SIDE: Final = 16  # one macroblock
 _PAGE: Final = 4096
 _MAGIC: Final = 0x4C465246  # "FRFL"
-_VERSION: Final = 1
+_VERSION: Final = 1  # of the control block, and of a header whose stamps are the clock's
+_RECORDED: Final = 2  # of a header whose stamps are a recording's own time, which has no age
 _CONTROL: Final = struct.Struct("<IIII")
 _ACK: Final = struct.Struct("<QQ")
 _ACK_AT: Final = 16
@@ -146,8 +147,9 @@ class FrameWriter:
         sequence: int,
         captured_ns: int,
         captured_wall_ns: int,
+        recorded: bool = False,
     ) -> None:
-        """Make this the newest frame. Never waits.
+        """Make this the newest frame. Never waits. `recorded`: `captured_ns` is a recording's time, not the clock's.
 
         Raises:
             CameraError: ``camera_too_large`` when the picture does not fit, ``camera_size_odd`` when it is no I420.
@@ -172,7 +174,16 @@ class FrameWriter:
         target[luma : luma + chroma].reshape(u.shape)[:] = u
         target[luma + chroma : luma + 2 * chroma].reshape(v.shape)[:] = v
         self._lock += 1
-        fields = (_MAGIC, _VERSION, width, height, epoch, sequence, captured_ns, captured_wall_ns)
+        fields = (
+            _MAGIC,
+            _RECORDED if recorded else _VERSION,
+            width,
+            height,
+            epoch,
+            sequence,
+            captured_ns,
+            captured_wall_ns,
+        )
         header = _HEADER.pack(self._lock, *fields, 0)[:_CRC_AT]
         _fence()
         self._map.memory[at : at + _HEADER.size] = header + struct.pack("<I", zlib.crc32(header))
@@ -279,7 +290,8 @@ class FrameReader:
         now_ns = self._clock.monotonic_ns()
         possible = (
             crc == zlib.crc32(header[:_CRC_AT])
-            and (magic, version) == (_MAGIC, _VERSION)
+            and magic == _MAGIC
+            and version in (_VERSION, _RECORDED)
             and width >= MIN_SIDE
             and height >= MIN_SIDE
             and not width % 2
@@ -293,7 +305,8 @@ class FrameReader:
         if not possible:
             return None
         newer = (epoch, sequence) > after
-        stale = self._max_age_ns is not None and now_ns - captured_ns > self._max_age_ns
+        aged = self._max_age_ns is not None and now_ns - captured_ns > self._max_age_ns
+        stale = aged and version != _RECORDED
         return _Claim(width, height, epoch, sequence, captured_ns, wall_ns, newer, stale)
 
     def _copy(self, claim: _Claim, index: int) -> Frame:

@@ -118,6 +118,15 @@ def test_stale_frames_are_counted_not_given(slot):
     assert reader.take((0, 0)).sequence == 2
 
 
+def test_a_recording_has_no_age(slot):
+    """At full speed a slow reader falls behind the recording's own time; no frame may be lost for that."""
+    writer, reader = FrameWriter(slot.fd), FrameReader(slot.fd, "gate", max_age_s=0.5)
+    y, u, v = planes(1)
+    writer.publish(y, u, v, epoch=1, sequence=1, captured_ns=1, captured_wall_ns=1, recorded=True)
+    assert reader.take((0, 0)).sequence == 1
+    assert reader.stale == 0
+
+
 def test_acknowledgement(pair):
     writer, reader = pair
     assert writer.taken()
