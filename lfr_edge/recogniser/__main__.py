@@ -8,8 +8,11 @@ come in.
 from __future__ import annotations
 
 import gc
+import os
 import socket
 import sys
+import traceback
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -32,6 +35,7 @@ def main(arguments: list[str]) -> int:
         # first frame.
         del message
         gc.collect()
+        _close_mouth()
         confinement = confine("recogniser")
     except LfrError as error:
         channel.send(Message("refused", {"code": error.code, "message": error.message, "hint": error.hint}))
@@ -58,9 +62,22 @@ def _serve(worker: Worker, channel: BlockingChannel, missing: list[str]) -> int:
     except LfrError as error:
         channel.send(Message("fault", {"code": error.code, "message": error.message}))
         return 1
+    except Exception as error:
+        # Where, never what: an exception's text and its frames' values may hold part of a face.
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+        channel.send(Message("fault", {"code": "recogniser_fault", "message": place}))
+        return 1
     finally:
         worker.wipe()
     return 0
+
+
+def _close_mouth() -> None:
+    """Nothing is printed any more: output may end in a journal, and a traceback may hold part of a face."""
+    with Path(os.devnull).open("r+b", buffering=0) as nothing:
+        for stream in (1, 2):
+            os.dup2(nothing.fileno(), stream)
 
 
 if __name__ == "__main__":
