@@ -67,14 +67,16 @@ def warp(picture: Picture, matrix: Float64Array, out: UInt8Array) -> None:
         return
     x1, y1, x2, y2 = box
     region = region_bgr(picture, x1, y1, x2, y2)
-    whole = matrix.copy()
+    source, whole = region, matrix.copy()
     whole[:, 2] += whole[:, :2] @ (x1, y1)
     if shrink > _ALIASING:
-        region, whole = _pre_shrink(region, whole, shrink)
-    # No transparent padding and no allocation: the crop appears in the slot and nowhere else.
-    cv2.warpAffine(region, whole, (width, height), dst=out, flags=cv2.INTER_LINEAR, borderValue=0)
-    if isinstance(picture, Frame) or shrink > _ALIASING:
-        region[:] = 0
+        source, whole = _pre_shrink(region, whole, shrink)
+    # Straight into the slot: the crop appears there and nowhere else.
+    cv2.warpAffine(source, whole, (width, height), dst=out, flags=cv2.INTER_LINEAR, borderValue=0)
+    if source is not region:
+        source[:] = 0
+    if isinstance(picture, Frame):
+        region[:] = 0  # otherwise a view of the caller's picture
 
 
 def _corners(matrix: Float64Array, width: int, height: int) -> Float64Array:

@@ -106,7 +106,9 @@ def region_bgr(picture: Picture, x1: int, y1: int, x2: int, y2: int) -> UInt8Arr
     small = np.empty((height * 3 // 2, width), np.uint8)
     for source, target, shift in zip(_planes(picture.pixels), _planes(small), (0, 1, 1), strict=True):
         target[:] = source[y1 >> shift : y2 >> shift, x1 >> shift : x2 >> shift]
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_YUV2BGR_I420), np.uint8)
+    colour = np.asarray(cv2.cvtColor(small, cv2.COLOR_YUV2BGR_I420), np.uint8)
+    small[:] = 0  # a face in grey
+    return colour
 
 
 def fill_blob(pixels: UInt8Array, contract: InputContract, out: Float32Array) -> None:

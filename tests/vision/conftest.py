@@ -26,6 +26,7 @@ ARCFACE = (
     (41.5493, 92.3655),
     (70.7299, 92.2041),
 )
+DLIB = ((47.549, 46.599), (100.476, 46.599), (74.013, 76.563), (50.415, 103.023), (97.610, 103.023))
 RETAIL = tuple(
     (128 * x, 128 * y)
     for x, y in ((0.3156, 0.4616), (0.6827, 0.4616), (0.5003, 0.6405), (0.3495, 0.8247), (0.6534, 0.8247))
@@ -70,6 +71,10 @@ NETWORKS = {
     "fr-feature": (
         "from_registries/fr_feature_fast.onnx",
         _embedder(512, ARCFACE, colour="rgb", size=112, mean=127, scale=128),
+    ),
+    "dlib": (
+        "from_registries/dlib_resnet.onnx",
+        {**_embedder(128, DLIB, colour="rgb", size=150), "family": "dlib"},
     ),
     "retail": (
         "permissive/intel_face-reidentification-retail-0095.onnx",
