@@ -41,6 +41,14 @@ class Deployment:
     resumed: bool  # the desk restarted within it
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the record says of the list when a restart reads it."""
+
+    templates: int  # activated and neither withdrawn nor destroyed: they went with the process that died
+    withdrawn: frozenset[str]  # references, as the record names them
+
+
 class DeploymentSession:
     """The open deployment and its record. **Thread rule:** every method blocks on the disk; any thread.
 
@@ -105,6 +113,20 @@ class DeploymentSession:
     def reference(self, identifier: str) -> str:
         """How the record names an entry, an alert or an item: an HMAC under the deployment's key."""
         return self.log.reference(identifier)
+
+    def standing(self) -> Standing:
+        """Read from the log itself: a restart must not bring back an entry that somebody withdrew."""
+        templates, withdrawn = 0, set()
+        for _, entry in self.log.entries():
+            event = entry.event
+            count = event.data.get("templates", 0)
+            if event.ev == "watchlist.activated":
+                templates += int(str(count))
+            elif event.ev in {"watchlist.withdrawn", "watchlist.destroyed"}:
+                templates -= int(str(count))
+                if event.ev == "watchlist.withdrawn":
+                    withdrawn.add(event.ref)
+        return Standing(templates, frozenset(withdrawn))
 
     def close(self, actor: Actor = SYSTEM, why: str = "") -> None:
         """The last entries, the last signed head, the end of the deployment's signing key."""

@@ -83,6 +83,7 @@ class Service:
         self._recogniser: RecogniserHandle | None = None
         self._hits: asyncio.Queue[Message] = asyncio.Queue()
         self._stack = AsyncExitStack()
+        self._closing: tuple[Actor, str] | None = None
         self._camera_states: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._records: set[asyncio.Task[None]] = set()
@@ -113,8 +114,8 @@ class Service:
         await self.cameras.stop()
         await self._stop_recogniser()
         await self._drain_hits()
-        await self._record_end(actor, why)
-        await self._stack.aclose()
+        self._closing = (actor, why)
+        await self._stack.aclose()  # console and desk let go first; then the record is closed
 
     async def suspend(self) -> None:
         """Stop the processes but not the deployment: the next start goes on with it."""
@@ -163,9 +164,11 @@ class Service:
         self.session = await asyncio.to_thread(
             DeploymentSession.begin, self.settings, self.clock, on_failure=dead
         )
-        stack.callback(self.session.suspend)
+        stack.push_async_callback(self._close_record)
         settings, sealed = self.settings, self.sealed
-        if not self.session.deployment.resumed:
+        if self.session.deployment.resumed:
+            await self._take_up()
+        else:
             await self.record(
                 "deployment.opened",
                 data={
@@ -182,8 +185,26 @@ class Service:
         await self.record(
             "watchlist.activated",
             ref=self.session.reference(sealed.header.fingerprint),
-            data={"templates": sealed.header.rows, "entries": len(sealed)},
+            data={"templates": self._live_templates(), "entries": len(sealed) - len(self.withdrawn)},
         )
+
+    async def _take_up(self) -> None:
+        """After a crash: the list's old copy went with the process, and what was withdrawn stays withdrawn."""
+        standing = await asyncio.to_thread(self.session.standing)
+        self.withdrawn = {
+            entry.reference
+            for entry in self.sealed.entries()
+            if self.session.reference(entry.reference) in standing.withdrawn
+        }
+        if standing.templates:
+            await self._record_destroyed(standing.templates, "lost with the process")
+
+    def _live_templates(self) -> int:
+        return self.sealed.header.rows - sum(self.sealed.templates_of(entry) for entry in self.withdrawn)
+
+    async def _record_destroyed(self, templates: int, where: str) -> None:
+        ref = self.session.reference(self.sealed.header.fingerprint)
+        await self.record("watchlist.destroyed", ref=ref, data={"templates": templates, "where": where})
 
     async def _open_desk(self, stack: AsyncExitStack) -> None:
         folder = self.session.folder
@@ -386,16 +407,16 @@ class Service:
         with contextlib.suppress(AuditError):  # on_failure has said so already
             await self.record(ev, data=data)
 
-    async def _record_end(self, actor: Actor, why: str) -> None:
+    async def _close_record(self) -> None:
+        """The last entries and the last signed head; or, where the deployment goes on, nothing of the kind."""
         if self._records:
             await asyncio.wait(self._records)
+        if self._closing is None:
+            self.session.suspend()
+            return
+        actor, why = self._closing
         with contextlib.suppress(AuditError):
-            left = self.sealed.header.rows - sum(self.sealed.templates_of(r) for r in self.withdrawn)
-            await self.record(
-                "watchlist.destroyed",
-                ref=self.session.reference(self.sealed.header.fingerprint),
-                data={"templates": left, "where": "memory"},
-            )
+            await self._record_destroyed(self._live_templates(), "memory")
             await asyncio.to_thread(self.session.close, actor, why)
 
     async def _stop_tasks(self) -> None:
