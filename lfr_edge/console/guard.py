@@ -36,6 +36,11 @@ _HEADERS: Final = {
 }
 
 
+def see_other(path: str) -> web.Response:
+    """A redirect that a handler can still give a cookie."""
+    return web.Response(status=303, headers={"Location": path})
+
+
 def cookie_name(ports: ConsolePorts) -> str:
     """``__Host-`` pins a cookie to this host over TLS only; plain http on loopback cannot carry that prefix."""
     return "__Host-lfr-session" if ports.tls else "lfr-session"
@@ -103,7 +108,7 @@ def _admit(request: web.Request, rule: Rule) -> web.StreamResponse | None:
         )
     if request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate":
         query = {} if request.path == "/" else {"?": urlencode({"next": request.path})}
-        return web.HTTPSeeOther(f"/sign-in{'?' + query['?'] if query else ''}")
+        return see_other(f"/sign-in{'?' + query['?'] if query else ''}")
     raise AccessError("access_signed_out", "you are signed out", hint="sign in again")
 
 
@@ -132,5 +137,4 @@ def _cross_site() -> AccessError:
 
 def session_of(request: web.Request) -> Session:
     """The session that the guard admitted; handlers of signed-in routes may rely on it."""
-    session: Session = request[SESSION]
-    return session
+    return request[SESSION]

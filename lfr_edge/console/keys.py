@@ -10,7 +10,7 @@ from aiohttp import web
 
 from lfr_edge.console.access import Rule
 from lfr_edge.console.ports import ConsolePorts
-from lfr_edge.console.sessions import Tries
+from lfr_edge.console.sessions import Session, Tries
 from lfr_edge.console.texts import Texts
 
 PORTS: Final = web.AppKey("PORTS", ConsolePorts)
@@ -19,4 +19,4 @@ TRIES: Final = web.AppKey("TRIES", Tries)
 TEXTS: Final = web.AppKey("TEXTS", Texts)
 PAGES: Final = web.AppKey("PAGES", jinja2.Environment)
 HASHING: Final = web.AppKey("HASHING", asyncio.Semaphore)
-SESSION: Final = "lfr_session"
+SESSION: Final = web.RequestKey("SESSION", Session)

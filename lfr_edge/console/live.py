@@ -66,7 +66,7 @@ async def _send(request: web.Request, socket: web.WebSocketResponse, session: Se
     cursor = _after(request)
     due = 0.0
     loop = asyncio.get_running_loop()
-    while not socket.closed:
+    while not socket.closed and not session.ended.is_set():
         events = ports.desk.since(cursor) if cursor is not None else None
         if events is None:
             picture = desk_view(request)
@@ -74,6 +74,8 @@ async def _send(request: web.Request, socket: web.WebSocketResponse, session: Se
             await _put(socket, {"t": "desk", **picture})
         else:
             for event in events[:_BATCH]:
+                if session.ended.is_set():
+                    return
                 alert = ports.desk.get(event.token)
                 view = alert_view(ports.desk, alert, session.account)
                 await _put(socket, {"t": "alert", "cursor": event.cursor, "kind": event.kind, "alert": view})

@@ -11,7 +11,7 @@ from aiohttp import web
 from lfr_edge.alerts.factors import Answer, EnvironmentFactor, SubjectFactor, SystemFactor
 from lfr_edge.clock import utc_text
 from lfr_edge.console.accounts import Role
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.guard import see_other, session_of
 from lfr_edge.console.keys import PAGES, PORTS, RULES, SESSION, TEXTS
 from lfr_edge.console.recording import record
 from lfr_edge.console.texts import Texts
@@ -68,7 +68,7 @@ def render(request: web.Request, template: str, **values: Any) -> web.Response:
 
 
 async def home(request: web.Request) -> web.Response:
-    raise web.HTTPSeeOther(_HOME[session_of(request).role])
+    return see_other(_HOME[session_of(request).role])
 
 
 async def desk(request: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ from aiohttp import web
 from lfr_edge.alerts.record import Actor
 from lfr_edge.console.accounts import PASSWORD_MIN, Account, Role
 from lfr_edge.console.faults import status_of, too_many_tries
-from lfr_edge.console.guard import cookie_name, session_of
+from lfr_edge.console.guard import cookie_name, see_other, session_of
 from lfr_edge.console.keys import HASHING, PORTS, SESSION, TRIES
 from lfr_edge.console.pages import render
 from lfr_edge.console.recording import record
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 async def sign_in_page(request: web.Request) -> web.Response:
     if SESSION in request:
-        raise web.HTTPSeeOther("/")
+        return see_other("/")
     return render(request, "sign_in.html", next=_inside(request.query.get("next", "/")), name="", error=None)
 
 
@@ -48,7 +48,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
     session = session_of(request)
     ports.sessions.end(session)
     await record(request, "access.signed_out", session.actor, session.account)
-    response = web.HTTPSeeOther("/sign-in")
+    response = see_other("/sign-in")
     response.del_cookie(cookie_name(ports), path="/", secure=ports.tls, httponly=True, samesite="Strict")
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
@@ -96,7 +96,7 @@ async def _open_session(request: web.Request, account: Account, inside: str) -> 
         ports.sessions.end(old)
     raw, session = ports.sessions.open(account)
     await record(request, "access.signed_in", session.actor, account.name)
-    response = web.HTTPSeeOther(inside)
+    response = see_other(inside)
     response.set_cookie(cookie_name(ports), raw, path="/", secure=ports.tls, httponly=True, samesite="Strict")
     return response
 

@@ -7,6 +7,7 @@ import io
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,7 @@ class ListRecorder:
         return [event[0] for event in self.events if event[0].startswith(prefix)]
 
 
+@lru_cache
 def drawn_face(seed: int, side: int = 224) -> bytes:
     """A drawing of a face, different for each seed; nobody's."""
     rng = np.random.default_rng(seed)
