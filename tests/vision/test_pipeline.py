@@ -68,6 +68,15 @@ def test_a_portrait(stack, group):
     assert not any(array.any() for array in stills.memory.arrays)
 
 
+def test_a_small_still_is_looked_at_twice_its_size_and_measured_in_its_own(stack, group):
+    small = cv2.resize(group, (640, 443), interpolation=cv2.INTER_AREA)
+    portrait = stack.look(jpeg(small, 95))
+    (plain,) = stack.detect([small])
+    assert len(portrait.found) == 6
+    boxes = portrait.picture.faces.boxes
+    assert np.abs(boxes[:, None] - plain.boxes[None]).max(axis=2).min(axis=1).max() < 6
+
+
 def test_a_portrait_of_nobody(stack):
     assert stack.look(jpeg(np.full((200, 300, 3), 99, np.uint8))).found == ()
 
