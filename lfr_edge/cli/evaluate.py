@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from datetime import UTC, datetime
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import calibrations
+from lfr_edge.evaluation.clip import Replay, gallery_of, replay_at_pace, replay_unhurried
 from lfr_edge.evaluation.identities import report, run_identities
+from lfr_edge.evaluation.openset import operating_points
+from lfr_edge.evaluation.passages import assess
 from lfr_edge.evaluation.protocol import draw_protocol, read_protocol
-from lfr_edge.matching.threshold import save_calibrations
+from lfr_edge.evaluation.truth import read_truth
+from lfr_edge.matching.judge import Policy
+from lfr_edge.matching.threshold import choose, load_calibrations, save_calibrations
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.vision.portraits import Degradation
+from lfr_edge.watchlist.keys import read_key_file
 
 _IDENTITIES = """\
 examples:
@@ -31,6 +38,17 @@ examples:
 The protocol is a CSV: role(gallery|mated|nonmated),path,identity, further columns are groups; paths count from
 the folder. Without one, half of the people with several images are listed and the rest are strangers (--seed).
 A rate that the sample cannot show is reported as "cannot tell", never as a number.
+"""
+_CLIP = """\
+examples:
+  lfr-edge evaluate clip street.mp4 --truth street.json --watchlist people
+  lfr-edge evaluate clip a.mp4 b.mp4 --truth a.json b.json --watchlist list.sealed --key-file list.key
+  lfr-edge evaluate clip street.mp4 --truth street.json --watchlist people --identities faces --protocol p.csv
+  lfr-edge evaluate clip street.mp4 --truth street.json --watchlist people --realtime --json
+
+A passage of a listed person is an opportunity; it is recognised if an alert with the right reference shows that
+person's face. Any other alert is false. Without --threshold or --identities the threshold that came with the
+program for this pack and list size is used.
 """
 
 
@@ -66,6 +84,44 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     add_pack_arguments(identities)
     identities.set_defaults(run=_run_identities)
+    _register_clip(kinds)
+
+
+def _register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    clip = kinds.add_parser(
+        "clip",
+        help="recorded video with known passages, through the recogniser's own loop",
+        epilog=_CLIP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    clip.add_argument(
+        "clips", type=Path, nargs="+", metavar="CLIP", help="one or several, each as one camera"
+    )
+    clip.add_argument(
+        "--truth", type=Path, nargs="+", required=True, metavar="FILE", help="one for each clip"
+    )
+    clip.add_argument(
+        "--watchlist", type=Path, required=True, metavar="DIR", help="folder of pictures, or a sealed list"
+    )
+    clip.add_argument("--key-file", type=Path, metavar="FILE", help="of a sealed list")
+    clip.add_argument("--threshold", type=float, metavar="X", help="cosine; otherwise the calibrated one")
+    clip.add_argument(
+        "--fpir", type=float, default=0.01, metavar="RATE", help="to calibrate to (default: 0.01)"
+    )
+    clip.add_argument(
+        "--identities", type=Path, metavar="DIR", help="measure the threshold on these faces, full gallery"
+    )
+    clip.add_argument("--protocol", type=Path, metavar="FILE", help="of --identities")
+    clip.add_argument("--seed", type=int, default=0, metavar="N", help="of a drawn protocol")
+    clip.add_argument(
+        "--agreement", type=int, default=2, metavar="N", help="looks that must agree (default: 2)"
+    )
+    clip.add_argument(
+        "--side", type=int, default=1280, metavar="PX", help="detector's picture (default: 1280)"
+    )
+    clip.add_argument("--realtime", action="store_true", help="also at the cameras' pace on this machine")
+    add_pack_arguments(clip)
+    clip.set_defaults(run=_run_clip)
 
 
 def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +193,99 @@ def _run_identities(args: argparse.Namespace) -> int:
         save_calibrations(args.calibration, made)
     print(json.dumps(result, indent=2) if args.json else _summary(result))
     return 0
+
+
+def _run_clip(args: argparse.Namespace) -> int:
+    if len(args.clips) != len(args.truth):
+        raise EvaluationError(
+            "truth_count", "there must be one --truth file for each clip", hint="name them in the same order"
+        )
+    cameras = [f"cam{number}" for number in range(1, len(args.clips) + 1)]
+    truths = dict(zip(cameras, map(read_truth, args.truth), strict=True))
+    _, vision, model = open_pack(args)
+    gallery = gallery_of(args.watchlist, vision, key=read_key_file(args.key_file) if args.key_file else None)
+    threshold, source = _threshold(args, vision, model, len(gallery.references))
+    clips = dict(zip(cameras, args.clips, strict=True))
+    replay = Replay(clips, truths, Policy(threshold, args.agreement), side=args.side)
+    with progress_bar(args) as bar:
+        task = bar.add_task("frames", total=None)
+        run = replay_unhurried(
+            vision,
+            gallery,
+            replay,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    listed = set(gallery.references)
+    unhurried = assess(run, truths, listed)
+    result = unhurried
+    if args.realtime:
+        result = assess(replay_at_pace(vision, gallery, replay), truths, listed)
+        result["unhurried"] = {
+            name: unhurried[name] for name in ("recognised", "trr", "false_alerts", "frames")
+        }
+        result["lost_to_drops"] = unhurried["recognised"] - result["recognised"]
+    result |= {"threshold": threshold, "threshold_source": source, "list_size": len(listed), "model": model}
+    print(json.dumps(result, indent=2) if args.json else _clip_summary(result))
+    return 0
+
+
+def _threshold(
+    args: argparse.Namespace, vision: VisionStack, model: dict[str, Any], list_size: int
+) -> tuple[float, str]:
+    """The one given, the one measured now, or the one that came with the program; and which."""
+    if args.threshold is not None:
+        return args.threshold, "given"
+    if args.identities is None:
+        with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
+            found = choose(
+                load_calibrations(shipped),
+                fingerprint=model["fingerprint"],
+                provider=model["provider"],
+                precision=model["precision"],
+                list_size=list_size,
+                target_fpir=args.fpir,
+            )
+        return (
+            found.threshold,
+            f"calibrated for lists of up to {found.list_size} people at FPIR {args.fpir:g}",
+        )
+    protocol = read_protocol(args.protocol) if args.protocol else draw_protocol(args.identities, args.seed)
+    with progress_bar(args) as bar:
+        tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
+        run = run_identities(
+            vision,
+            args.identities,
+            protocol,
+            progress=lambda role, done, total: bar.update(tasks[role], completed=done, total=total),
+        )
+    (point,) = operating_points(run.searches(run.scores()), (args.fpir,))
+    if point.threshold is None:
+        raise EvaluationError("rate_unresolved", point.tpir.note, hint="give more faces, or a higher --fpir")
+    return point.threshold, f"measured on {args.identities} at FPIR {args.fpir:g}"
+
+
+def _clip_summary(result: dict[str, Any]) -> str:
+    trr = result["trr"]
+    shown = "cannot tell" if trr["value"] is None else f"{100 * trr['value']:.0f} %"
+    if trr["value"] is not None:
+        shown += f" ({100 * trr['low']:.0f} to {100 * trr['high']:.0f})"
+    latency = result["latency_ms"]
+    lines = [
+        f"threshold  {result['threshold']:.4f}, {result['threshold_source']}",
+        f"recognised {result['recognised']} of {result['opportunities']} passages, TRR {shown}",
+        f"alerts     {result['true_alerts']} true, {result['false_alerts']} false",
+        f"latency    p50 {latency['p50']} ms, p95 {latency['p95']} ms",
+        f"frames     {result['frames']} looked at, {result['drops']} dropped",
+    ]
+    if "unhurried" in result:
+        lines.append(
+            f"unhurried  {result['unhurried']['recognised']} recognised; {result['lost_to_drops']} lost"
+        )
+    lines += [f"missed     {item['identity']} ({item['face_px']} px)" for item in result["missed"]]
+    for item in result["alerts"]:
+        if not item["true"]:
+            lines.append(f"false      {item['reference']} at {item['time_s']} s, score {item['score']}")
+    return "\n".join(lines)
 
 
 def _summary(result: dict[str, Any]) -> str:
