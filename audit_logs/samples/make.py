@@ -68,11 +68,11 @@ class BookWitness:
 
     def add_checkpoint(self, old: int, proof: tuple[bytes, ...], checkpoint: object) -> tuple[Signature, ...]:
         from lfr_edge.audit.note import parse_signature
-        from lfr_edge.audit.witness import WitnessRefusal
+        from lfr_edge.audit.witness import WitnessRefusedError
 
         answer = self._book.add_checkpoint(request_text(old, proof, checkpoint))  # type: ignore[arg-type]
         if answer.status != 200:
-            raise WitnessRefusal(answer.status)
+            raise WitnessRefusedError(answer.status)
         return (parse_signature(answer.body.rstrip("\n")),)
 
 

@@ -11,9 +11,9 @@ from typing import Final, TypeAlias
 from lfr_edge.audit.anchor import printed_code
 from lfr_edge.audit.checkpoint import Checkpoint, head_text, parse_checkpoint
 from lfr_edge.audit.entry import Entry, parse_entry
-from lfr_edge.audit.note import encode64, read_key_file, read_text_file
 from lfr_edge.audit.erasure import prove_erasure
 from lfr_edge.audit.keys import open_certificate, read_certificate
+from lfr_edge.audit.note import encode64, read_key_file, read_text_file
 from lfr_edge.audit.proof import parse_proof, prove_entry
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView

@@ -26,7 +26,7 @@ ANSWER_MAX_BYTES: Final = 64 * 1024
 _UNKNOWN_LOG: Final = frozenset({403, 404})
 
 
-class WitnessRefusal(Exception):
+class WitnessRefusedError(Exception):
     """A witness answered with an HTTP status other than 200; `size` is what a 409 says it has."""
 
     def __init__(self, status: int, size: int | None = None) -> None:
@@ -50,7 +50,7 @@ class Witness(Protocol):
         """Ask for cosignatures.
 
         Raises:
-            WitnessRefusal: the witness does not know the log (403, 404), is at another size (409) or finds the
+            WitnessRefusedError: the witness does not know the log (403, 404), is at another size (409) or finds the
                 proof wrong (422).
             AuditError: ``audit_witness_unreachable``.
         """
@@ -91,7 +91,7 @@ class HttpWitness:
         except urllib.error.HTTPError as error:
             with error:
                 size = error.read(32).decode("ascii", "replace").strip()
-            raise WitnessRefusal(error.code, int(size) if size.isdecimal() else None) from None
+            raise WitnessRefusedError(error.code, int(size) if size.isdecimal() else None) from None
         except OSError as error:
             reason = getattr(error, "reason", None) or error
             raise AuditError(
@@ -162,7 +162,7 @@ def _ask(
         proof = source.consistency(old, latest.head.size)
         try:
             return witness.add_checkpoint(old, proof, latest)
-        except WitnessRefusal as refusal:
+        except WitnessRefusedError as refusal:
             if refusal.status in _UNKNOWN_LOG and not introduced:
                 introduced = True
                 _introduce(files, witness)
@@ -180,7 +180,7 @@ def _ask(
 def _introduce(files: LogFolder, witness: Witness) -> None:
     try:
         witness.introduce(read_certificate(files.certificate))
-    except WitnessRefusal as refusal:
+    except WitnessRefusedError as refusal:
         raise AuditError(
             "audit_witness_refused",
             f"the witness {witness.key.name} does not trust this box ({refusal.status})",
@@ -188,7 +188,7 @@ def _introduce(files: LogFolder, witness: Witness) -> None:
         ) from None
 
 
-def _contradiction(witness: Witness, refusal: WitnessRefusal) -> AuditError:
+def _contradiction(witness: Witness, refusal: WitnessRefusedError) -> AuditError:
     if refusal.status in {409, 422}:
         return AuditError(
             "audit_witness_contradicts",

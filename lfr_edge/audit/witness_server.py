@@ -7,6 +7,7 @@ auditor takes from here: a head that the box cannot unsay (``lfr-edge audit veri
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -26,6 +27,7 @@ from lfr_edge.errors import AuditError
 REQUEST_MAX_BYTES: Final = 64 * 1024
 PROOF_MAX: Final = 63
 _READ_TIMEOUT_S: Final = 10.0
+_SIZE: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +123,12 @@ def parse_request(raw: str) -> tuple[int, tuple[bytes, ...], Checkpoint]:
     front, gap, note = raw.partition("\n\n")
     lines = front.split("\n")
     size = lines[0].removeprefix("old ")
-    number = int(size) if size.isdecimal() and size.isascii() and len(size) < 17 else -1
-    if not gap or not lines[0].startswith("old ") or str(number) != size:
+    if not gap or not lines[0].startswith("old ") or not _SIZE.fullmatch(size):
         raise AuditError("audit_request_malformed", "the request does not begin with the old size")
     proof = tuple(decode64(line) for line in lines[1:])
     if len(proof) > PROOF_MAX or any(len(node) != HASH_BYTES for node in proof):
         raise AuditError("audit_request_malformed", "the proof is not a list of hashes")
-    return number, proof, parse_checkpoint(note)
+    return int(size), proof, parse_checkpoint(note)
 
 
 def _is_signed(checkpoint: Checkpoint, key: VerifierKey) -> bool:

@@ -1,0 +1,201 @@
+"""The command line, run as a person runs it: arguments in, text and exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lfr_edge.audit.__main__ import main
+from lfr_edge.audit.event import Event
+from lfr_edge.audit.proof import parse_proof
+from lfr_edge.cli.audit import register
+
+from .conftest import Box
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def folder(box: Box) -> Path:
+    return box.closed()
+
+
+def test_registers_in_the_product_s_own_parser(folder: Path, capsys: Capture) -> None:
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+    arguments = parser.parse_args(["audit", "verify", str(folder)])
+    assert arguments.run(arguments) == 2
+    assert "INTACT WITH RESERVATIONS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["verify"], ["show"], ["check-proof"], ["erase-proof"], ["code"], ["witness"]],
+)
+def test_help_has_examples(words: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    assert "lfr-edge audit" in capsys.readouterr().out
+
+
+def test_verify_text_and_json(folder: Path, capsys: Capture) -> None:
+    assert main(["verify", str(folder)]) == 2
+    assert "unanchored" in capsys.readouterr().out
+    assert main(["verify", str(folder), "--json"]) == 2
+    result = json.loads(capsys.readouterr().out)
+    assert (result["verdict"], result["entries"], result["exit_code"]) == ("qualified", 20, 2)
+    assert main(["verify", str(folder / "nowhere"), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["verdict"] == "unreadable"
+
+
+def test_verify_with_a_code(folder: Path, capsys: Capture) -> None:
+    assert main(["code", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("van.example/3/d1\n20\n")
+    assert main(["verify", str(folder), "--code", out.strip().split("\n")[-1]]) == 0
+    assert main(["verify", str(folder), "--code", "ABCD"]) == 1
+
+
+def test_verify_since(box: Box, tmp_path: Path, capsys: Capture) -> None:
+    log = box.create()
+    box.fill(log, 4)
+    old = tmp_path / "old.checkpoint"
+    old.write_bytes(str(log.checkpoint()).encode())
+    box.fill(log, 4)
+    log.close()
+    assert main(["verify", str(box.folder()), "--since", str(old), "--json"]) == 2
+    since = json.loads(capsys.readouterr().out)["since"]
+    assert (since["old_size"], since["size"]) == (5, 10)
+    assert len(since["proof"]) == 5
+    path = box.folder() / "entries.lfr"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert main(["verify", str(box.folder()), "--since", str(old), "--json"]) == 1
+    assert "since" not in json.loads(capsys.readouterr().out)
+
+
+def test_prove_and_check(folder: Path, box: Box, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["verify", str(folder), "--prove", "7"]) == 0
+    raw = capsys.readouterr().out
+    assert parse_proof(raw).index == 7
+    proof = tmp_path / "entry-7.tlog-proof"
+    proof.write_bytes(raw.encode())
+    keys = ["--cert", str(folder / "key.cert"), "--key", str(folder / "device.vkey")]
+    assert main(["check-proof", str(proof), *keys]) == 0
+    out = capsys.readouterr().out
+    assert "alert.decided" in out
+    assert "PROVED: entry 7 of van.example/3/d1, among 20 signed entries." in out
+    proof.write_bytes(raw.replace("index 7", "index 8").encode())
+    assert main(["check-proof", str(proof), *keys]) == 1
+    assert "NOT PROVED" in capsys.readouterr().out
+    proof.write_bytes(raw.encode())
+    other = box.closed("d2")
+    assert main(["check-proof", str(proof), "--cert", str(other / "key.cert"), *keys[2:]]) == 1
+    capsys.readouterr()
+    assert main(["verify", str(folder), "--prove", "99"]) == 3
+    error = capsys.readouterr().err
+    assert "audit_entry_missing" in error
+    assert "Traceback" not in error
+
+
+def test_show(folder: Path, capsys: Capture) -> None:
+    assert main(["show", str(folder), "--ev", "alert."]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12
+    assert (
+        lines[0].split()[:3] == ["1", "2026-11-18T11:06:41.000Z", "alert.raised"]
+        or "alert.raised" in lines[0]
+    )
+    assert "“first look”" in lines[1]
+    assert main(["show", str(folder), "--seq", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seq"] == 3
+    assert main(["show", str(folder), "--seq", "30"]) == 3
+
+
+def test_erase_proof(box: Box, tmp_path: Path, capsys: Capture) -> None:
+    log = box.create()
+    log.append(Event("alert.raised", ref="ab12"))
+    log.checkpoint()
+    command = ["erase-proof", str(box.folder()), "--ref", "ab12", "--store", str(tmp_path / "nothing")]
+    assert main(command) == 2
+    assert json.loads(capsys.readouterr().out)["gone"] is False
+    log.append(Event("alert.erased", ref="ab12"))
+    log.checkpoint()
+    assert main(command) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["gone"], result["verdict"]) == (True, "qualified")
+    heads = box.folder() / "heads"
+    heads.write_bytes(heads.read_bytes().replace(b"2 ", b"3 ", 1))
+    assert main(command) == 1
+
+
+def test_code_needs_a_head(folder: Path, capsys: Capture) -> None:
+    (folder / "checkpoints").unlink()
+    assert main(["code", str(folder)]) == 3
+    assert "audit_entry_unsigned" in capsys.readouterr().err
+
+
+def test_bad_files_are_errors_without_traceback(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["verify", str(folder), "--key", str(tmp_path / "absent")]) == 3
+    assert "audit_file_unreadable" in capsys.readouterr().err
+    assert main(["verify", str(folder), "--witness", str(folder / "heads")]) == 3
+    assert "audit_key_invalid" in capsys.readouterr().err
+
+
+def test_a_witness_from_key_to_anchor(box: Box, tmp_path: Path, capsys: Capture) -> None:
+    """new-key, serve in a process of its own, deliver twice, verify with the witness's key: exit 0."""
+    store = tmp_path / "force"
+    assert main(["witness", "new-key", "force.example/witness", "--store", str(store)]) == 0
+    key = tmp_path / "force.vkey"
+    key.write_text(capsys.readouterr().out)
+    assert main(["witness", "new-key", "force.example/witness", "--store", str(store)]) == 3
+    assert "audit_key_exists" in capsys.readouterr().err
+    folder = box.closed()
+    command = ["witness", "serve", "force.example/witness", "--store", str(store)]
+    command += ["--trust", str(folder / "device.vkey"), "--port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "lfr_edge.audit", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    ) as process:
+        assert process.stdout is not None
+        url = re.search(r"http://\S+", process.stdout.readline())
+        assert url is not None
+        deliver = ["witness", "deliver", str(box.root / "audit"), "--url", url[0], "--witness", str(key)]
+        assert main(deliver) == 0
+        assert "20 entries  cosigned now" in capsys.readouterr().out
+        assert main([*deliver[:2], str(folder), *deliver[3:]]) == 0
+        assert "20 entries  nothing new" in capsys.readouterr().out
+        process.send_signal(signal.SIGINT)
+        assert "stopped" in process.stdout.read()
+    assert process.returncode == 0
+    assert main(["verify", str(folder), "--witness", str(key), "--key", str(folder / "device.vkey")]) == 0
+    (kept,) = store.glob("*.note")
+    assert main(["verify", str(folder), "--since", str(kept)]) == 0
+
+
+def test_witness_commands_refuse(tmp_path: Path, box: Box, capsys: Capture) -> None:
+    key = tmp_path / "w.vkey"
+    key.write_text(box.device.device.text)
+    assert main(["witness", "serve", "w", "--store", str(tmp_path / "none"), "--trust", str(key)]) == 3
+    assert "audit_key_missing" in capsys.readouterr().err
+    deliver = ["witness", "deliver", str(tmp_path), "--url", "http://127.0.0.1:1", "--witness", str(key)]
+    assert main(deliver) == 3
+    assert "audit_log_unreadable" in capsys.readouterr().err
+
+
+def test_delivering_a_log_without_a_head(box: Box, tmp_path: Path, capsys: Capture) -> None:
+    folder = box.closed()
+    (folder / "checkpoints").unlink()
+    key = tmp_path / "w.vkey"
+    key.write_text(box.device.device.text)
+    command = ["witness", "deliver", str(folder), "--url", "http://127.0.0.1:1", "--witness", str(key)]
+    assert main(command) == 0
+    assert "0 entries  nothing new" in capsys.readouterr().out

@@ -1,0 +1,218 @@
+"""What a log says about those who kept it."""
+
+from __future__ import annotations
+
+import pytest
+
+from lfr_edge.audit.duties import Duties
+from lfr_edge.audit.entry import MONO_WRAP, Entry
+from lfr_edge.audit.event import Actor, Event
+
+ONE = Actor("one", "deployment_officer")
+TWO = Actor("two", "authorising_officer")
+MINUTE_US = 60_000_000
+
+
+class Story:
+    """Entries one after the other, a millisecond apart unless told."""
+
+    def __init__(self) -> None:
+        self.duties = Duties()
+        self.seq = 0
+        self.wall_us = 1_795_000_000_000_000
+        self.mono_ns = 10**9
+
+    def add(self, event: Event, *, wall_us: int = 1000, mono_us: int | None = None, boot: str = "b") -> Story:
+        self.wall_us += wall_us
+        self.mono_ns = (self.mono_ns + (wall_us if mono_us is None else mono_us) * 1000) % MONO_WRAP
+        self.duties.feed(Entry("o", self.seq, boot, self.wall_us, self.mono_ns, "ntp", event))
+        self.seq += 1
+        return self
+
+    def codes(self, *, closed: bool = True) -> list[str]:
+        return [item.code for item in self.duties.reservations(closed=closed)]
+
+
+def alert(verb: str, ref: str = "a") -> Event:
+    return Event(verb, ref=ref)  # type: ignore[arg-type]
+
+
+def test_nothing_to_say_about_nothing() -> None:
+    story = Story()
+    assert story.codes() == []
+    assert story.duties.clock.report().boots == 0
+    assert story.duties.report().alerts_raised == 0
+
+
+def test_alerts_are_decided_suppressed_or_named() -> None:
+    story = Story()
+    for ref in "abcd":
+        story.add(alert("alert.raised", ref))
+    story.add(alert("alert.decided", "a")).add(alert("alert.suppressed", "b")).add(
+        alert("alert.expired", "c")
+    )
+    report = story.duties.report()
+    assert (report.alerts_raised, report.alerts_decided, report.alerts_suppressed) == (4, 1, 1)
+    assert report.undecided == ("c", "d")
+    assert report.alerts_raised == report.alerts_decided + report.alerts_suppressed + len(report.undecided)
+    findings = list(story.duties.reservations(closed=True))
+    assert [(item.code, item.seq) for item in findings] == [("alert_undecided", 2), ("alert_undecided", 3)]
+    assert "c" in findings[0].message
+
+
+def test_alerts_out_of_order() -> None:
+    story = Story().add(alert("alert.decided")).add(alert("alert.raised")).add(alert("alert.raised"))
+    story.add(alert("alert.decided")).add(alert("alert.decided")).add(alert("alert.suppressed"))
+    assert story.codes() == [
+        "alert_unknown",
+        "alert_raised_twice",
+        "alert_settled_twice",
+        "alert_settled_twice",
+    ]
+
+
+def counted(processed: object, erased: object, retained: object) -> Event:
+    return Event("ledger.counted", data={"processed": processed, "erased": erased, "retained": retained})
+
+
+def test_the_ledger_adds_up_over_runs() -> None:
+    story = Story().add(Event("recogniser.started")).add(counted(10, 9, 1)).add(counted(20, 18, 2))
+    story.add(Event("recogniser.started")).add(counted(5, 5, 0))
+    report = story.duties.report()
+    assert (report.processed, report.erased, report.retained) == (25, 23, 2)
+    assert story.codes() == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        counted(10, 9, 0),
+        counted(10, 8, 1),
+        counted(10, -1, 11),
+        counted(True, 1, 0),
+        counted("10", 9, 1),
+        Event("ledger.counted", data={"processed": 0, "erased": 0}),
+        Event("ledger.counted"),
+    ],
+)
+def test_a_ledger_that_does_not_add_up(event: Event) -> None:
+    assert Story().add(event).codes() == ["ledger_inexact"]
+
+
+def test_a_ledger_that_goes_back() -> None:
+    story = Story().add(counted(10, 9, 1)).add(counted(9, 9, 0))
+    assert story.codes() == ["ledger_went_back"]
+    assert Story().add(counted(10, 9, 1)).add(counted(10, 8, 2)).codes() == ["ledger_went_back"]
+    assert Story().add(counted(10, 9, 1)).add(counted(10, 10, 0)).codes() == []
+    assert Story().add(counted(10, 9, 1)).add(counted(10, 9, 1)).codes() == []
+
+
+def templates(verb: str, count: int) -> Event:
+    return Event(verb, data={"templates": count})  # type: ignore[arg-type]
+
+
+def test_every_template_has_a_way_out() -> None:
+    story = Story().add(templates("watchlist.activated", 5))
+    assert story.duties.report().templates_in == 5
+    assert "templates_unaccounted" not in story.codes(closed=False)
+    assert "templates_unaccounted" in story.codes(closed=True)
+    story.add(templates("watchlist.withdrawn", 1)).add(templates("watchlist.destroyed", 4))
+    assert story.duties.report().templates_out == 5
+    assert "templates_unaccounted" not in story.codes(closed=True)
+    story.add(templates("watchlist.destroyed", 1))
+    assert "templates_unaccounted" in story.codes(closed=False)
+
+
+DIGEST = "ab" * 32
+
+
+def proposal(by: Actor = ONE, digest: str = DIGEST, change: str = "c1") -> Event:
+    return Event("control.proposed", by, change, {"sha256": digest})
+
+
+def approval(by: Actor = TWO, digest: str = DIGEST, change: str = "c1") -> Event:
+    return Event("control.approved", by, change, {"sha256": digest})
+
+
+def use(digest: str = DIGEST, change: str = "c1") -> Event:
+    return Event("threshold.changed", ONE, data={"change": change, "sha256": digest})
+
+
+def test_two_persons() -> None:
+    story = Story().add(proposal()).add(approval(), wall_us=15 * MINUTE_US).add(use())
+    (change,) = story.duties.control.report()
+    assert (change.seq, change.ev, change.change, change.proposer, change.approver, change.ok) == (
+        2, "threshold.changed", "c1", "one", "two", True,
+    )  # fmt: skip
+    assert story.codes() == []
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([use()], ["control_missing"]),
+        ([Event("threshold.changed", ONE)], ["control_missing"]),
+        ([proposal(), use()], ["control_missing"]),
+        ([approval(), use()], ["control_approval_void", "control_missing"]),
+        ([proposal(), approval(by=ONE), use()], ["control_approval_void", "control_missing"]),
+        ([proposal(), approval(digest="cd"), use()], ["control_approval_void", "control_missing"]),
+        (
+            [proposal(digest=""), approval(digest=""), use(digest="")],
+            ["control_approval_void", "control_missing"],
+        ),
+        ([proposal(), approval(change="c2"), use()], ["control_approval_void", "control_missing"]),
+        ([proposal(), approval(), use(digest="cd")], ["control_missing"]),
+        ([proposal(), approval(), use(), use()], ["control_missing"]),
+        ([proposal(), Event("control.refused", TWO, "c1"), approval()], ["control_approval_void"]),
+        ([Event("control.refused", TWO, "c1")], []),
+    ],
+)
+def test_ways_around_two_persons(events: list[Event], expected: list[str]) -> None:
+    story = Story()
+    for event in events:
+        story.add(event)
+    assert story.codes() == expected
+
+
+def test_an_approval_has_fifteen_minutes() -> None:
+    late = Story().add(proposal()).add(approval(), wall_us=15 * MINUTE_US + 1)
+    assert late.codes() == ["control_approval_void"]
+    early = Story().add(proposal()).add(approval(), wall_us=-1, mono_us=1)
+    assert early.codes() == ["control_approval_void"]
+
+
+def test_jumps_of_the_wall_clock_are_listed_not_punished() -> None:
+    lost = Event("camera.lost")
+    story = (
+        Story().add(lost).add(lost, wall_us=2_001_000, mono_us=1000).add(lost, wall_us=-5_000_000, mono_us=0)
+    )
+    story.add(lost, wall_us=2_000_000, mono_us=0).add(lost, wall_us=3600 * 10**6).add(
+        lost, boot="c", wall_us=-(10**9)
+    )
+    report = story.duties.clock.report()
+    assert report.jumps == ((2, -5000),)
+    assert report.boots == 2
+    assert report.sources == ("ntp",)
+    assert story.codes() == []
+    assert report.first_us == 1_795_000_000_001_000
+    further = Story().add(lost).add(lost, wall_us=2_001_001, mono_us=1000)
+    assert further.duties.clock.report().jumps == ((1, 2000),)
+
+
+def test_the_monotonic_clock_may_wrap_but_not_go_back() -> None:
+    lost = Event("camera.lost")
+    story = Story()
+    story.mono_ns = MONO_WRAP - 500_000
+    story.add(lost, wall_us=0).add(lost)
+    assert story.mono_ns < 10**9
+    assert story.codes() == []
+    assert story.duties.clock.report().jumps == ()
+    assert Story().add(lost).add(lost, mono_us=-1).codes() == ["clock_went_back"]
+
+
+def test_a_flood_is_counted_in_full_and_named_in_part() -> None:
+    story = Story()
+    for number in range(80):
+        story.add(alert("alert.raised", str(number)))
+    assert len(story.codes()) == 50
+    assert len(story.duties.report().undecided) == 80

@@ -1,0 +1,234 @@
+"""A4: anyone can check, without this code. Sample logs for ever, the Go verifier, the wheel on its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lfr_edge.audit.__main__ import main
+from lfr_edge.audit.event import Event
+from lfr_edge.audit.verify import verify
+
+from .conftest import Box, FaultyDisk
+from .test_tamper import SIGNED_FILES, edit
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SAMPLES = REPOSITORY / "audit_logs" / "samples"
+FORMATS = sorted(path for path in SAMPLES.iterdir() if path.is_dir() and path.name.startswith("v"))
+
+
+def need(program: str) -> None:
+    """Skip loudly where a program is absent, except in CI, where it has to be there."""
+    if shutil.which(program) is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{program} has to be installed in CI")
+        pytest.skip(f"NOT TESTED: {program} is absent on this machine")
+
+
+@pytest.mark.parametrize("sample", FORMATS, ids=lambda path: path.name)
+def test_samples_of_every_released_format_verify_for_ever(sample: Path) -> None:
+    keys = ["--key", str(sample / "device.vkey"), "--witness", str(sample / "witness.vkey")]
+    assert main(["verify", str(sample / "box"), *keys]) == 0
+    assert main(["verify", str(sample / "box" / "2026-11-22-1"), *keys]) == 0
+    assert main(["verify", str(sample / "altered"), *keys]) == 1
+    assert main(["verify", str(sample / "torn"), *keys]) == 2
+    report = verify(sample / "altered")
+    assert report.first_bad is not None
+    assert (report.first_bad.seq, report.first_bad.offset) == (11, 4104)
+
+
+def test_the_maker_still_makes_the_sample_of_this_format(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, SAMPLES / "make.py", tmp_path / "v1"], check=True, cwd=REPOSITORY)
+    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    kept = {
+        path.relative_to(SAMPLES): path.read_bytes() for path in (SAMPLES / "v1").rglob("*") if path.is_file()
+    }
+    assert made == kept
+
+
+@pytest.fixture(scope="session")
+def go_verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need("go")
+    source = REPOSITORY / "audit_logs" / "verifier-go"
+    if not Path("/usr/share/gocode/src/golang.org/x/mod/sumdb").is_dir():
+        if os.environ.get("CI") == "true":
+            pytest.fail("golang-golang-x-mod-dev has to be installed in CI")
+        pytest.skip("NOT TESTED: golang-golang-x-mod-dev is absent on this machine")
+    program = tmp_path_factory.mktemp("go") / "verifier-go"
+    subprocess.run([source / "build.sh", program], check=True)
+    return program
+
+
+def go(program: Path, *arguments: str | Path) -> int:
+    return subprocess.run([program, *arguments], capture_output=True, check=False).returncode
+
+
+def test_go_agrees_on_the_samples(go_verifier: Path) -> None:
+    for sample in FORMATS:
+        key = sample / "device.vkey"
+        assert go(go_verifier, "-key", key, sample / "box" / "2026-11-22-1") == 0
+        assert go(go_verifier, "-key", key, sample / "box" / "device") == 0
+        assert go(go_verifier, "-key", key, sample / "altered") == 1
+        assert go(go_verifier, "-key", key, sample / "torn") == 0
+    assert go(go_verifier, SAMPLES) == 3
+
+
+def test_go_checks_a_single_proof(go_verifier: Path, box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = box.closed()
+    proof = box.root / "proof"
+    for seq in (0, 7, 19):
+        main(["verify", str(folder), "--prove", str(seq)])
+        raw = capsys.readouterr().out
+        proof.write_bytes(raw.encode())
+        assert go(go_verifier, "-proof", proof, folder) == 0
+        proof.write_bytes(raw.replace(f"index {seq}", f"index {seq ^ 1}").encode())
+        assert go(go_verifier, "-proof", proof, folder) == 1
+
+
+def agree(program: Path, folder: Path, note: object) -> None:
+    ours, theirs = verify(folder).exit_code, go(program, folder)
+    assert (ours == 1) == (theirs == 1), (note, ours, theirs, verify(folder).findings)
+
+
+def trials(program: Path, folder: Path, count: int, seed: int) -> int:
+    """Random edits of a log: the same verdict from both verifiers, every time. Returns how many were altered."""
+    chance = random.Random(seed)
+    files = ["entries.lfr"] * 6 + list(SIGNED_FILES)
+    originals = {name: (folder / name).read_bytes() for name in set(files)}
+    altered = 0
+    for number in range(count):
+        name = chance.choice(files)
+        match chance.randrange(3):
+            case 0:
+                changed = originals[name][: chance.randrange(len(originals[name]))]
+            case 1:
+                data = bytearray(originals[name])
+                data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+                changed = bytes(data)
+            case _:
+                changed = edit(originals[name], chance)
+        (folder / name).write_bytes(changed)
+        agree(program, folder, (number, name))
+        altered += verify(folder).exit_code == 1
+        (folder / name).write_bytes(originals[name])
+    return altered
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_go_gives_the_same_verdict_on_every_trial(go_verifier: Path, box: Box, closed: bool) -> None:
+    log = box.create(checkpoint_every=8, ballast_bytes=0)
+    box.fill(log, 30)
+    if closed:
+        log.close()
+    else:
+        log._release()
+    agree(go_verifier, box.folder(), "untouched")
+    assert trials(go_verifier, box.folder(), 150, seed=closed) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_go_gives_the_same_verdict_on_many_trials(go_verifier: Path, box: Box) -> None:
+    log = box.create(checkpoint_every=8, ballast_bytes=0)
+    box.fill(log, 30)
+    log._release()
+    assert trials(go_verifier, box.folder(), 5_000, seed=3) > 0
+
+
+def test_go_agrees_on_logs_with_history(go_verifier: Path, box: Box) -> None:
+    """Recovered, disk-full, reopened: not only straight runs."""
+    disk = FaultyDisk()
+    log = box.create(disk=disk)
+    disk.plan["append", disk.calls["append"]] = 28  # ENOSPC
+    log.append(Event("camera.lost"))
+    log.suspend()
+    path = box.folder() / "entries.lfr"
+    path.write_bytes(path.read_bytes() + b"LFE1 torn")
+    agree(go_verifier, box.folder(), "torn")
+    log = box.open()
+    assert log.recovered is not None
+    log.close()
+    agree(go_verifier, box.folder(), "closed")
+    assert go(go_verifier, box.folder()) == 0
+
+
+ALONE = """
+import sys
+import lfr_edge.audit.__main__
+import lfr_edge.audit.log, lfr_edge.audit.device
+allowed = set(sys.stdlib_module_names) | {"lfr_edge", "cryptography", "rfc8785", "_cffi_backend", "__main__"}
+foreign = {name.partition(".")[0] for name in sys.modules} - allowed
+foreign = {name for name in foreign if not name.startswith(("__editable__", "_virtualenv", "_distutils", "_openssl"))}
+rooms = {name for name in sys.modules if name.startswith("lfr_edge.")}
+rooms = {name for name in rooms if not name.startswith(("lfr_edge.audit", "lfr_edge.errors", "lfr_edge.clock"))}
+print(sorted(foreign), sorted(rooms))
+"""
+
+
+def test_nothing_heavy_is_imported() -> None:
+    # A measuring run would import its own tools.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, check=True, cwd=REPOSITORY, env=clean
+    )
+    assert done.stdout.strip() == "[] []"
+
+
+def test_the_small_wheel_works_alone(tmp_path: Path) -> None:
+    """Built, unpacked beside nothing but its dependencies, run from an empty folder."""
+    need("uv")
+    built = subprocess.run(
+        [
+            "uv",
+            "build",
+            "--quiet",
+            "--wheel",
+            "--offline",
+            "--out-dir",
+            tmp_path,
+            REPOSITORY / "audit_logs" / "wheel",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if built.returncode:
+        built = subprocess.run(
+            ["uv", "build", "--quiet", "--wheel", "--out-dir", tmp_path, REPOSITORY / "audit_logs" / "wheel"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if built.returncode and os.environ.get("CI") != "true":
+        pytest.skip(f"NOT TESTED: the wheel's build backend cannot be had here: {built.stderr[:200]}")
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    alone = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(alone)
+        rooms = {name.split("/")[1] for name in archive.namelist() if name.startswith("lfr_edge/")}
+    assert rooms == {"__init__.py", "errors.py", "clock.py", "audit"}
+    import cryptography
+
+    for package in ("cryptography", "rfc8785", "_cffi_backend.cpython-*", "cffi"):
+        for path in Path(cryptography.__file__).parents[1].glob(package):
+            (alone / path.name).symlink_to(path)
+    sample = FORMATS[-1]
+    command = [sys.executable, "-S", "-m", "lfr_edge.audit", "verify", str(sample / "box"), "--witness"]
+    done = subprocess.run(
+        [*command, str(sample / "witness.vkey")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(alone), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "INTACT: nothing was altered" in done.stdout
