@@ -12,6 +12,10 @@ let shown = null; // token of the alert in the centre
 let state = null; // newest status
 let draft = blank();
 let linked = true;
+let shownAt = 0; // when the centre last changed
+let handAt = 0; // when a hand last moved
+const READ_MS = 5000; // time to read the figures after a look before the next alert comes up by itself
+const QUIET_MS = 1500; // and never under a hand
 
 function blank() {
   return { token: null, answer: null, factors: new Set(), busy: false };
@@ -66,11 +70,13 @@ function announce(view, again = false) {
   put($("#announce"), say("new_alert", { number: view.number, camera: view.camera }));
 }
 
-/** Puts an alert in the centre when it is free: nothing moves under a hand that is at work. */
+/** Puts an alert in the centre when it is free, or when what stands there is decided and was read. */
 function settle() {
   const current = alerts.get(shown);
   const waiting = openOnes();
-  if (!current || (!current.open && !current.after)) {
+  const now = performance.now();
+  const read = current && !current.yours && now - shownAt > READ_MS && now - handAt > QUIET_MS && waiting.length > 0;
+  if (!current || read) {
     const mine = waiting.find((view) => view.turn !== "other") ?? waiting[0];
     show(mine ? mine.token : null);
   }
@@ -79,12 +85,13 @@ function settle() {
 
 function show(token) {
   const view = alerts.get(token) ?? null;
-  const fresh = shown !== token;
+  const fresh = shown !== token || (view?.after && $("#after").hidden);
+  if (fresh) shownAt = performance.now();
   shown = view ? token : null;
   $("#empty").hidden = Boolean(view);
   $("#alert").hidden = !view;
   if (!view) return;
-  if (fresh || draft.token !== token) {
+  if (draft.token !== token) {
     draft = { ...blank(), token };
     $("#note").value = "";
     $("#pair").className = "pair";
@@ -264,7 +271,7 @@ function drawBanners() {
   for (const trouble of state?.troubles ?? []) add(trouble.health, `${trouble.text} ${trouble.hint}`.trim());
   for (const camera of state?.cameras ?? []) {
     if (["lost", "stalled"].includes(camera.state)) {
-      add("failed", say("camera_lost", { camera: camera.id, state: say(`camera_state.${camera.state}`), note: camera.note }).trim());
+      add("failed", say("camera_lost", { camera: camera.id, state: say(`camera_state.${camera.state}`), note: camera.note ? `: ${camera.note}` : "" }));
     }
   }
   for (const view of openOnes().filter((v) => v.escalated && v.token !== shown)) {
@@ -378,6 +385,9 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-setInterval(() => { tickAges(); drawBanners(); }, 500);
+for (const kind of ["pointerdown", "pointermove", "keydown"]) {
+  addEventListener(kind, () => (handAt = performance.now()), { passive: true });
+}
+setInterval(() => { settle(); drawBanners(); }, 500);
 setInterval(refreshTiles, 1000);
 refreshTiles();

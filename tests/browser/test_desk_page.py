@@ -1,0 +1,304 @@
+"""The desk in a real browser, by keyboard, on a real desk with a real audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+
+import pytest_asyncio
+
+from lfr_edge.alerts.alert import DeskPolicy, State
+from lfr_edge.audit.verify import verify
+from lfr_edge.console.accounts import Role
+from tests.browser.conftest import PHONE, a_page, signed_in
+from tests.fakes.box import PASSWORD, house, raised
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def box(tmp_path):
+    async with house(tmp_path) as running:
+        yield running
+
+
+async def linked(page) -> None:
+    await page.wait_for_selector('#link[data-link="on"]')
+
+
+async def test_from_the_printed_code_to_a_decision_by_keyboard_alone(box, browser):
+    code = box.accounts.first_code()
+    watched = await a_page(browser)
+    page = watched.page
+    await page.goto(box.url)
+    await page.wait_for_url("**/sign-in")
+    await page.focus("a[href='/setup']")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/setup")
+    await page.focus("#code")
+    for text in (code, "miller"):
+        await page.keyboard.type(text)
+        await page.keyboard.press("Tab")
+    await page.keyboard.press("Space")  # the first role: operator
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/desk")
+    await linked(page)
+    assert await page.is_visible("#empty")
+
+    alert = await box.desk.raise_alert(raised())
+    await page.wait_for_selector("#alert:not([hidden])")
+    assert await page.text_content("#alert-title") == "Alert 1"
+    assert await page.evaluate("document.activeElement === document.body"), "focus rests on no answer"
+    await page.keyboard.press("1")
+    await page.keyboard.press("Enter")
+    assert "reason" in await page.text_content("#readiness")
+    assert box.desk.get(alert.id.token).state is State.OFFERED
+    await page.keyboard.press("q")
+    await page.keyboard.press("a")
+    await page.keyboard.press("z")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#after:not([hidden])")
+    decided = box.desk.get(alert.id.token)
+    assert decided.state is State.REFERRED
+    assert len(decided.looks[0].factors) == 3
+    after = await page.text_content("#after")
+    for figure in ("0.6217", "0.4831", "0.3088", "W-0001", "miller"):
+        assert figure in after
+    await page.click('[data-outcome="not_located"]')
+    await page.wait_for_selector('#after:has-text("Not located")')
+    assert not watched.faults
+
+    verbs = [entry.event.ev for _, entry in box.log.entries()]
+    wanted = ["access.signed_in", "alert.raised", "alert.offered", "evidence.viewed", "alert.looked", "alert.decided",
+              "alert.outcome"]  # fmt: skip
+    assert [verb for verb in wanted if verb in verbs] == wanted
+    report = verify(box.folder / "log")
+    assert report.intact, report.to_json()
+
+
+async def test_nothing_reveals_the_score_before_the_look(box, browser):
+    watched = await signed_in(browser, box, "miller", Role.OPERATOR)
+    page = watched.page
+    bodies: list[str] = []
+
+    async def keep(response) -> None:
+        if "json" in response.headers.get("content-type", ""):
+            bodies.append(await response.text())
+
+    page.on("response", keep)
+    await linked(page)
+    await box.desk.raise_alert(raised())
+    await page.wait_for_selector("#alert:not([hidden])")
+    await page.evaluate("fetch('/api/alerts').then((answer) => answer.text())")
+    await page.wait_for_timeout(300)
+    seen = "".join(watched.wire + bodies) + await page.evaluate("document.querySelector('main').outerHTML")
+    assert watched.wire
+    assert bodies
+    for secret in ("0.62", "0.6217", "6217", "0.31", "W-0001", "W-0877", "margin"):
+        assert secret not in seen, secret
+    await page.keyboard.press("3")
+    await page.keyboard.press("t")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#after:not([hidden])")
+    assert "0.6217" in await page.text_content("#after"), "control: the same search finds it after the look"
+
+
+async def test_both_faces_have_the_same_size_and_the_answers_are_equal(box, browser):
+    for size in (None, PHONE):
+        watched = await signed_in(browser, box, "miller", Role.OPERATOR, *([size] if size else []))
+        page = watched.page
+        if not box.desk.open_alerts():
+            await box.desk.raise_alert(
+                raised(
+                    2,
+                    probe_jpeg=raised(
+                        3,
+                    ).probe_jpeg,
+                )
+            )
+        await page.wait_for_selector("#alert:not([hidden])")
+        boxes = [await page.locator(f"#{which}").bounding_box() for which in ("probe", "candidate")]
+        assert (boxes[0]["width"], boxes[0]["height"]) == (boxes[1]["width"], boxes[1]["height"])
+        assert boxes[0]["y"] == boxes[1]["y"]
+        style = "(e) => { const s = getComputedStyle(e); return [s.width, s.height, s.backgroundColor, s.color, s.fontSize, s.fontWeight] }"  # noqa: E501
+        styles = [await answer.evaluate(style) for answer in await page.locator(".answer").all()]
+        assert len(styles) == 3
+        assert styles[0] == styles[1] == styles[2]
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+            "no sideways scrolling"
+        )
+        await page.click("#zoom")
+        await page.click("#flip")
+        transforms = [
+            await page.locator(f"#{which}").evaluate("(e) => getComputedStyle(e).transform")
+            for which in ("probe", "candidate")
+        ]
+        assert transforms[0] == transforms[1] != "none"
+        await page.context.close()
+
+
+async def test_a_page_that_lost_the_line_comes_back_and_misses_nothing(box, browser):
+    watched = await signed_in(browser, box, "miller", Role.OPERATOR)
+    page = watched.page
+    await linked(page)
+    first = await box.desk.raise_alert(raised(1))
+    await page.wait_for_selector("#queue button")
+    await page.context.set_offline(True)
+    # Chromium keeps an open loopback socket in offline mode; cut it as a dead switch would.
+    for task in [t for t in asyncio.all_tasks() if "_send" in repr(t.get_coro())]:
+        task.cancel()
+    await page.wait_for_selector('#link[data-link="lost"]')
+    assert "Connection lost" in await page.text_content("#banners")
+    second = await box.desk.raise_alert(raised(2))
+    await page.context.set_offline(False)
+    await linked(page)
+    await page.wait_for_function("document.querySelectorAll('#queue button').length === 2")
+    assert [a.id for a in box.desk.open_alerts()] == [first.id, second.id]
+
+
+async def test_two_operators_one_decision(box, browser):
+    miller = (await signed_in(browser, box, "miller", Role.OPERATOR)).page
+    reed = (await signed_in(browser, box, "reed", Role.OPERATOR)).page
+    await linked(miller)
+    await linked(reed)
+    alert = await box.desk.raise_alert(raised())
+    for page in (miller, reed):
+        await page.wait_for_selector("#alert:not([hidden])")
+    statuses: list[int] = []
+    for page in (miller, reed):
+        page.on("response", lambda r: "/looks" in r.url and statuses.append(r.status))
+        await page.keyboard.press("1" if page is miller else "2")
+        await page.keyboard.press("q" if page is miller else "e")
+    await asyncio.gather(miller.keyboard.press("Enter"), reed.keyboard.press("Enter"))
+    for page in (miller, reed):
+        await page.wait_for_selector("#after:not([hidden])")
+    for _ in range(50):
+        if len(statuses) == 2:
+            break
+        await asyncio.sleep(0.05)
+    assert sorted(statuses) in (
+        [200, 409],
+        [200],
+    )  # the live channel may have closed the look before the second key
+    assert len(box.desk.get(alert.id.token).looks) == 1
+    shown = {await page.text_content("#after .big") for page in (miller, reed)}
+    assert len(shown) == 1, "both pages tell the same story"
+
+
+async def test_the_next_alert_comes_up_by_itself_but_leaves_time_to_read(box, browser):
+    page = (await signed_in(browser, box, "miller", Role.OPERATOR)).page
+    await linked(page)
+    await box.desk.raise_alert(raised(1))
+    await page.wait_for_selector("#alert:not([hidden])")
+    for key in ("2", "e", "Enter"):
+        await page.keyboard.press(key)
+    await page.wait_for_selector("#after:not([hidden])")
+    await box.desk.raise_alert(raised(2))
+    await page.wait_for_selector("#queue button")
+    await page.wait_for_timeout(1000)
+    assert await page.text_content("#alert-title") == "Alert 1"
+    await page.wait_for_selector("#alert-title:has-text('Alert 2')", timeout=7000)
+    assert await page.locator('[aria-pressed="true"].answer').count() == 0
+
+
+async def test_the_second_look_is_another_persons_and_blind(tmp_path, browser):
+    async with house(tmp_path / "two", policy=DeskPolicy(looks=2)) as box:
+        miller = (await signed_in(browser, box, "miller", Role.OPERATOR)).page
+        reed = await signed_in(browser, box, "reed", Role.OPERATOR)
+        await linked(miller)
+        await linked(reed.page)
+        alert = await box.desk.raise_alert(raised())
+        await miller.wait_for_selector("#alert:not([hidden])")
+        for key in ("1", "q", "Enter"):
+            await miller.keyboard.press(key)
+        await miller.wait_for_selector('#after:has-text("second look belongs to another person")')
+        await reed.page.wait_for_selector('#alert-tags:has-text("second look")')
+        assert "miller" not in await reed.page.text_content("main")
+        assert "0.62" not in "".join(reed.wire)
+        for key in ("2", "e", "Enter"):
+            await reed.page.keyboard.press(key)
+        await reed.page.wait_for_selector('#after:has-text("Not referred")')
+        await miller.wait_for_selector('#after:has-text("Not referred")')
+        assert box.desk.get(alert.id.token).state is State.NOT_REFERRED
+
+
+async def test_pause_by_one_key_with_a_reason(box, browser):
+    page = (await signed_in(browser, box, "miller", Role.OPERATOR)).page
+    await linked(page)
+    await page.wait_for_selector("[data-counter='erased']:has-text('18')")
+    await page.keyboard.press("p")
+    await page.wait_for_selector("dialog[open]")
+    assert await page.evaluate("document.activeElement.id") == "why-why"
+    await page.keyboard.type("ambulance in the zone")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#banners:has-text('paused')")
+    assert box.system.paused
+    assert "recognition.paused" in [entry.event.ev for _, entry in box.log.entries()]
+
+
+async def test_single_keys_can_be_switched_off_and_typing_is_typing(box, browser):
+    page = (await signed_in(browser, box, "miller", Role.OPERATOR)).page
+    await linked(page)
+    await box.desk.raise_alert(raised())
+    await page.wait_for_selector("#alert:not([hidden])")
+    await page.click("#note")
+    await page.keyboard.type("123 pq")
+    assert await page.locator('[aria-pressed="true"].answer').count() == 0
+    assert await page.input_value("#note") == "123 pq"
+    await page.click("#alert-title")
+    await page.click("#keys")
+    await page.keyboard.press("1")
+    assert await page.locator('[aria-pressed="true"].answer').count() == 0
+    await page.click("#keys")
+    await page.keyboard.press("1")
+    assert await page.locator('[aria-pressed="true"].answer').count() == 1
+
+
+async def test_a_disabled_account_loses_its_page_at_once(box, browser):
+    page = (await signed_in(browser, box, "miller", Role.OPERATOR)).page
+    await linked(page)
+    box.accounts.set_disabled("miller", disabled=True)
+    await page.wait_for_url("**/sign-in**", timeout=3000)
+
+
+async def test_tiles_are_asked_for_only_while_somebody_looks(box, browser):
+    page = (await signed_in(browser, box, "miller", Role.OPERATOR)).page
+    await linked(page)
+    await page.wait_for_timeout(1500)
+    assert set(box.system.asked_tiles) == {"north", "south"}
+    await page.goto(f"{box.url}/system")
+    await page.wait_for_timeout(300)
+    asked = len(box.system.asked_tiles)
+    await page.wait_for_timeout(1500)
+    assert len(box.system.asked_tiles) == asked
+
+
+async def test_painted_within_300_ms_on_the_loopback(box, browser):
+    """The bar is p95 ≤ 300 ms with three clients; a busy test machine is given five times that."""
+    pages = [
+        (await signed_in(browser, box, name, Role.OPERATOR)).page for name in ("miller", "reed", "okafor")
+    ]
+    for page in pages:
+        await linked(page)
+    delays = []
+    for number in range(1, 9):
+        before = time.monotonic_ns()
+        alert = await box.desk.raise_alert(raised(number))
+        for _ in range(200):
+            at = [ns for token, ns, _ in box.system.painted_at if token == alert.id.token]
+            if len(at) == 3:
+                break
+            await asyncio.sleep(0.01)
+        assert len(at) == 3, "every page said that it painted the alert"
+        delays += [(ns - before) / 1e6 for ns in at]
+        for key in ("2", "e", "Enter"):
+            await pages[0].keyboard.press(key)
+        for page in pages:
+            await page.wait_for_selector("#after:not([hidden])")
+            await page.keyboard.press("n")
+            await page.wait_for_selector("#empty:not([hidden])")
+    print(f"raised → painted ms: p50 {statistics.median(delays):.0f} max {max(delays):.0f} n {len(delays)}")
+    assert statistics.median(delays) < 1500
