@@ -110,7 +110,7 @@ class VisionSettings(Section):
 
     min_score: Fraction = Field(0.6, title="Detector score", description="Lowest detector score of a face.")
     min_eye_px: float = Field(
-        8.0,
+        12.0,
         ge=4,
         le=400,
         title="Inter-eye distance",
@@ -118,7 +118,7 @@ class VisionSettings(Section):
     )
     min_quality: Fraction = Field(0.1, title="Quality", description="Lowest quality of a probe, 0 to 1.")
     embeddings_per_track: int = Field(
-        10,
+        24,
         ge=1,
         le=64,
         title="Embeddings a track",

@@ -31,7 +31,7 @@ def test_a_much_worse_view_never_is() -> None:
     assert passage.worth(0.3, 100 * INTERVAL_NS, budget=4) == 0
 
 
-def test_the_budget_ends_looks_except_for_a_much_better_view() -> None:
+def test_the_budget_ends_looks_except_for_a_better_view() -> None:
     passage = Passage(KEY, 0)
     for number in range(3):
         passage.looked(0.5, number * INTERVAL_NS)
