@@ -16,9 +16,9 @@ from lfr_edge.audit.device import DeviceLog
 from lfr_edge.audit.event import Actor, Event
 from lfr_edge.audit.keys import deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog, LogOptions
-from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, Signature, VerifierKey
+from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, Signature, VerifierKey, parse_signature
 from lfr_edge.audit.view import LogView
-from lfr_edge.audit.witness import deliver, request_text
+from lfr_edge.audit.witness import WitnessRefusedError, deliver, request_text
 from lfr_edge.audit.witness_server import WitnessBook
 
 OPERATOR = Actor("op.reed", "operator", "s-0011")
@@ -67,9 +67,6 @@ class BookWitness:
         assert self._book.add_log(str(certificate)).status == 200
 
     def add_checkpoint(self, old: int, proof: tuple[bytes, ...], checkpoint: object) -> tuple[Signature, ...]:
-        from lfr_edge.audit.note import parse_signature
-        from lfr_edge.audit.witness import WitnessRefusedError
-
         answer = self._book.add_checkpoint(request_text(old, proof, checkpoint))  # type: ignore[arg-type]
         if answer.status != 200:
             raise WitnessRefusedError(answer.status)
@@ -99,7 +96,8 @@ def record_deployment(log: AuditLog) -> None:
         log.append(Event("alert.looked", OPERATOR, ref, {"look": 1}, "ears and hairline compared"))
         decision = "true_alert" if number else "false_alert"
         log.append(Event("alert.decided", OPERATOR, ref, {"decision": decision}, "clear – good light"))
-        log.append(Event("ledger.counted", data={"processed": 40 * number + 40, "erased": 40 * number + 40 - number, "retained": number}))  # fmt: skip
+        counts = {"processed": 40 * number + 40, "erased": 40 * number + 40 - number, "retained": number}
+        log.append(Event("ledger.counted", data=counts))
     digest = sha256(b"threshold 4400").hexdigest()
     log.append(Event("control.proposed", OFFICER, "change-2", {"kind": "threshold", "sha256": digest}))
     log.append(Event("control.approved", AUTHORISING, "change-2", {"sha256": digest}))

@@ -9,30 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Final, Literal, NoReturn, TypeAlias, TypeVar
+from typing import Final, Literal, NoReturn, TypeAlias
 
 from lfr_edge.audit.checkpoint import Checkpoint, Head, sign_head
 from lfr_edge.audit.disk import Disk, RealDisk, make_folder, write_new
-from lfr_edge.audit.entry import MONO_WRAP, Entry, parse_entry
+from lfr_edge.audit.entry import Entry, parse_entry
 from lfr_edge.audit.event import REFUSED_WHEN_FULL, SIGNED_AT_ONCE, SYSTEM, Actor, Event
 from lfr_edge.audit.folder import LogFolder
+from lfr_edge.audit.group import GroupCommit
 from lfr_edge.audit.keys import LogKeys, open_certificate, read_certificate
-from lfr_edge.audit.merkle import EMPTY_ROOT, leaf_hash
-from lfr_edge.audit.recovery import Recovered, TornWrite, recover
+from lfr_edge.audit.recovery import Recovered, TornWrite, citation, recover
 from lfr_edge.audit.segment import BadFrame, map_segment, read_frames
-from lfr_edge.audit.view import LogView
+from lfr_edge.audit.stamp import Stamp, boot_id, time_source
 from lfr_edge.audit.writer import LogWriter
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AuditError
 
 State: TypeAlias = Literal["open", "disk_full", "failed", "closed"]
 FailureHandler: TypeAlias = Callable[[AuditError], None]
-T = TypeVar("T")
 _TIMER_S: Final = 1.0
 
 
@@ -42,18 +39,6 @@ class Appended:
 
     seq: int
     leaf_hash: bytes
-
-
-def time_source() -> str:
-    """What the wall clock follows, as far as the box can tell."""
-    return "ntp" if Path("/run/systemd/timesync/synchronized").exists() else "rtc"
-
-
-def boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return f"process-{uuid.uuid4()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +77,15 @@ class AuditLog:
         self._files = files
         self._keys = keys
         self._clock = clock
+        self._stamp = Stamp(self.origin, clock, options.boot_id(), options.source)
         self._options = options
         self._on_failure = on_failure
-        self._boot_id = options.boot_id()
         self._writer = writer
-        self._turn = threading.Condition(threading.Lock())
-        self._tree = recovered.tree
+        self._group = GroupCommit(writer, recovered.tree, self._must_live, self._die)
+        self._turn = self._group.turn
         self._signed = recovered.head
         self._signed_at_ns = clock.monotonic_ns()
         self._latest: Checkpoint | None = None
-        self._pending: list[tuple[bytes, bytes]] = []  # body, leaf; in order of seq, not yet durable
-        self._in_flight = 0  # entries that are being written just now
-        self._busy = False
         self._closing = False
         self._state: State = "open"
         self._failure = ""
@@ -204,25 +186,16 @@ class AuditLog:
         on_failure: FailureHandler | None = None,
     ) -> AuditLog:
         """Begin a new log whose second entry cites the frozen one: what was last signed there, what is left."""
-        view = LogView.load(damaged)
-        head = view.signed or Head(0, EMPTY_ROOT)
-        frozen = LogFolder(damaged).frozen
+        event = citation(damaged)
         log = cls.create(folder, origin, keys, clock, options=options, on_failure=on_failure)
-        data = {
-            "origin": view.origin,
-            "signed_size": head.size,
-            "signed_root": head.root.hex(),
-            "readable": view.tree.size,
-            "reason": frozen.read_text(encoding="utf-8").strip()[:900] if frozen.exists() else "",
-        }
-        log.append(Event("log.succeeded", data=data))
+        log.append(event)
         log.checkpoint()
         return log
 
     @property
     def size(self) -> int:
         """Entries that are durable."""
-        return self._tree.size
+        return self._group.tree.size
 
     @property
     def state(self) -> State:
@@ -251,7 +224,7 @@ class AuditLog:
         """
         with self._turn:
             seq, leaf = self._enqueue(event)
-            self._settle(seq)
+            self._group.settle(seq)
             self._record_full_disk()
             if event.ev in SIGNED_AT_ONCE:
                 self._sign_through(seq)
@@ -263,8 +236,8 @@ class AuditLog:
         """Sign a head over everything durable (or return the one that already covers it)."""
         with self._turn:
             self._must_live()
-            self._settle(self._tree.size + self._in_flight + len(self._pending) - 1)
-            self._sign_through(self._tree.size - 1)
+            self._group.settle(self._group.next_seq - 1)
+            self._sign_through(self._group.tree.size - 1)
             assert self._latest is not None, "open() signed the first head"
             return self._latest
 
@@ -276,7 +249,7 @@ class AuditLog:
 
     def entries(self, start: int = 0) -> Iterator[tuple[int, Entry]]:
         """Durable entries from `start` on, as (byte offset, entry): the source of every view."""
-        size = self._tree.size
+        size = self._group.tree.size
         for seq, frame in enumerate(read_frames(map_segment(self._files.entries))):
             if isinstance(frame, BadFrame) or seq >= size:
                 return
@@ -285,11 +258,11 @@ class AuditLog:
 
     def consistency(self, old: int, size: int) -> tuple[bytes, ...]:
         with self._turn:
-            return self._tree.consistency(old, size)
+            return self._group.tree.consistency(old, size)
 
     def inclusion(self, seq: int, size: int) -> tuple[bytes, ...]:
         with self._turn:
-            return self._tree.inclusion(seq, size)
+            return self._group.tree.inclusion(seq, size)
 
     def close(self, actor: Actor = SYSTEM, *, data: Mapping[str, object] | None = None) -> Checkpoint:
         """End the log for good: ``log.closed``, a last signed head, and the keys destroyed. Once only."""
@@ -297,7 +270,7 @@ class AuditLog:
         with self._turn:
             seq, _ = self._enqueue(event)
             self._closing = True
-            self._settle(seq)
+            self._group.settle(seq)
         return self._finish()
 
     def suspend(self) -> None:
@@ -311,8 +284,7 @@ class AuditLog:
     def _finish(self) -> Checkpoint:
         """Sign the last head of a log whose last entry is ``log.closed``, and destroy the keys."""
         with self._turn:
-            while self._busy:
-                self._turn.wait()
+            self._group.wait_until_idle()
             self._must_live()
             self._sign()
             assert self._latest is not None, "_sign set it"
@@ -364,19 +336,8 @@ class AuditLog:
                 f"the disk is full: {event.ev} was not recorded and may not happen",
                 hint="stop recognition, close the deployment, free space on the audit disk",
             )
-        seq = self._tree.size + len(self._pending) + self._in_flight
-        body = Entry(
-            self.origin,
-            seq,
-            self._boot_id,
-            self._clock.wall_ns() // 1000,
-            self._clock.monotonic_ns() % MONO_WRAP,
-            self._options.source(),
-            event,
-        ).encode()
-        leaf = leaf_hash(body)
-        self._pending.append((body, leaf))
-        return seq, leaf
+        seq = self._group.next_seq
+        return seq, self._group.add(self._stamp.entry(seq, event).encode())
 
     def _must_live(self) -> None:
         if self._state == "failed":
@@ -384,69 +345,37 @@ class AuditLog:
         if self._state == "closed":
             raise _closed(self.origin)
 
-    def _settle(self, seq: int) -> None:
-        """Return when entry `seq` is durable; do the writing if nobody else is at it."""
-        while self._tree.size <= seq:
-            self._must_live()
-            if self._busy:
-                self._turn.wait()
-                continue
-            batch, self._pending = self._pending, []
-            self._in_flight = len(batch)
-            self._alone(partial(self._writer.write_entries, batch))
-            self._in_flight = 0
-            for _, leaf in batch:
-                self._tree.append(leaf)
-
-    def _alone(self, work: Callable[[], T]) -> T:
-        """Do slow disk work without holding the turn, one piece at a time. Any error kills the log."""
-        self._busy = True
-        self._turn.release()
-        error: BaseException | None = None
-        try:
-            result = work()
-        except BaseException as caught:
-            error = caught
-        finally:
-            self._turn.acquire()
-            self._busy = False
-            self._turn.notify_all()
-        if error is not None:
-            self._die(error)
-        return result
-
     def _record_full_disk(self) -> None:
         if self._writer.disk_full and not self._closing:
             self._writer.disk_full = False
             self._state = "disk_full"
             seq, _ = self._enqueue(Event("disk.full"))
-            self._settle(seq)
+            self._group.settle(seq)
             self._sign_through(seq)
 
     def _sign_if_due(self) -> None:
-        waiting = self._tree.size - self._signed.size
+        waiting = self._group.tree.size - self._signed.size
         age_ns = self._clock.monotonic_ns() - self._signed_at_ns
         if waiting >= self._options.checkpoint_every or (
             waiting and age_ns >= self._options.checkpoint_after_s * 1e9
         ):
-            self._sign_through(self._tree.size - 1)
+            self._sign_through(self._group.tree.size - 1)
 
     def _sign_through(self, seq: int) -> None:
         """Return when a signed head covers entry `seq`."""
         while self._signed.size <= seq:
-            self._must_live()
-            if self._busy:
-                self._turn.wait()
-            else:
+            self._group.wait_until_idle()
+            if self._signed.size <= seq:
+                self._must_live()
                 self._sign()
 
     def _sign(self) -> None:
-        before, head = self._signed, Head(self._tree.size, self._tree.root())
+        before, head = self._signed, Head(self._group.tree.size, self._group.tree.root())
         # Never contradict what was signed before, whatever else has gone wrong.
-        if before.size > head.size or self._tree.root(before.size) != before.root:
+        if before.size > head.size or self._group.tree.root(before.size) != before.root:
             self._die(AuditError("audit_head_inconsistent", "the tree no longer contains what was signed"))
         signer = self._keys.signer
-        self._latest = self._alone(
+        self._latest = self._group.alone(
             lambda: self._writer.write_head(before, head, lambda: sign_head(self.origin, head, signer))
         )
         self._signed = head
@@ -474,8 +403,7 @@ class AuditLog:
         if self._timer is not None:
             self._timer.join()
         with self._turn:
-            while self._busy:
-                self._turn.wait()
+            self._group.wait_until_idle()
             if self._state != "failed":
                 self._state = "closed"
             self._writer.close()

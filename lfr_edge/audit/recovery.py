@@ -15,10 +15,12 @@ from pathlib import Path
 from lfr_edge.audit.checkpoint import Head, is_torn_checkpoint, parse_checkpoints
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.audit.entry import Entry, parse_entry
+from lfr_edge.audit.event import Event
 from lfr_edge.audit.folder import LogFolder, is_torn_head, parse_heads
 from lfr_edge.audit.merkle import EMPTY_ROOT, Tree
 from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.segment import BadFrame, judge_tail, map_segment, read_frames
+from lfr_edge.audit.view import LogView
 from lfr_edge.errors import AuditError
 
 
@@ -76,6 +78,21 @@ def recover(folder: LogFolder, origin: str, key: VerifierKey) -> Recovered:
         raise _freeze(folder, f"the last entry says {last.dep} {last.seq}, not {origin} {tree.size - 1}")
     torn = _move_aside(folder, end) if bad is not None else None
     return Recovered(tree, last, head, torn)
+
+
+def citation(damaged: Path) -> Event:
+    """What a successor says about a frozen log: what was last signed there, what is left, and why it ended."""
+    view = LogView.load(damaged)
+    head = view.signed or Head(0, EMPTY_ROOT)
+    frozen = view.folder.frozen
+    data = {
+        "origin": view.origin,
+        "signed_size": head.size,
+        "signed_root": head.root.hex(),
+        "readable": view.size,
+        "reason": frozen.read_text(encoding="utf-8").strip()[:900] if frozen.exists() else "",
+    }
+    return Event("log.succeeded", data=data)
 
 
 def _last_head(folder: LogFolder, origin: str, key: VerifierKey) -> Head:

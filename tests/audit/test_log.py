@@ -12,8 +12,9 @@ import pytest
 from lfr_edge.audit.checkpoint import parse_checkpoints
 from lfr_edge.audit.disk import RealDisk
 from lfr_edge.audit.event import Event
-from lfr_edge.audit.log import AuditLog, LogOptions, boot_id, time_source
+from lfr_edge.audit.log import AuditLog, LogOptions
 from lfr_edge.audit.merkle import verify_consistency, verify_inclusion
+from lfr_edge.audit.stamp import boot_id, time_source
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
 from lfr_edge.errors import AuditError
@@ -109,6 +110,29 @@ def test_concurrent_callers_share_a_sync(box: Box) -> None:
     assert times == sorted(times)
 
 
+def test_concurrent_decisions_share_heads(box: Box) -> None:
+    class Slow(FaultyDisk):
+        def datasync(self, descriptor: int) -> None:
+            super().datasync(descriptor)
+            time.sleep(0.002)
+
+    log = box.create(disk=Slow())
+
+    def work() -> None:
+        for _ in range(8):
+            seq = log.append(Event("alert.decided", OPERATOR, "ab")).seq
+            assert log.latest is not None
+            assert log.latest.head.size > seq
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert log.size == 65
+    assert len(heads(box)) < 60
+
+
 def test_a_head_is_signed_every_so_many_entries(box: Box) -> None:
     log = box.create(checkpoint_every=8)
     for _ in range(20):
@@ -175,7 +199,7 @@ def test_proofs_of_an_open_log(box: Box) -> None:
     assert verify_consistency(old.head.size, old.head.root, new.head.size, new.head.root, proof)
     appended = log.append(LOST)
     path = log.inclusion(appended.seq, log.size)
-    assert verify_inclusion(appended.leaf_hash, appended.seq, log.size, path, log._tree.root())
+    assert verify_inclusion(appended.leaf_hash, appended.seq, log.size, path, log._group.tree.root())
 
 
 def test_entries_feed_a_view(box: Box) -> None:
@@ -313,12 +337,103 @@ def test_waiting_callers_learn_that_the_log_died(box: Box) -> None:
     others = [threading.Thread(target=work) for _ in range(3)]
     for thread in others:
         thread.start()
-    while len(log._pending) < 3:
+    while log._group.waiting < 3:
         time.sleep(0.001)
     proceed.set()
     for thread in (first, *others):
         thread.join()
     assert errors == ["audit_log_failed"] * 4
+
+
+class Gate(FaultyDisk):
+    """Holds one sync until it is let through, and says when it is held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shut = False
+        self.held = threading.Event()
+        self.passed = threading.Event()
+
+    def datasync(self, descriptor: int) -> None:
+        super().datasync(descriptor)
+        if self.shut:
+            self.shut = False
+            self.held.set()
+            assert self.passed.wait(5)
+
+
+def beside(call: object) -> tuple[threading.Thread, list[object]]:
+    """Run `call` in a thread; its result or its error's code ends up in the list."""
+    result: list[object] = []
+
+    def work() -> None:
+        try:
+            result.append(call())  # type: ignore[operator]
+        except AuditError as error:
+            result.append(error.code)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, result
+
+
+def test_whoever_needs_a_head_waits_for_the_writer(box: Box) -> None:
+    """While one thread writes, another wants a head, a third closes: one after the other, nothing twice."""
+    disk = Gate()
+    log = box.create(disk=disk, checkpoint_every=1)
+    disk.shut = True
+    writer, written = beside(lambda: log.append(LOST).seq)
+    assert disk.held.wait(5)
+    signer, signed = beside(lambda: log.append(Event("alert.decided", OPERATOR, "ab")).seq)
+    while log._group.waiting < 1:
+        time.sleep(0.001)
+    closer, closed = beside(lambda: log.close().head.size)
+    while log._group.waiting < 2:
+        time.sleep(0.001)
+    late, refused = beside(lambda: log.append(LOST))
+    late.join()
+    assert refused == ["audit_log_closed"]
+    disk.passed.set()
+    for thread in (writer, signer, closer):
+        thread.join()
+    assert (written, signed, closed) == ([1], [2], [4])
+    assert verify(box.folder()).findings == ()
+
+
+def test_nobody_signs_after_the_log_died(box: Box) -> None:
+    """A decision waits for its head while the head before it fails: it may not try another."""
+    disk = Gate()
+    log = box.create(disk=disk)
+    log.append(LOST)
+    disk.plan["append", disk.calls["append"] + 1] = errno.EIO  # the head is written, its signature is not
+    disk.shut = True
+    first, failed = beside(log.checkpoint)
+    assert disk.held.wait(5)
+    second, waited = beside(lambda: log.append(Event("alert.decided", OPERATOR, "ab")))
+    third, also = beside(log.checkpoint)
+    while log._group.waiting < 1:
+        time.sleep(0.001)
+    disk.passed.set()
+    for thread in (first, second, third):
+        thread.join()
+    assert (failed, waited, also) == (["audit_log_failed"],) * 3
+    calls = disk.calls["append"]
+    log.suspend()
+    assert disk.calls["append"] == calls
+
+
+def test_letting_go_waits_for_the_writer(box: Box) -> None:
+    disk = Gate()
+    log = box.create(disk=disk)
+    disk.shut = True
+    writer, written = beside(lambda: log.append(LOST).seq)
+    assert disk.held.wait(5)
+    leaver, left = beside(log._release)
+    disk.passed.set()
+    writer.join()
+    leaver.join()
+    assert (written, left) == ([1], [None])
+    assert log.state == "closed"
 
 
 def test_a_failure_in_the_timer_reaches_the_owner(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,9 +558,9 @@ def test_a_tree_that_lost_what_was_signed_is_never_signed(box: Box) -> None:
     box.fill(log, 4)
     log.checkpoint()
     before = heads(box)
-    log._tree._levels[0][0] ^= 1  # a bit flips in memory
-    log._tree._levels[1][0] ^= 1
-    log._tree._levels[2][0] ^= 1
+    log._group.tree._levels[0][0] ^= 1  # a bit flips in memory
+    log._group.tree._levels[1][0] ^= 1
+    log._group.tree._levels[2][0] ^= 1
     with pytest.raises(AuditError, match="no longer contains") as caught:
         box.fill(log, 3)
     assert code(caught) == "audit_log_failed"

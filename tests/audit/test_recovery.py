@@ -99,7 +99,7 @@ def test_a_lost_page_in_a_shared_write_is_torn_not_damage(box: Box) -> None:
     with again._turn:
         again._enqueue(LOST)
         seq, _ = again._enqueue(LOST)
-        again._settle(seq)
+        again._group.settle(seq)
     again._release()
     raw = bytearray(path.read_bytes())
     raw[start : start + 64] = bytes(64)
@@ -313,3 +313,15 @@ def test_a_crash_while_closing_is_finished_by_open(box: Box) -> None:
     with pytest.raises(AuditError) as caught:
         box.open()
     assert caught.value.code == "audit_key_mismatch"  # the key was destroyed
+
+
+def test_a_torn_write_that_cannot_be_moved_aside_is_not_cut_off(box: Box) -> None:
+    log = box.create(ballast_bytes=0)
+    log.suspend()
+    path = box.folder() / "entries.lfr"
+    path.write_bytes(path.read_bytes() + b"LFE1 torn")
+    (box.folder() / "aside").write_text("in the way")
+    with pytest.raises(AuditError) as caught:
+        box.open()
+    assert caught.value.code == "audit_log_unwritable"
+    assert path.read_bytes().endswith(b"LFE1 torn")

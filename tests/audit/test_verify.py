@@ -13,8 +13,10 @@ from lfr_edge.audit.checkpoint import Checkpoint, Head, head_text, parse_checkpo
 from lfr_edge.audit.device import DeviceLog
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.folder import LogFolder, head_line
+from lfr_edge.audit.merkle import leaf_hash
 from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, Note
 from lfr_edge.audit.report import Finding, LogReport, VerifyReport
+from lfr_edge.audit.segment import pack_frame
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
 
@@ -353,6 +355,15 @@ def test_a_damaged_device_log_still_gives_a_report(box: Box) -> None:
     report = verify(box.root / "audit")
     assert report.exit_code == 1
     assert "entry_damaged" in codes(report.findings)
+
+
+def test_nonsense_in_the_device_log(box: Box) -> None:
+    device = device_log(box)
+    deployment(box, device, "d1")
+    device.suspend()
+    path = box.folder("device") / "entries.lfr"
+    path.write_bytes(path.read_bytes() + pack_frame(b"{}", leaf_hash(b"{}"), 0))
+    assert codes(verify(box.root / "audit").findings) == {"entry_malformed"}
 
 
 def test_head_text_is_the_checkpoint_body(box: Box) -> None:

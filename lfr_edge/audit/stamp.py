@@ -1,0 +1,45 @@
+"""Where an entry's time comes from: both clocks, the boot, and what set the wall clock."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lfr_edge.audit.entry import MONO_WRAP, Entry
+from lfr_edge.audit.event import Event
+from lfr_edge.clock import Clock
+
+
+def time_source() -> str:
+    """What the wall clock follows, as far as the box can tell."""
+    return "ntp" if Path("/run/systemd/timesync/synchronized").exists() else "rtc"
+
+
+def boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return f"process-{uuid.uuid4()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Turns events of one log into its entries. **Thread rule:** any thread."""
+
+    origin: str
+    clock: Clock
+    boot: str
+    source: Callable[[], str]
+
+    def entry(self, seq: int, event: Event) -> Entry:
+        return Entry(
+            dep=self.origin,
+            seq=seq,
+            boot_id=self.boot,
+            t_wall_us=self.clock.wall_ns() // 1000,
+            t_mono_ns=self.clock.monotonic_ns() % MONO_WRAP,
+            t_src=self.source(),
+            event=event,
+        )
