@@ -16,10 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import calibrations
 from lfr_edge.evaluation.clip import Replay, gallery_of, replay_at_pace, replay_unhurried
-from lfr_edge.evaluation.identities import report, run_identities
-from lfr_edge.evaluation.openset import operating_points
+from lfr_edge.evaluation.identities import nonmated_tops, report, run_identities
+from lfr_edge.evaluation.intervals import resolvable
+from lfr_edge.evaluation.openset import threshold_at
 from lfr_edge.evaluation.passages import assess
-from lfr_edge.evaluation.protocol import draw_protocol, read_protocol
+from lfr_edge.evaluation.protocol import Protocol, draw_protocol, read_protocol
 from lfr_edge.evaluation.truth import read_truth
 from lfr_edge.matching.judge import Policy
 from lfr_edge.matching.threshold import choose, load_calibrations, save_calibrations
@@ -36,7 +37,8 @@ examples:
   lfr-edge evaluate identities faces --protocol p.csv --calibration calibration.json
 
 The protocol is a CSV: role(gallery|mated|nonmated),path,identity, further columns are groups; paths count from
-the folder. Without one, half of the people with several images are listed and the rest are strangers (--seed).
+the folder. Without one the folder's own protocol.csv is taken; without that, half of the people with several
+images are listed and the rest are strangers (--seed).
 A rate that the sample cannot show is reported as "cannot tell", never as a number.
 """
 _CLIP = """\
@@ -108,8 +110,12 @@ def _register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
     clip.add_argument(
         "--fpir", type=float, default=0.01, metavar="RATE", help="to calibrate to (default: 0.01)"
     )
+    clip.add_argument("--identities", type=Path, metavar="DIR", help="measure the threshold on these faces")
     clip.add_argument(
-        "--identities", type=Path, metavar="DIR", help="measure the threshold on these faces, full gallery"
+        "--list-size",
+        type=int,
+        metavar="N",
+        help="list length the threshold is for (default: the watchlist's)",
     )
     clip.add_argument("--protocol", type=Path, metavar="FILE", help="of --identities")
     clip.add_argument("--seed", type=int, default=0, metavar="N", help="of a drawn protocol")
@@ -169,7 +175,7 @@ def progress_bar(args: argparse.Namespace) -> Progress:
 
 
 def _run_identities(args: argparse.Namespace) -> int:
-    protocol = read_protocol(args.protocol) if args.protocol else draw_protocol(args.folder, args.seed)
+    protocol = _protocol(args.folder, args)
     _, vision, model = open_pack(args)
     with progress_bar(args) as bar:
         tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
@@ -249,7 +255,7 @@ def _threshold(
             found.threshold,
             f"calibrated for lists of up to {found.list_size} people at FPIR {args.fpir:g}",
         )
-    protocol = read_protocol(args.protocol) if args.protocol else draw_protocol(args.identities, args.seed)
+    protocol = _protocol(args.identities, args)
     with progress_bar(args) as bar:
         tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
         run = run_identities(
@@ -258,10 +264,21 @@ def _threshold(
             protocol,
             progress=lambda role, done, total: bar.update(tasks[role], completed=done, total=total),
         )
-    (point,) = operating_points(run.searches(run.scores()), (args.fpir,))
-    if point.threshold is None:
-        raise EvaluationError("rate_unresolved", point.tpir.note, hint="give more faces, or a higher --fpir")
-    return point.threshold, f"measured on {args.identities} at FPIR {args.fpir:g}"
+    scores = run.scores()
+    why = resolvable(args.fpir, len(scores.nonmated))
+    if why:
+        raise EvaluationError("rate_unresolved", why, hint="give more faces, or a higher --fpir")
+    # A threshold belongs to a list size: strangers are searched for in random lists of this one's length.
+    size = min(args.list_size or list_size, len(scores.people))
+    tops = nonmated_tops(scores, size, seed=args.seed)
+    threshold = threshold_at(tops.ravel(), args.fpir)
+    return threshold, f"measured on {args.identities} for a list of {size} people at FPIR {args.fpir:g}"
+
+
+def _protocol(folder: Path, args: argparse.Namespace) -> Protocol:
+    """The one that was named, the one that lies in the folder, or one drawn with the seed."""
+    named = args.protocol or folder / "protocol.csv"
+    return read_protocol(named) if args.protocol or named.is_file() else draw_protocol(folder, args.seed)
 
 
 def _clip_summary(result: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -145,3 +146,40 @@ def test_street_clips_at_one_percent_fpir(shared, stack, model_store, name, caps
     assert found["list_size"] == 120
     assert found["false_alerts"] == 0
     assert found["recognised"] >= FLOOR[name]
+
+
+@pytest.mark.timeout(600)
+def test_a_threshold_measured_for_this_lists_length(piece, shared, model_store, tmp_path, capsys):
+    """60 listed and 120 strangers: the threshold for a list of three is lower than the one for all sixty."""
+    with (shared / "faces" / "protocol.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    mated = [row for row in rows if row["role"] == "mated"][:60]
+    people = {row["identity"] for row in mated}
+    small = [row for row in rows if row["role"] == "gallery" and row["identity"] in people] + mated
+    small += [row for row in rows if row["role"] == "nonmated"][:120]
+    with (tmp_path / "protocol.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(small)
+    clip, truth, listed = map(str, piece)
+    arguments = [
+        "evaluate",
+        "clip",
+        clip,
+        "--truth",
+        truth,
+        "--watchlist",
+        listed,
+        "--threads",
+        "1",
+        "--json",
+    ]
+    arguments += ["--store", str(model_store.root), "--identities", str(shared / "faces"), "--fpir", "0.1"]
+    arguments += ["--protocol", str(tmp_path / "protocol.csv")]
+    thresholds = []
+    for size in ([], ["--list-size", "1000"]):
+        assert main([*arguments, *size]) == 0
+        thresholds.append(json.loads(capsys.readouterr().out)["threshold"])
+    assert thresholds[0] < thresholds[1]
+    assert main([*arguments, "--fpir", "0.0001"]) == 1
+    assert "rule of 3" in capsys.readouterr().err
