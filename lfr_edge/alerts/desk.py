@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final, Literal, TypeVar
 
 from lfr_edge.alerts.alert import (
     AWAITING_LOOK,
-    ENDS,
     TRANSITIONS,
     Alert,
     AlertId,
@@ -29,6 +28,8 @@ from lfr_edge.alerts.alert import (
     advance,
     step_after,
 )
+from lfr_edge.alerts.book import SECOND_NS, Book, DeskCounts
+from lfr_edge.alerts.entries import look_data, raised_data, reconcile
 from lfr_edge.alerts.factors import Answer, Factors, clean_note
 from lfr_edge.alerts.feed import KEPT_EVENTS, Feed
 from lfr_edge.alerts.material import AlertMaterial, AlertPictures
@@ -36,12 +37,15 @@ from lfr_edge.alerts.record import Actor, Plain, Recorder, Verb
 from lfr_edge.alerts.retention import pictures_due
 from lfr_edge.alerts.store import AlertStore, FeedEvent
 from lfr_edge.alerts.turns import Turns
+from lfr_edge.audit.entry import Entry
 from lfr_edge.clock import Clock
-from lfr_edge.errors import AlertError
+from lfr_edge.errors import AlertError, AuditError
 
 _TICK_S: Final = 0.5  # finer than any deadline of the desk; costs a walk over the open alerts
-_SECOND_NS: Final = 1_000_000_000
 T = TypeVar("T")
+
+
+__all__ = ["AlertDesk", "AlreadyDecidedError", "DeskCounts"]
 
 
 class AlreadyDecidedError(AlertError):
@@ -57,19 +61,6 @@ class AlreadyDecidedError(AlertError):
         self.winner = winner
 
 
-@dataclass(frozen=True, slots=True)
-class DeskCounts:
-    """``raised = offered + suppressed`` at every moment: nothing is dropped silently in a flood."""
-
-    raised: int
-    offered: int  # shown to operators, now or before
-    suppressed: int  # not shown so far
-    decided: int  # a person answered
-    undecided: int
-    referred: int
-    expired: int  # ended without a decision
-
-
 class AlertDesk:
     """**Thread rule:** every method belongs to the event loop; disk work leaves it."""
 
@@ -82,41 +73,40 @@ class AlertDesk:
         self._clock = clock
         self.policy = policy
         self.turns = Turns()
-        self._alerts: dict[str, Alert] = {}
+        self.book = Book(clock)
         self._locks: dict[str, asyncio.Lock] = {}
-        self._known_ns: dict[str, int] = {}  # monotonic: when this process first held the alert
-        self._waiting_ns: dict[str, int] = {}  # monotonic: since when the present look is due
-        self._turn_ns: dict[str, int] = {}  # monotonic: since when the present turn runs
         self._last_number = 0
         self._opening = 0  # offers in flight count against max_open
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ticker: asyncio.Task[None] | None = None
         self.feed: Feed
 
-    async def start(self) -> None:
-        """Take up where the last process stopped: unoffered alerts are offered, ownerless pictures erased."""
-        alerts, events = await self._store.load(KEPT_EVENTS)
+    async def start(
+        self, entries: Iterable[Entry] | None = None, references: Mapping[str, str] | None = None
+    ) -> None:
+        """Take up where the last process stopped: the view is brought up to the record, what was raised is
+        offered, pictures without an alert are erased.
+
+        `entries`: the deployment's whole record; without it SQLite is believed. `references`: watchlist reference
+        by :meth:`AlertMaterial.reference_code`, for alerts that SQLite lost.
+        """
+        kept, events = await self._store.load(KEPT_EVENTS)
         self.feed = Feed(events)
         self._store.follow(self.feed.publish)
-        now = self._clock.monotonic_ns()
-        for alert in alerts:
-            token = alert.id.token
-            self._alerts[token] = alert
-            self._known_ns[token] = now
-            waited = max(0, self._clock.wall_ns() - (alert.offered_wall_ns or self._clock.wall_ns()))
-            self._waiting_ns[token] = self._turn_ns[token] = now - waited
+        found, recorded = {alert.id.token: alert for alert in kept}, None
+        if entries is not None:
+            found, recorded = await asyncio.to_thread(reconcile, kept, entries, references or {})
+        before = {alert.id.token: alert for alert in kept}
+        for alert in sorted(found.values(), key=lambda a: a.id.number):
+            self.book.put(alert)
             self._last_number = max(self._last_number, alert.id.number)
-        for token in sorted(await asyncio.to_thread(self._material.tokens) - self._alerts.keys()):
-            await asyncio.to_thread(self._material.erase, token)
-            await self._record(
-                "alert.erased",
-                None,
-                token,
-                {"key_destroyed": True},
-                "pictures without an alert after a crash",
-            )
-        for alert in alerts:
+            if before.get(alert.id.token) != alert:
+                await self._store.put(alert, "restored")
+        await self._erase_ownerless()
+        for alert in self.book:
             if alert.state is State.RAISED:
+                if recorded is not None and alert.id.token not in recorded:
+                    await self._record_raised(alert)
                 await self._offer(alert.id.token)
         self._ticker = asyncio.create_task(self._run())
 
@@ -187,19 +177,15 @@ class AlertDesk:
 
     def get(self, token: str) -> Alert:
         """Raises AlertError ``alert_unknown``."""
-        alert = self._alerts.get(token)
-        if alert is None:
-            raise AlertError("alert_unknown", "there is no such alert", hint="reload the desk page")
-        return alert
+        return self.book.get(token)
 
     def open_alerts(self) -> tuple[Alert, ...]:
         """Alerts that await a look, oldest first."""
-        return tuple(a for a in self._alerts.values() if a.state in AWAITING_LOOK)
+        return self.book.open()
 
     def recent(self, limit: int) -> tuple[Alert, ...]:
-        """The newest `limit` alerts that no longer await a look and were shown, newest first."""
-        ended = [a for a in self._alerts.values() if a.state in ENDS or a.state is State.REFERRED]
-        return tuple(sorted(ended, key=lambda a: -a.id.number)[:limit])
+        """The newest `limit` alerts that no longer await a look, newest first."""
+        return self.book.recent(limit)
 
     def since(self, cursor: int) -> tuple[FeedEvent, ...] | None:
         """What happened after `cursor`; None when the client must read everything afresh."""
@@ -207,34 +193,23 @@ class AlertDesk:
 
     def waiting_ms(self, token: str) -> int:
         """How long the present look has been due."""
-        return (self._clock.monotonic_ns() - self._waiting_ns.get(token, 0)) // 1_000_000
+        return self.book.waiting_ns(token) // 1_000_000
 
     def counts(self) -> DeskCounts:
-        alerts = self._alerts.values()
-        offered = sum(a.offered_wall_ns is not None for a in alerts)
-        return DeskCounts(
-            raised=len(alerts),
-            offered=offered,
-            suppressed=len(alerts) - offered,
-            decided=sum(a.state in {State.REFERRED, State.NOT_REFERRED, State.CLOSED} for a in alerts),
-            undecided=sum(a.undecided for a in alerts),
-            referred=sum(a.state in {State.REFERRED, State.CLOSED} for a in alerts),
-            expired=sum(a.state is State.EXPIRED_UNREVIEWED for a in alerts),
-        )
+        return self.book.counts()
 
     async def tick(self) -> None:
         """Pass turns on, escalate, expire and erase what is due. The ticker calls it; tests may."""
-        now = self._clock.monotonic_ns()
         for alert in self.open_alerts():
-            await self._watch(alert, now)
-        for alert in tuple(self._alerts.values()):
-            if alert.state is State.SUPPRESSED and self._older(alert, now, self.policy.expire_s):
+            await self._watch(alert)
+        for alert in self.book:
+            if alert.state is State.SUPPRESSED and self._waited(alert, self.policy.expire_s):
                 await self._whole(self._expire(alert.id.token))
         await self._offer_waiting()
-        for token, alert in tuple(self._alerts.items()):
-            lived = now - self._known_ns[token]
+        for alert in self.book:
+            lived = self.book.known_for_ns(alert.id.token)
             if pictures_due(alert, self._clock.wall_ns(), lived, self.policy.alert_images_h):
-                await self._whole(self._erase(token))
+                await self._whole(self._erase(alert.id.token))
 
     # ── the changes themselves; each runs to its end even if the caller is cancelled ──────────────────────────
 
@@ -249,19 +224,36 @@ class AlertDesk:
         )
         token = alert.id.token
         pictures = AlertPictures(raised.probe_jpeg, raised.candidate_jpeg)
-        commitment = await asyncio.to_thread(self._material.keep, token, pictures)
-        data = _raised_data(alert, self._material.reference_code(raised.reference), commitment)
-        await self._record("alert.raised", None, token, data, "score at or above the threshold")
-        self._alerts[token] = alert
-        self._known_ns[token] = self._waiting_ns[token] = self._clock.monotonic_ns()
+        await asyncio.to_thread(self._material.keep, token, pictures)
+        # The row first: a crash before the record leaves an alert that the next start records and offers.
         await self._store.put(alert, None)
+        try:
+            await self._record_raised(alert)
+        except AuditError:
+            await self._store.forget(token)
+            await asyncio.to_thread(self._material.erase, token)
+            raise
+        self.book.put(alert)
         await self._offer(token)
-        return self._alerts[token]
+        return self.book.get(token)
+
+    async def _record_raised(self, alert: Alert) -> None:
+        entry = self._material.reference_code(alert.facts.reference)
+        commitment = await asyncio.to_thread(self._material.commitment, alert.id.token)
+        data = raised_data(alert, entry, commitment)
+        await self._record("alert.raised", None, alert.id.token, data, "score at or above the threshold")
+
+    async def _erase_ownerless(self) -> None:
+        for token in sorted(await asyncio.to_thread(self._material.tokens)):
+            if token not in self.book:
+                await asyncio.to_thread(self._material.erase, token)
+                why = "pictures without an alert after a crash"
+                await self._record("alert.erased", None, token, {"key_destroyed": True}, why)
 
     async def _offer(self, token: str) -> None:
         """Show the alert to the operators, or suppress it while the desk is full."""
         async with self._lock(token):
-            alert = self._alerts[token]
+            alert = self.book.get(token)
             if alert.state not in {State.RAISED, State.SUPPRESSED}:
                 return
             if len(self.open_alerts()) + self._opening >= self.policy.max_open:
@@ -273,18 +265,18 @@ class AlertDesk:
                 offered = replace(
                     advance(alert, Step.OFFER),
                     offered_wall_ns=self._clock.wall_ns(),
-                    assigned_to=self.turns.next_for(alert, self._alerts.values()),
+                    assigned_to=self.turns.next_for(alert, self.book),
                 )
                 await self._record("alert.offered", None, token, {"number": alert.id.number}, "")
-                self._waiting_ns[token] = self._turn_ns[token] = self._clock.monotonic_ns()
-                self._alerts[token] = offered
+                self.book.put(offered)
+                self.book.look_due(token)
             finally:
                 self._opening -= 1
             await self._store.put(offered, "offered")
 
     async def _offer_waiting(self) -> None:
         """As the desk drains, suppressed alerts come up, oldest first."""
-        for alert in tuple(a for a in self._alerts.values() if a.state in {State.SUPPRESSED, State.RAISED}):
+        for alert in tuple(a for a in self.book if a.state in {State.SUPPRESSED, State.RAISED}):
             if len(self.open_alerts()) + self._opening >= self.policy.max_open:
                 return
             if alert.state is State.SUPPRESSED:
@@ -301,7 +293,7 @@ class AlertDesk:
             looks = (*alert.looks, look)
             step = step_after(looks, self.policy, alert.facts.category)
             after = replace(advance(alert, step), looks=looks, assigned_to=None)
-            await self._record("alert.looked", actor, token, _look_data(alert, look, len(looks)), note)
+            await self._record("alert.looked", actor, token, look_data(alert, look, len(looks)), note)
             ended = after.state not in AWAITING_LOOK
             if ended:
                 data: dict[str, Plain] = {
@@ -311,10 +303,8 @@ class AlertDesk:
                 }
                 await self._record("alert.decided", actor, token, data, "")
             else:
-                after = replace(
-                    after, assigned_to=self.turns.next_for(after, self._alerts.values()), escalated=False
-                )
-            self._waiting_ns[token] = self._turn_ns[token] = self._clock.monotonic_ns()
+                after = replace(after, assigned_to=self.turns.next_for(after, self.book), escalated=False)
+            self.book.look_due(token)
             await self._change(after, "decided" if ended else "looked")
         await self._offer_waiting()
         return after
@@ -336,14 +326,14 @@ class AlertDesk:
             after = replace(self.get(token), hold=hold)
             data: dict[str, Plain] = {
                 "number": after.id.number,
-                "expires_s": hold.expires_wall_ns // _SECOND_NS,
+                "expires_s": hold.expires_wall_ns // SECOND_NS,
             }
             await self._record("alert.held", actor, token, data, hold.reason)
             return await self._change(after, "held")
 
     async def _expire(self, token: str) -> None:
         async with self._lock(token):
-            alert = self._alerts[token]
+            alert = self.book.get(token)
             if (alert.state, Step.EXPIRE) not in TRANSITIONS:
                 return
             data: dict[str, Plain] = {"number": alert.id.number, "looks": len(alert.looks)}
@@ -355,29 +345,29 @@ class AlertDesk:
 
     async def _erase(self, token: str) -> None:
         async with self._lock(token):
-            alert = self._alerts[token]
+            alert = self.book.get(token)
             await asyncio.to_thread(self._material.erase, token)
             data: dict[str, Plain] = {"number": alert.id.number, "key_destroyed": True}
             await self._record("alert.erased", None, token, data, "retention ended")
             await self._change(replace(alert, pictures_erased=True, hold=None), "erased")
 
-    async def _watch(self, alert: Alert, now: int) -> None:
+    async def _watch(self, alert: Alert) -> None:
         token = alert.id.token
-        if self._older(alert, now, self.policy.expire_s):
+        if self._waited(alert, self.policy.expire_s):
             await self._whole(self._expire(token))
-        elif not alert.escalated and self._older(alert, now, self.policy.escalate_s):
+        elif not alert.escalated and self._waited(alert, self.policy.escalate_s):
             await self._whole(self._turn(token, escalated=True))
-        elif not alert.escalated and now - self._turn_ns[token] >= self.policy.reassign_s * _SECOND_NS:
+        elif not alert.escalated and self.book.turn_ns(token) >= self.policy.reassign_s * SECOND_NS:
             await self._whole(self._turn(token, escalated=False))
 
     async def _turn(self, token: str, *, escalated: bool) -> None:
         """Pass the alert to the next operator, or call everybody. Changes no version: an answer under way counts."""
         async with self._lock(token):
-            alert = self._alerts[token]
+            alert = self.book.get(token)
             if alert.state not in AWAITING_LOOK:
                 return
-            following = None if escalated else self.turns.next_for(alert, self._alerts.values())
-            self._turn_ns[token] = self._clock.monotonic_ns()
+            following = None if escalated else self.turns.next_for(alert, self.book)
+            self.book.turn_begins(token)
             if escalated or following != alert.assigned_to:
                 after = replace(alert, assigned_to=following, escalated=escalated)
                 data: dict[str, Plain] = {"number": alert.id.number, "to": following or "everybody"}
@@ -388,7 +378,7 @@ class AlertDesk:
 
     async def _change(self, alert: Alert, kind: str) -> Alert:
         """Memory first: should SQLite fail now, the recorded decision still stands and cannot be taken twice."""
-        self._alerts[alert.id.token] = alert
+        self.book.put(alert)
         await self._store.put(alert, kind)
         return alert
 
@@ -397,8 +387,8 @@ class AlertDesk:
     ) -> None:
         await asyncio.to_thread(self._recorder.record, ev, actor=actor, ref=token, data=data, why=why)
 
-    def _older(self, alert: Alert, now: int, seconds: float) -> bool:
-        return now - self._waiting_ns[alert.id.token] >= seconds * _SECOND_NS
+    def _waited(self, alert: Alert, seconds: float) -> bool:
+        return self.book.waiting_ns(alert.id.token) >= seconds * SECOND_NS
 
     def _lock(self, token: str) -> asyncio.Lock:
         return self._locks.setdefault(token, asyncio.Lock())
@@ -435,34 +425,3 @@ def _changed(alert: Alert) -> AlertError:
         f"alert {alert.id.number} has moved on while you looked",
         hint="look at it as it stands now, then answer again",
     )
-
-
-def _raised_data(alert: Alert, entry: str, commitment: str) -> dict[str, Plain]:
-    """What the record keeps of an alert: numbers and codes, no picture, no reference in clear, no float."""
-    facts = alert.facts
-    data: dict[str, Plain] = {
-        "number": alert.id.number,
-        "camera": facts.camera,
-        "track": facts.track,
-        "captured_us": facts.captured_wall_ns // 1000,
-        "entry": entry,
-        "category": facts.category,
-        "response": facts.requested_response,
-        "score_e4": facts.score,
-        "threshold_e4": facts.threshold,
-        "look_alikes": len(facts.look_alikes),
-        "commitment": commitment,
-    }
-    if facts.runner_up_score is not None:
-        data["runner_up_e4"] = facts.runner_up_score
-    return data
-
-
-def _look_data(alert: Alert, look: Look, ordinal: int) -> dict[str, Plain]:
-    return {
-        "number": alert.id.number,
-        "look": ordinal,
-        "answer": str(look.answer),
-        "factors": [name for names in look.factors.names().values() for name in names],
-        "took_ms": look.took_ms,
-    }

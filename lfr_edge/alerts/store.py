@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class FeedEvent:
     """One change that clients follow. A client that names its last cursor misses nothing."""
 
     cursor: int  # rises for ever, also over restarts
-    kind: str  # offered, suppressed, assigned, escalated, looked, decided, expired, outcome, erased, held
+    kind: str  # offered, suppressed, assigned, escalated, looked, decided, expired, outcome, erased, held, restored
     token: str
     version: int
 
@@ -84,10 +84,9 @@ class AlertStore:
         """All alerts by number, and the newest `feed_limit` feed events in order."""
         return await self._run(lambda: self._load(feed_limit))
 
-    async def replace_all(self, alerts: Iterable[Alert]) -> None:
-        """Rebuild the view: drop every alert and write these. The feed goes on, so cursors never fall."""
-        rows = tuple(alerts)
-        await self._run(lambda: self._replace_all(rows))
+    async def forget(self, token: str) -> None:
+        """Drop an alert that was never recorded, so that nobody ever hears of it."""
+        await self._run(lambda: self._forget(token))
 
     def close(self) -> None:
         self._writer.submit(self._db.close).result()
@@ -127,10 +126,9 @@ class AlertStore:
             FeedEvent(*row) for row in reversed(feed)
         )
 
-    def _replace_all(self, alerts: tuple[Alert, ...]) -> None:
+    def _forget(self, token: str) -> None:
         with self._db:
-            self._db.execute("DELETE FROM alerts")
-            self._db.executemany(_UPSERT, [_row(alert) for alert in alerts])
+            self._db.execute("DELETE FROM alerts WHERE token = ?", (token,))
 
 
 _UPSERT: Final = """

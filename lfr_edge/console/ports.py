@@ -127,7 +127,7 @@ class LogSummary:
     entries: int
     signed_size: int
     root: str  # hex or base64, as the verifier prints it
-    verdict: Literal["intact", "qualified", "altered", "unreadable", "unknown"]
+    verdict: Literal["intact", "unanchored", "altered", "unreadable", "unknown"]
     anchors: int
     undecided: int
     checked_wall_ns: int | None

@@ -40,18 +40,6 @@ async def test_events_come_in_cursor_order_from_many_writers(tmp_path):
     store.close()
 
 
-async def test_rebuilding_the_view_keeps_cursors_rising(tmp_path):
-    store = AlertStore(tmp_path / "a.sqlite")
-    old, new = an_alert(1), an_alert(2)
-    await store.put(old, "offered")
-    await store.replace_all([replace(new, version=4)])
-    await store.put(replace(new, version=5), "looked")
-    alerts, events = await store.load(10)
-    assert [a.version for a in alerts] == [5]
-    assert [e.cursor for e in events] == [1, 2]
-    store.close()
-
-
 async def test_an_older_version_never_overwrites_a_newer_one(tmp_path):
     store = AlertStore(tmp_path / "a.sqlite")
     alert = an_alert(1)

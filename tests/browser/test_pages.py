@@ -43,7 +43,8 @@ async def examine(watched, name: str | None = None) -> None:
         PICTURES.mkdir(parents=True, exist_ok=True)
         shot = PICTURES / f"{name}.png"
         await page.screenshot(path=shot, full_page=page.viewport_size["width"] < 800)
-        Image.open(shot).convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(shot, optimize=True)
+        few = Image.open(shot).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
+        few.save(shot, optimize=True)
 
 
 def astronaut() -> tuple[bytes, bytes, bytes]:

@@ -302,6 +302,7 @@ function drawStatus() {
     put($(".tile-facts", tile), parts.join(" · "));
     put($(".tile-none", tile), camera.state === "live" ? say("no_picture") : say(`camera_state.${camera.state}`));
   }
+  put($("#empty-text"), say(state.recognising ? "empty_running" : "empty_stopped"));
   const texts = $("#pause-texts").dataset;
   put($("[data-pause]"), state.paused ? texts.resume : texts.pause);
 }

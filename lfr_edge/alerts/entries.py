@@ -1,0 +1,129 @@
+"""What the record says of an alert, written and read back: numbers and codes, no picture, no name, no float.
+
+The record is the truth and SQLite a view of it. After a crash between the two, :func:`reconcile` brings the view
+up to the record: a look that was recorded counts, even if the process died before anybody was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from lfr_edge.alerts.alert import AWAITING_LOOK, Alert, AlertId, Facts, Look, Outcome, State
+from lfr_edge.alerts.factors import Answer, EnvironmentFactor, Factors, SubjectFactor, SystemFactor
+from lfr_edge.alerts.record import Plain
+from lfr_edge.audit.entry import Entry
+
+UNKNOWN_REFERENCE: Final = "not in this list"  # the record names an entry by a code that dies with the key
+
+
+def raised_data(alert: Alert, entry: str, commitment: str) -> dict[str, Plain]:
+    """`entry`: the code of the watchlist entry; `commitment`: salted hash of the pictures."""
+    facts = alert.facts
+    data: dict[str, Plain] = {
+        "number": alert.id.number,
+        "camera": facts.camera,
+        "track": facts.track,
+        "captured_us": facts.captured_wall_ns // 1000,
+        "entry": entry,
+        "category": facts.category,
+        "response": facts.requested_response,
+        "score_e4": facts.score,
+        "threshold_e4": facts.threshold,
+        "look_alikes": len(facts.look_alikes),
+        "commitment": commitment,
+    }
+    if facts.runner_up_score is not None:
+        data["runner_up_e4"] = facts.runner_up_score
+    return data
+
+
+def look_data(alert: Alert, look: Look, ordinal: int) -> dict[str, Plain]:
+    return {
+        "number": alert.id.number,
+        "look": ordinal,
+        "answer": str(look.answer),
+        "factors": [name for names in look.factors.names().values() for name in names],
+        "took_ms": look.took_ms,
+    }
+
+
+def reconcile(
+    alerts: Iterable[Alert], entries: Iterable[Entry], references: Mapping[str, str]
+) -> tuple[dict[str, Alert], frozenset[str]]:
+    """The alerts as the record has them, by token, and the tokens whose raising is on record.
+
+    `references` gives the watchlist reference of each code, as far as the list is at hand. An alert that SQLite
+    lost comes back with what the record holds; one that the record does not know yet stays as it is.
+    """
+    found = {alert.id.token: alert for alert in alerts}
+    recorded: set[str] = set()
+    looks: dict[str, int] = {}
+    for entry in entries:
+        event = entry.event
+        token, data = event.ref, cast(dict[str, Any], event.data)
+        if event.ev == "alert.raised":
+            recorded.add(token)
+            found.setdefault(token, _raised(entry, references))
+        elif token not in recorded:
+            continue
+        elif event.ev == "alert.looked":
+            looks[token] = looks.get(token, 0) + 1
+            if looks[token] > len(found[token].looks):
+                found[token] = _looked(found[token], entry)
+        else:
+            found[token] = _moved(found[token], event.ev, data, entry.t_wall_us * 1000)
+    return found, frozenset(recorded)
+
+
+def _raised(entry: Entry, references: Mapping[str, str]) -> Alert:
+    data = cast(dict[str, Any], entry.event.data)
+    facts = Facts(
+        camera=data["camera"],
+        captured_ns=0,
+        captured_wall_ns=data["captured_us"] * 1000,
+        reference=references.get(data["entry"], UNKNOWN_REFERENCE),
+        category=data["category"],
+        requested_response=data["response"],
+        score=data["score_e4"],
+        threshold=data["threshold_e4"],
+        runner_up_score=data.get("runner_up_e4"),
+        runner_up_reference=None,
+        track=data["track"],
+        quality=(),
+        candidate_taken=None,
+        candidate_source="",
+        look_alikes=(),
+    )
+    return Alert(AlertId(entry.event.ref, data["number"]), 1, State.RAISED, facts, entry.t_wall_us * 1000)
+
+
+def _looked(alert: Alert, entry: Entry) -> Alert:
+    data = cast(dict[str, Any], entry.event.data)
+    names = set(data["factors"])
+    factors = Factors.of(*(names & set(kind) for kind in (SubjectFactor, SystemFactor, EnvironmentFactor)))
+    answer = Answer(data["answer"])
+    look = Look(
+        entry.event.actor.account, answer, factors, entry.event.why, entry.t_wall_us * 1000, data["took_ms"]
+    )
+    waiting = (State.SECOND_LOOK, State.THIRD_LOOK)[min(len(alert.looks), 1)]
+    return replace(alert, looks=(*alert.looks, look), state=waiting, version=alert.version + 1)
+
+
+def _moved(alert: Alert, ev: str, data: Mapping[str, Any], wall_ns: int) -> Alert:
+    """The alert after any other entry about it; unchanged where it already is there or beyond."""
+    waits = alert.state in AWAITING_LOOK
+    if ev == "alert.offered" and alert.state in {State.RAISED, State.SUPPRESSED}:
+        return replace(alert, state=State.OFFERED, offered_wall_ns=wall_ns, version=alert.version + 1)
+    if ev == "alert.decided" and waits:
+        return replace(alert, state=State(data["result"]), assigned_to=None, version=alert.version + 1)
+    if ev == "alert.expired" and waits:
+        return replace(alert, state=State.EXPIRED_UNREVIEWED, assigned_to=None, version=alert.version + 1)
+    if ev == "alert.suppressed" and alert.state in {State.RAISED, State.SUPPRESSED}:
+        return replace(alert, state=State.EXPIRED_UNREVIEWED, version=alert.version + 1)
+    if ev == "alert.outcome" and alert.outcome is None:
+        return replace(alert, state=State.CLOSED, outcome=Outcome(data["outcome"]), version=alert.version + 1)
+    if ev == "alert.erased" and not alert.pictures_erased:
+        return replace(alert, pictures_erased=True, hold=None)
+    return alert
