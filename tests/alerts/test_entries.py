@@ -1,0 +1,209 @@
+"""The record is the truth: whatever SQLite lost or never heard, a start brings back."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from lfr_edge.alerts.alert import DeskPolicy, Outcome, State
+from lfr_edge.alerts.desk import AlertDesk, AlreadyDecidedError
+from lfr_edge.alerts.entries import UNKNOWN_REFERENCE
+from lfr_edge.alerts.factors import Answer, Factors
+from lfr_edge.alerts.material import AlertMaterial
+from lfr_edge.alerts.record import LogRecorder
+from lfr_edge.alerts.store import AlertStore
+from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
+from lfr_edge.audit.log import AuditLog
+from lfr_edge.audit.verify import verify
+from lfr_edge.errors import AlertError, AuditError
+from tests.alerts.conftest import MILLER, OKAFOR, REED
+from tests.fakes.box import KEY, ManualClock, raised
+
+POLICY = DeskPolicy(looks=2, disagreement="third_look", max_open=6)
+WHY = Factors.of(["features_agree"], ["both_clear"], ["motion"])
+
+
+class KilledError(Exception):
+    pass
+
+
+class Van:
+    """A desk on a real log that can be killed between any two writes and started again."""
+
+    def __init__(self, folder) -> None:
+        self.folder = folder
+        self.clock = ManualClock()
+        store = FileKeyStore(folder / "keys")
+        device = device_keys(store, "van.example/device", self.clock)
+        keys = deployment_keys(store, device, "van.example/1", self.clock)
+        self.log = AuditLog.create(folder / "log", "van.example/1", keys, self.clock)
+
+    @asynccontextmanager
+    async def desk(self):
+        store = AlertStore(self.folder / "alerts.sqlite")
+        material = AlertMaterial(self.folder / "material", KEY)
+        desk = AlertDesk(store, material, LogRecorder(self.log), self.clock, POLICY)
+        references = {material.reference_code(f"W-{n:04d}"): f"W-{n:04d}" for n in range(1, 60)}
+        await desk.start((entry for _, entry in self.log.entries()), references)
+        try:
+            yield desk
+        finally:
+            await desk.stop()
+            store.close()
+            material.close()
+
+    def lose_sqlite(self) -> None:
+        for path in self.folder.glob("alerts.sqlite*"):
+            path.unlink()
+
+
+@pytest.fixture
+def van(tmp_path):
+    van = Van(tmp_path)
+    yield van
+    van.log.suspend()
+
+
+def story(desk) -> dict:
+    """What must survive, whatever happened to SQLite."""
+    return {
+        a.id.token: (
+            a.id.number, a.state, a.outcome, a.facts.reference, a.facts.score, a.facts.requested_response,
+            a.pictures_erased, a.offered_wall_ns is not None,
+            tuple((x.account, x.answer, x.factors, x.note, x.took_ms) for x in a.looks),
+        )
+        for a in desk.book if a.state is not State.SUPPRESSED
+    }  # fmt: skip
+
+
+async def live_a_while(desk, clock, chance: random.Random, steps: int) -> None:
+    for _ in range(steps):
+        act = chance.choice(["raise", "look", "look", "look", "outcome", "wait"])
+        if act == "raise":
+            await desk.raise_alert(raised(chance.randrange(1, 50)))
+        elif act == "look" and desk.open_alerts():
+            alert = chance.choice(desk.open_alerts())
+            actor = chance.choice([MILLER, REED, OKAFOR])
+            if not alert.looked(actor.account):
+                answer = chance.choice(list(Answer))
+                await desk.decide(alert.id.token, actor, answer, WHY, "seen from the left", alert.version)
+        elif act == "outcome":
+            for alert in desk.recent(50):
+                if alert.state is State.REFERRED:
+                    await desk.record_outcome(alert.id.token, MILLER, Outcome.NOT_LOCATED, alert.version)
+        elif act == "wait":
+            clock.pass_s(chance.choice([1, 20, 200, 700]))
+            await desk.tick()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_lost_or_old_database_is_rebuilt_from_the_record(van, tmp_path, seed):
+    chance = random.Random(seed)
+    async with van.desk() as desk:
+        await live_a_while(desk, van.clock, chance, 25)
+    shutil.copy(tmp_path / "alerts.sqlite", tmp_path / "old.sqlite")
+    async with van.desk() as desk:
+        await live_a_while(desk, van.clock, chance, 40)
+        before = story(desk)
+        assert len(before) > 3
+    van.lose_sqlite()
+    shutil.copy(tmp_path / "old.sqlite", tmp_path / "alerts.sqlite")
+    async with van.desk() as desk:
+        assert story(desk) | before == story(desk)
+    van.lose_sqlite()
+    async with van.desk() as desk:
+        after = story(desk)
+        # What SQLite alone knew of held-back alerts is offered again; everything the record knows is the same.
+        assert {token: after[token] for token in before} == before
+    report = verify(van.folder / "log")
+    assert report.intact
+    assert not [f for f in report.findings if "twice" in f.code]
+
+
+async def test_a_recorded_decision_counts_even_if_nobody_was_told(van):
+    async with van.desk() as desk:
+        alert = await desk.raise_alert(raised(1))
+        await desk.decide(alert.id.token, MILLER, Answer.SAME_PERSON, WHY, "", alert.version)
+        alert = desk.get(alert.id.token)
+
+        def killed(*_):
+            raise KilledError
+
+        desk._store._put = killed
+        with pytest.raises(KilledError):
+            await desk.decide(alert.id.token, REED, Answer.SAME_PERSON, WHY, "", alert.version)
+    async with van.desk() as desk:
+        restored = desk.get(alert.id.token)
+        assert restored.state is State.REFERRED
+        assert [look.account for look in restored.looks] == ["miller", "reed"]
+        with pytest.raises(AlreadyDecidedError):
+            await desk.decide(alert.id.token, OKAFOR, Answer.DIFFERENT_PERSON, WHY, "", restored.version)
+        assert desk.feed.since(desk.feed.cursor - 1)[0].kind == "restored"
+
+
+async def test_control_without_the_record_the_same_crash_decides_twice(van):
+    """The guard is the record: a start that does not read it would let a second decision in."""
+    async with van.desk() as desk:
+        alert = await desk.raise_alert(raised(1))
+        await desk.decide(alert.id.token, MILLER, Answer.SAME_PERSON, WHY, "", alert.version)
+    store = AlertStore(van.folder / "alerts.sqlite")
+    material = AlertMaterial(van.folder / "material", KEY)
+    (kept,), _ = await store.load(1)
+    await store.forget(kept.id.token)
+    await store.put(replace(kept, looks=(), state=State.OFFERED, version=2), None)
+    blind = AlertDesk(store, material, LogRecorder(van.log), van.clock, POLICY)
+    await blind.start()
+    again = await blind.decide(alert.id.token, MILLER, Answer.DIFFERENT_PERSON, WHY, "", 2)
+    assert len(again.looks) == 1
+    await blind.stop()
+    store.close()
+
+
+@pytest.mark.parametrize("when", ["before_record", "after_record"])
+async def test_a_kill_around_the_record_loses_no_alert(van, when):
+    async with van.desk() as desk:
+        real = desk._recorder.record
+
+        def killed(ev, **fields):
+            if ev == ("alert.raised" if when == "before_record" else "alert.offered"):
+                raise KilledError
+            return real(ev, **fields)
+
+        desk._recorder.record = killed
+        with pytest.raises(KilledError):
+            await desk.raise_alert(raised(3))
+    async with van.desk() as desk:
+        (alert,) = desk.open_alerts()
+        assert alert.facts.reference == "W-0003"
+        assert await desk.picture(alert.id.token, MILLER, "probe") == raised(3).probe_jpeg
+    verbs = [entry.event.ev for _, entry in van.log.entries()]
+    assert verbs.count("alert.raised") == 1
+    assert verbs.count("alert.offered") == 1
+
+
+async def test_a_refused_record_leaves_nothing_behind(van):
+    async with van.desk() as desk:
+
+        def refused(ev, **fields):
+            raise AuditError("audit_disk_full", f"{ev} is refused")
+
+        desk._recorder.record = refused
+        with pytest.raises(AuditError):
+            await desk.raise_alert(raised(3))
+        assert desk._material.tokens() == frozenset()
+    async with van.desk() as desk:
+        assert list(desk.book) == []
+
+
+async def test_a_reference_that_left_the_list_is_said_to_be_unknown(van):
+    async with van.desk() as desk:
+        alert = await desk.raise_alert(raised(77))
+    van.lose_sqlite()
+    async with van.desk() as desk:
+        assert desk.get(alert.id.token).facts.reference == UNKNOWN_REFERENCE
+        with pytest.raises(AlertError):
+            desk.get("0" * 32)
