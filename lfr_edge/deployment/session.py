@@ -47,6 +47,7 @@ class Standing:
 
     templates: int  # activated and neither withdrawn nor destroyed: they went with the process that died
     withdrawn: frozenset[str]  # references, as the record names them
+    paused: bool
 
 
 class DeploymentSession:
@@ -115,18 +116,20 @@ class DeploymentSession:
         return self.log.reference(identifier)
 
     def standing(self) -> Standing:
-        """Read from the log itself: a restart must not bring back an entry that somebody withdrew."""
-        templates, withdrawn = 0, set()
+        """Read from the log itself: a restart must not bring back what somebody withdrew or paused."""
+        templates, withdrawn, paused = 0, set(), False
         for _, entry in self.log.entries():
             event = entry.event
             count = event.data.get("templates", 0)
             if event.ev == "watchlist.activated":
                 templates += int(str(count))
+            elif event.ev in {"recognition.paused", "recognition.resumed"}:
+                paused = event.ev == "recognition.paused"
             elif event.ev in {"watchlist.withdrawn", "watchlist.destroyed"}:
                 templates -= int(str(count))
                 if event.ev == "watchlist.withdrawn":
                     withdrawn.add(event.ref)
-        return Standing(templates, frozenset(withdrawn))
+        return Standing(templates, frozenset(withdrawn), paused)
 
     def close(self, actor: Actor = SYSTEM, why: str = "") -> None:
         """The last entries, the last signed head, the end of the deployment's signing key."""

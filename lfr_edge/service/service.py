@@ -103,23 +103,30 @@ class Service:
             stack.push_async_callback(self._stop_recogniser)
             await self.cameras.start()
             await self._open_console(stack)
-            for work in (self._raise_hits(), self._supervise(), self._count_ledger(), self.lag.watch()):
+            raising = asyncio.create_task(self._raise_hits())  # outlives the other tasks: see _wind_down
+            stack.callback(raising.cancel)
+            for work in (self._supervise(), self._count_ledger(), self.lag.watch()):
                 self._tasks.append(asyncio.create_task(work))
             stack.push_async_callback(self._stop_tasks)
             self._stack = stack.pop_all()
 
     async def stop(self, actor: Actor = SYSTEM, why: str = "") -> None:
         """End the deployment: cameras, recogniser (with its receipt), desk, log, in this order."""
-        await self._stop_tasks()
-        await self.cameras.stop()
-        await self._stop_recogniser()
-        await self._drain_hits()
+        await self._wind_down()
         self._closing = (actor, why)
         await self._stack.aclose()  # console and desk let go first; then the record is closed
 
     async def suspend(self) -> None:
         """Stop the processes but not the deployment: the next start goes on with it."""
+        await self._wind_down()
         await self._stack.aclose()
+
+    async def _wind_down(self) -> None:
+        """No new frames, no recogniser, and every alert that came before the end raised."""
+        await self._stop_tasks()
+        await self.cameras.stop()
+        await self._stop_recogniser()
+        await self._hits.join()
 
     def _load(self) -> None:
         settings = self.settings
@@ -189,13 +196,14 @@ class Service:
         )
 
     async def _take_up(self) -> None:
-        """After a crash: the list's old copy went with the process, and what was withdrawn stays withdrawn."""
+        """After a crash: the list's old copy went with the process, and what was withdrawn or paused stays so."""
         standing = await asyncio.to_thread(self.session.standing)
         self.withdrawn = {
             entry.reference
             for entry in self.sealed.entries()
             if self.session.reference(entry.reference) in standing.withdrawn
         }
+        self.paused = standing.paused
         if standing.templates:
             await self._record_destroyed(standing.templates, "lost with the process")
 
@@ -275,9 +283,13 @@ class Service:
         )
         handle = RecogniserHandle(self.clock, self.cameras.descriptors, self._on_message)
         parts = (self.sealed.template_part(), self.sealed.template_key())
-        self.ready = await handle.start(spec.model_dump(mode="json"), parts)
+        try:
+            self.ready = await handle.start(spec.model_dump(mode="json"), parts)
+        except BaseException:
+            await handle.kill()
+            raise
         self._recogniser = handle
-        for reference in self.withdrawn:
+        for reference in tuple(self.withdrawn):  # one more may be withdrawn while we wait
             await handle.request("withdraw", {"reference": reference})
         if self.paused:
             await handle.request("pause")
@@ -308,19 +320,32 @@ class Service:
 
     async def _raise_hits(self) -> None:
         while True:
-            await self._raise(await self._hits.get())
-
-    async def _drain_hits(self) -> None:
-        """Alerts that came before the end are alerts."""
-        while not self._hits.empty():
-            await self._raise(self._hits.get_nowait())
+            message = await self._hits.get()
+            try:
+                # A hit that was under way when the entry was withdrawn: nobody may be stopped for it any more.
+                if message.body["reference"] not in self.withdrawn:
+                    await self._raise(message)
+            except LfrError as error:
+                # No audit, no processing: an alert that cannot be recorded must not be shown.
+                self.fail(f"an alert could not be recorded: {error}")
+            except Exception as error:
+                # Where, never what: the message holds a face.
+                log.error("raising an alert failed: %s", type(error).__name__)
+                self.fail("an alert could not be raised")
+            finally:
+                self._hits.task_done()
 
     async def _raise(self, message: Message) -> None:
+        raised = await asyncio.to_thread(self._alert_of, message)
+        await self.desk.raise_alert(raised)
+        self.latencies.offered.append((self.clock.monotonic_ns() - raised.captured_ns) / 1e6)
+
+    def _alert_of(self, message: Message) -> RaisedAlert:
+        """Hit and list entry together. Reads the sealed list: it blocks."""
         hit = message.body
         reference = str(hit["reference"])
         entry = self.sealed.entry(reference)
-        picture = await asyncio.to_thread(self.sealed.portrait, reference)
-        raised = RaisedAlert(
+        return RaisedAlert(
             camera=hit["camera"],
             captured_ns=hit["captured_ns"],
             captured_wall_ns=hit["captured_wall_ns"],
@@ -334,17 +359,10 @@ class Service:
             track=hit["track"],
             quality=hit["quality"],
             probe_jpeg=message.parts[0],
-            candidate_jpeg=picture,
+            candidate_jpeg=self.sealed.portrait(reference),
             candidate_taken=entry.image_taken,
             candidate_source=entry.image_source,
         )
-        try:
-            await self.desk.raise_alert(raised)
-        except LfrError as error:
-            # No audit, no processing: an alert that cannot be recorded must not be shown.
-            self.fail(f"an alert could not be recorded: {error}")
-            return
-        self.latencies.offered.append((self.clock.monotonic_ns() - raised.captured_ns) / 1e6)
 
     async def _supervise(self) -> None:
         """Restart a recogniser that died, at most three times; then stop loudly."""
@@ -390,10 +408,10 @@ class Service:
         await self.record("ledger.counted", data=data)
 
     def _on_camera(self, status: CameraStatus) -> None:
-        """Record when a camera comes and goes; the keeper reports every heartbeat."""
+        """Record when a camera comes and goes, and once that it never came; the keeper reports every heartbeat."""
         live = "connected" if status.state == "live" else "lost"
-        before = self._camera_states.get(status.camera, "lost")
-        if live == before:
+        before = self._camera_states.get(status.camera)
+        if live == before or (before is None and live == "lost" and not status.error_code):
             return
         self._camera_states[status.camera] = live
         data = {"camera": status.camera, "epoch": status.epoch}
@@ -415,9 +433,11 @@ class Service:
             self.session.suspend()
             return
         actor, why = self._closing
-        with contextlib.suppress(AuditError):
+        try:
             await self._record_destroyed(self._live_templates(), "memory")
             await asyncio.to_thread(self.session.close, actor, why)
+        except AuditError:  # a dead log: on_failure has said so, and recovery is for the next start
+            self.session.suspend()
 
     async def _stop_tasks(self) -> None:
         for task in self._tasks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lfr_edge.alerts.record import Actor
@@ -83,14 +84,16 @@ class View:
         return answer.parts[0] if answer.parts else None
 
     async def pause(self, actor: Actor, why: str) -> None:
-        await self._service.recogniser.request("pause")
-        self._service.paused = True
+        self._service.paused = True  # a recogniser that is restarting now starts paused
+        with contextlib.suppress(RecogniserError):
+            await self._service.recogniser.request("pause")
         await self._service.record("recognition.paused", actor=actor, why=why)
 
     async def resume(self, actor: Actor, why: str) -> None:
         await self._service.record("recognition.resumed", actor=actor, why=why)
-        await self._service.recogniser.request("resume")
         self._service.paused = False
+        with contextlib.suppress(RecogniserError):
+            await self._service.recogniser.request("resume")
 
     async def withdraw(self, reference: str, actor: Actor, why: str) -> None:
         service = self._service
@@ -102,8 +105,9 @@ class View:
                 hint="nothing is left to do",
             )
         # Effect first: nobody may be stopped for an entry while its withdrawal waits for a disk.
-        await service.recogniser.request("withdraw", {"reference": reference})
-        service.withdrawn.add(reference)
+        service.withdrawn.add(reference)  # the desk drops its hits from here on, whatever the recogniser does
+        with contextlib.suppress(RecogniserError):
+            await service.recogniser.request("withdraw", {"reference": reference})
         await service.record(
             "watchlist.withdrawn",
             actor=actor,
@@ -192,7 +196,8 @@ class View:
                 Trouble("failed", service.failure, "stop the deployment and see the service's log")
             )
         for camera in cameras:
-            if camera.state in {"lost", "stalled"}:
+            tried = camera.state == "connecting" and camera.note  # a first connection has no failure to tell
+            if camera.state in {"lost", "stalled"} or tried:
                 troubles.append(Trouble("degraded", f"camera {camera.id} gives no picture", camera.note))
         if service.ready.get("degraded"):
             troubles.append(Trouble("degraded", str(service.ready["degraded"])))

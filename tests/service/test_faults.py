@@ -1,0 +1,165 @@
+"""Faults of a van, one by one, with real parts: what must heal, and what must stop loudly."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from lfr_edge.audit.disk import RealDisk
+from lfr_edge.audit.verify import verify
+from lfr_edge.service.service import MOST_RESTARTS
+from lfr_edge.service.view import View
+from tests.service.conftest import ALERT_S, SOUGHT, children, until
+
+pytestmark = [pytest.mark.network, pytest.mark.timeout(150)]
+
+
+def _camera(service, name: str = "gate"):
+    return next(status for status in service.cameras.statuses if status.camera == name)
+
+
+async def _another_alert(service) -> None:
+    before = service.desk.counts().raised
+    await until(lambda: service.desk.counts().raised > before, ALERT_S, "another alert")
+
+
+async def test_a_camera_that_dies_freezes_or_changes_its_picture_heals_and_alerts_go_on(
+    van, start, clips
+) -> None:
+    service = await start()
+    await _another_alert(service)
+
+    await van.server.stop()
+    await until(lambda: _camera(service).state != "live", 10, "the dead camera is noticed")
+    assert not View(service).status().recognising
+    await until(lambda: any("gate" in trouble.text for trouble in View(service).status().troubles), 5)
+    await van.server.start()
+    await until(lambda: _camera(service).state == "live", 20, "the camera is back")
+    await _another_alert(service)
+
+    van.server.freeze("/gate")
+    await until(lambda: _camera(service).state != "live", 10, "the hung camera is noticed")
+    van.server.thaw("/gate")
+    await until(lambda: _camera(service).state == "live", 20, "the camera is back")
+    await _another_alert(service)
+
+    van.server.swap("/gate", clips / "wide.mp4")
+    await until(lambda: _camera(service).width == 960, 20, "the new resolution")
+    await _another_alert(service)
+
+    assert _camera(service).epoch > 2
+    assert service.restarts == 0, "a camera's fault is local"
+    await service.stop()
+    verbs = van.verbs()
+    assert verbs.count("camera.lost") >= 2
+    assert verbs.count("camera.connected") >= 3
+    totals = service.totals
+    assert totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"]
+
+
+async def test_a_wrong_camera_password_is_said_and_never_shown(van, start, caplog, capfd) -> None:
+    """The other camera loses nothing; the password is in no status, page, log, process list or record."""
+    secret = "wr0ng-Secret-9Z"
+    file = van.folder / "wrong.password"
+    file.write_text(secret + "\n")
+    van.cameras.append(van.cameras[0] | {"id": "yard", "password_file": str(file)})
+    caplog.set_level("DEBUG")
+    service = await start()
+    yard = await until(
+        lambda: (status := _camera(service, "yard")).error_code and status, 20, "the refusal is known"
+    )
+    assert yard.error_code == "camera_auth_refused"
+    assert yard.error_hint
+    await until(lambda: _camera(service).state == "live", 20, "the other camera")
+    await until(lambda: "camera.lost" in van.verbs(), 10, "the record says so")
+    shown = repr((service.cameras.statuses, View(service).status(), van.entries()))
+    for pid in (os.getpid(), *children()):
+        for name in ("cmdline", "environ"):
+            shown += Path(f"/proc/{pid}/{name}").read_bytes().decode("latin-1")
+    await service.stop()
+    out, err = capfd.readouterr()
+    shown += caplog.text + out + err
+    for path in (van.folder / "audit").rglob("*"):
+        if path.is_file():
+            shown += path.read_bytes().decode("latin-1")
+    assert "camera_auth_refused" in shown
+    assert secret not in shown
+    assert file.read_text().strip() == secret, "the control: the search looks for the right thing"
+
+
+async def test_a_killed_recogniser_comes_back_three_times_and_then_stops_loudly(van, start) -> None:
+    service = await start()
+    await _another_alert(service)
+    for restart in range(1, MOST_RESTARTS + 1):
+        os.kill(service.recogniser.pid, signal.SIGKILL)
+        await until(lambda n=restart: service.restarts == n, 10, "the death is noticed")
+        await until(lambda: service._recogniser is not None, 60, "a new recogniser")
+    assert not service.failed.is_set()
+    await _another_alert(service)
+    os.kill(service.recogniser.pid, signal.SIGKILL)
+    await asyncio.wait_for(service.failed.wait(), 10)
+    status = View(service).status()
+    assert not status.recognising
+    assert [trouble.health for trouble in status.troubles].count("failed") == 1
+    await service.stop()
+    entries = van.entries()
+    verbs = [entry.event.ev for entry in entries]
+    assert verbs.count("recogniser.started") == MOST_RESTARTS + 1
+    died = [entry for entry in entries if entry.event.ev == "recogniser.stopped"]
+    assert [entry.event.data["why"] for entry in died[: MOST_RESTARTS + 1]] == ["recogniser_died"] * (
+        MOST_RESTARTS + 1
+    )
+    assert verify(van.log()).intact
+
+
+async def test_a_withdrawal_and_a_pause_survive_a_recogniser_that_dies(van, start) -> None:
+    service = await start()
+    view = View(service)
+    os.kill(service.recogniser.pid, signal.SIGKILL)
+    await until(lambda: service.restarts == 1, 10)
+    actor = _actor()
+    await view.withdraw(SOUGHT, actor, "found")  # while there is no recogniser at all
+    await view.pause(actor, "the van is moved")
+    await until(lambda: service._recogniser is not None and service.pulse, 60, "a new recogniser")
+    assert (await service.recogniser.request("read")).body["paused"] is True
+    await view.resume(actor, "the van stands")
+    frames = service.totals["frames"]
+    raised = service.desk.counts().raised
+    await until(lambda: service.totals["frames"] > frames + 120, what="a whole walk")
+    assert service.desk.counts().raised == raised
+
+
+def _actor():
+    from lfr_edge.audit.event import Actor
+
+    return Actor("hughes", "deployment_officer", "1")
+
+
+@pytest.mark.parametrize("failure", [errno.EIO, errno.ENOSPC])
+async def test_no_record_no_recognition(van, start, monkeypatch, failure) -> None:
+    """The log's disk fails: recognition stops, nobody is shown an alert that is not recorded, the end is orderly."""
+    service = await start()
+    await until(lambda: _camera(service).state == "live", 20)
+
+    def broken(self, descriptor: int, data: bytes) -> None:
+        raise OSError(failure, os.strerror(failure))
+
+    monkeypatch.setattr(RealDisk, "append", broken)
+    shown = service.desk.counts().offered
+    await asyncio.wait_for(service.failed.wait(), ALERT_S)
+    await until(lambda: service._recogniser is None, 10, "the recogniser is ended")
+    assert service.desk.counts().offered == shown
+    assert "log" in service.failure
+    assert View(service).status().troubles[0].health == "failed"
+    monkeypatch.undo()
+    await service.stop()
+    assert not verify(van.log()).findings, "what is there is intact"
+    # The disk is back: the next start goes on with the deployment, and the log with its own last entry.
+    again = await start()
+    assert again.session.deployment.resumed
+    await _another_alert(again)
