@@ -86,8 +86,8 @@ def parse_entry(body: bytes) -> Entry:
     if len(body) > ENTRY_MAX_BYTES:
         raise _malformed("longer than 16 KiB")
     try:
-        raw = json.loads(body.decode(), parse_float=_no_float, parse_constant=_no_float, parse_int=_integer)
-        canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        raw = _DECODER.decode(body.decode())
+        canonical = _ENCODER.encode(raw).encode()
     except (ValueError, RecursionError) as error:
         raise _malformed(str(error)) from None
     if canonical != body:
@@ -125,6 +125,10 @@ def _integer(text: str) -> int:
     if len(text) > 17 or not -INTEGER_MAX <= value <= INTEGER_MAX:
         raise ValueError("an integer that does not fit in 53 bits")
     return value
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float, parse_int=_integer)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _malformed(reason: str) -> AuditError:

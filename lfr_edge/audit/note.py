@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,7 @@ from lfr_edge.errors import AuditError
 LOG_KEY: Final = 1
 WITNESS_KEY: Final = 4
 _DASH: Final = "— "
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _NOTE_MAX_BYTES: Final = 64 * 1024
 _SIGNATURES_MAX: Final = 64
 
@@ -160,7 +162,7 @@ def parse_note(raw: str) -> Note:
     text, gap, lines = raw.rpartition("\n\n")
     if len(raw) > _NOTE_MAX_BYTES or not gap or not text or not lines.endswith("\n"):
         raise _bad_note("text, blank line and signatures are not all there")
-    if any(ord(character) < 0x20 and character != "\n" for character in raw):
+    if _CONTROL.search(raw):
         raise _bad_note("control characters")
     signatures = tuple(parse_signature(line) for line in lines[:-1].split("\n"))
     if len(signatures) > _SIGNATURES_MAX:
