@@ -18,6 +18,7 @@ from lfr_edge.evaluation.calibrate import calibrations
 from lfr_edge.evaluation.clip import Replay, gallery_of, replay_at_pace, replay_unhurried
 from lfr_edge.evaluation.identities import nonmated_tops, report, run_identities
 from lfr_edge.evaluation.intervals import resolvable
+from lfr_edge.evaluation.labels import read_label_errors
 from lfr_edge.evaluation.openset import threshold_at
 from lfr_edge.evaluation.passages import assess
 from lfr_edge.evaluation.protocol import Protocol, draw_protocol, read_protocol
@@ -80,6 +81,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     identities.add_argument(
         "--gallery-px", type=int, nargs="+", default=[], metavar="PX", help="also enrol shrunk pictures"
+    )
+    identities.add_argument(
+        "--label-errors",
+        type=Path,
+        metavar="FILE",
+        help="CSV of known label errors: also report without them",
     )
     identities.add_argument(
         "--calibration", type=Path, metavar="FILE", help="write thresholds for list sizes"
@@ -187,7 +194,8 @@ def _run_identities(args: argparse.Namespace) -> int:
             probe_variants=[Degradation(px) for px in args.face_px],
             progress=lambda role, done, total: bar.update(tasks[role], completed=done, total=total),
         )
-    result = report(run, model, seed=args.seed)
+    errors = read_label_errors(args.label_errors) if args.label_errors else ()
+    result = report(run, model, seed=args.seed, label_errors=errors)
     if args.calibration:
         made = calibrations(
             run,
@@ -326,6 +334,11 @@ def _summary(result: dict[str, Any]) -> str:
         lines.append(
             f"{rate:<9} {shown:<24} {threshold:.4f}" + (f"   {tpir['note']}" if "note" in tpir else "")
         )
+    without = result.get("without_label_errors", {})
+    for rate, tpir in without.get("tpir_at_fpir", {}).items():
+        if tpir["value"] is not None:
+            left_out = without["searches_left_out"]
+            lines.append(f"{rate:<9} {100 * tpir['value']:.1f} % without {left_out} mislabelled searches")
     for row in result["by_face_px"]:
         at = row["tpir_at_fpir"]["0.01"]
         shown = "cannot tell" if at["value"] is None else f"{100 * at['value']:.1f} % at 1 % FPIR"

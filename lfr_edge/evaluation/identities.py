@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.faces import Float32Array, Templates, embed_samples
 from lfr_edge.evaluation.intervals import binomial_rate
+from lfr_edge.evaluation.labels import LabelError, mislabelled
 from lfr_edge.evaluation.openset import (
     FPIR_TARGETS,
     Operating,
@@ -126,8 +127,17 @@ def run_identities(
     return IdentitiesRun(protocol, gallery, probes["mated"], probes["nonmated"], tuple(probe_variants))
 
 
-def report(run: IdentitiesRun, model: Mapping[str, Any], *, seed: int = 0) -> dict[str, Any]:
-    """Everything as one JSON object; rates are fractions, intervals 95 %."""
+def report(
+    run: IdentitiesRun,
+    model: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    label_errors: tuple[LabelError, ...] = (),
+) -> dict[str, Any]:
+    """Everything as one JSON object; rates are fractions, intervals 95 %.
+
+    Known label errors change no figure: they add the same figures without them, and say which they are.
+    """
     scores = run.scores()
     searches = run.searches(scores)
     points = operating_points(searches, seed=seed)
@@ -158,7 +168,7 @@ def report(run: IdentitiesRun, model: Mapping[str, Any], *, seed: int = 0) -> di
         "histograms": _histograms(searches),
         "highest_nonmated": _highest(run, scores),
         "failures": _failures(run),
-    }
+    } | _without_errors(run, searches, label_errors, seed)
 
 
 def by_list_size(
@@ -280,6 +290,26 @@ def _highest(run: IdentitiesRun, scores: Scores) -> list[dict[str, Any]]:
         for i in np.argsort(-best, kind="stable")[:_SHOWN]
         if np.isfinite(best[i])
     ]
+
+
+def _without_errors(
+    run: IdentitiesRun, searches: Searches, errors: tuple[LabelError, ...], seed: int
+) -> dict[str, Any]:
+    wrong = mislabelled(run.protocol, errors)
+    if not wrong.any():
+        return {}
+    kept = replace(
+        searches, nonmated=searches.nonmated[~wrong], nonmated_people=searches.nonmated_people[~wrong]
+    )
+    points = operating_points(kept, seed=seed)
+    return {
+        "without_label_errors": {
+            "tpir_at_fpir": {_key(point.target_fpir): point.tpir.to_json() for point in points},
+            "threshold_at_fpir": {_key(point.target_fpir): _threshold(point) for point in points},
+            "searches_left_out": int(wrong.sum()),
+            "errors": [asdict(error) for error in errors],
+        }
+    }
 
 
 def _failures(run: IdentitiesRun) -> list[dict[str, str]]:

@@ -18,8 +18,10 @@ from portraitist import FakePortraitist
 
 from lfr_edge.cli.main import main
 from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation import labels
 from lfr_edge.evaluation.calibrate import calibrations
 from lfr_edge.evaluation.identities import report, run_identities
+from lfr_edge.evaluation.labels import read_label_errors
 from lfr_edge.evaluation.protocol import Protocol, Sample
 from lfr_edge.matching.threshold import choose
 from lfr_edge.vision.portraits import Degradation
@@ -92,6 +94,30 @@ def test_pictures_without_a_usable_face_count_as_failures(faces):
     json.dumps(found, allow_nan=False)
 
 
+def test_a_label_error_is_reported_with_and_without(faces, tmp_path):
+    folder, protocol = faces
+    for n in range(6):
+        (folder / f"s{n}.png").write_bytes(picture(n))  # the stranger Sn is the listed person Pn
+    run = run_identities(FakePortraitist(), folder, protocol)
+    path = tmp_path / "errors.csv"
+    rows = [f"S{n},P{n},the same photograph" for n in range(6)] + ["S9,nobody,not on the list"]
+    path.write_text("\n".join(["identity,same_as,reason", *rows]))
+    found = report(run, MODEL, label_errors=read_label_errors(path))
+    assert {item["identity"] for item in found["highest_nonmated"][:6]} == {f"S{n}" for n in range(6)}
+    without = found["without_label_errors"]
+    assert without["searches_left_out"] == 6
+    assert without["threshold_at_fpir"]["0.01"]["value"] < found["threshold_at_fpir"]["0.01"]["value"]
+    assert "without_label_errors" not in report(run, MODEL)
+
+
+@pytest.mark.parametrize("text", ["", "identity,same_as\n", "identity,same_as,reason\na,b,\n"])
+def test_a_label_error_needs_its_reason(tmp_path, text):
+    (tmp_path / "errors.csv").write_text(text)
+    with pytest.raises(EvaluationError) as caught:
+        read_label_errors(tmp_path / "errors.csv")
+    assert caught.value.code == "label_errors_invalid"
+
+
 def test_probes_shrunk_to_a_size_are_reported_beside_the_native_ones(faces):
     folder, protocol = faces
     run = run_identities(FakePortraitist(), folder, protocol, probe_variants=[Degradation(32)])
@@ -157,6 +183,8 @@ def test_real_faces_through_the_command(shared, default_pack, model_store, tmp_p
         writer.writerows(chosen)
     arguments = ["evaluate", "identities", str(shared / "faces"), "--protocol", str(small), "--threads", "1"]
     arguments += ["--store", str(model_store.root), "--calibration", str(tmp_path / "calibration.json")]
+    known = Path(labels.__file__).with_name("lfw_label_errors.csv")
+    arguments += ["--label-errors", str(known)]
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["fte"] == found["fta"] == 0
