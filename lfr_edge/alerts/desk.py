@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeVar
 
@@ -29,12 +29,13 @@ from lfr_edge.alerts.alert import (
     step_after,
 )
 from lfr_edge.alerts.book import SECOND_NS, Book, DeskCounts
+from lfr_edge.alerts.deadlines import Due, due
 from lfr_edge.alerts.entries import look_data, raised_data, reconcile
 from lfr_edge.alerts.factors import Answer, Factors, clean_note
 from lfr_edge.alerts.feed import KEPT_EVENTS, Feed
 from lfr_edge.alerts.material import AlertMaterial, AlertPictures
 from lfr_edge.alerts.record import Actor, Plain, Recorder, Verb
-from lfr_edge.alerts.retention import pictures_due
+from lfr_edge.alerts.refusals import AlreadyDecidedError, changed, refuse_late
 from lfr_edge.alerts.store import AlertStore, FeedEvent
 from lfr_edge.alerts.turns import Turns
 from lfr_edge.audit.entry import Entry
@@ -46,19 +47,6 @@ T = TypeVar("T")
 
 
 __all__ = ["AlertDesk", "AlreadyDecidedError", "DeskCounts"]
-
-
-class AlreadyDecidedError(AlertError):
-    """Somebody was first. ``winner`` is the alert as it stands."""
-
-    def __init__(self, winner: Alert) -> None:
-        last = winner.looks[-1].account if winner.looks else "the clock"
-        super().__init__(
-            "alert_already_decided",
-            f"alert {winner.id.number} was already decided by {last}",
-            hint="the page shows that decision; yours was not recorded",
-        )
-        self.winner = winner
 
 
 class AlertDesk:
@@ -200,16 +188,11 @@ class AlertDesk:
 
     async def tick(self) -> None:
         """Pass turns on, escalate, expire and erase what is due. The ticker calls it; tests may."""
-        for alert in self.open_alerts():
-            await self._watch(alert)
         for alert in self.book:
-            if alert.state is State.SUPPRESSED and self._waited(alert, self.policy.expire_s):
-                await self._whole(self._expire(alert.id.token))
+            step = due(alert, self.book, self.policy, self._clock.wall_ns())
+            if step is not None:
+                await self._whole(_DUE[step](self, alert.id.token))
         await self._offer_waiting()
-        for alert in self.book:
-            lived = self.book.known_for_ns(alert.id.token)
-            if pictures_due(alert, self._clock.wall_ns(), lived, self.policy.alert_images_h):
-                await self._whole(self._erase(alert.id.token))
 
     # ── the changes themselves; each runs to its end even if the caller is cancelled ──────────────────────────
 
@@ -287,7 +270,7 @@ class AlertDesk:
     ) -> Alert:
         async with self._lock(token):
             alert = self.get(token)
-            _refuse_late(alert, actor, expected_version)
+            refuse_late(alert, actor, expected_version)
             took_ms = self.waiting_ms(token)
             look = Look(actor.account, answer, factors, note, self._clock.wall_ns(), took_ms)
             looks = (*alert.looks, look)
@@ -316,7 +299,7 @@ class AlertDesk:
                 raise AlreadyDecidedError(alert)
             after = replace(advance(alert, Step.OUTCOME), outcome=outcome)
             if alert.version != expected_version:
-                raise _changed(alert)
+                raise changed(alert)
             data: dict[str, Plain] = {"number": alert.id.number, "outcome": str(outcome)}
             await self._record("alert.outcome", actor, token, data, "")
             return await self._change(after, "outcome")
@@ -351,16 +334,7 @@ class AlertDesk:
             await self._record("alert.erased", None, token, data, "retention ended")
             await self._change(replace(alert, pictures_erased=True, hold=None), "erased")
 
-    async def _watch(self, alert: Alert) -> None:
-        token = alert.id.token
-        if self._waited(alert, self.policy.expire_s):
-            await self._whole(self._expire(token))
-        elif not alert.escalated and self._waited(alert, self.policy.escalate_s):
-            await self._whole(self._turn(token, escalated=True))
-        elif not alert.escalated and self.book.turn_ns(token) >= self.policy.reassign_s * SECOND_NS:
-            await self._whole(self._turn(token, escalated=False))
-
-    async def _turn(self, token: str, *, escalated: bool) -> None:
+    async def _turn(self, token: str, escalated: bool) -> None:
         """Pass the alert to the next operator, or call everybody. Changes no version: an answer under way counts."""
         async with self._lock(token):
             alert = self.book.get(token)
@@ -387,9 +361,6 @@ class AlertDesk:
     ) -> None:
         await asyncio.to_thread(self._recorder.record, ev, actor=actor, ref=token, data=data, why=why)
 
-    def _waited(self, alert: Alert, seconds: float) -> bool:
-        return self.book.waiting_ns(alert.id.token) >= seconds * SECOND_NS
-
     def _lock(self, token: str) -> asyncio.Lock:
         return self._locks.setdefault(token, asyncio.Lock())
 
@@ -406,22 +377,9 @@ class AlertDesk:
             await self.tick()
 
 
-def _refuse_late(alert: Alert, actor: Actor, expected_version: int) -> None:
-    if alert.state not in AWAITING_LOOK:
-        raise AlreadyDecidedError(alert)
-    if alert.looked(actor.account):
-        raise AlertError(
-            "alert_second_look_by_same_person",
-            f"you already looked at alert {alert.id.number}",
-            hint="the second look belongs to another person, who does not see your answer",
-        )
-    if alert.version != expected_version:
-        raise _changed(alert)
-
-
-def _changed(alert: Alert) -> AlertError:
-    return AlertError(
-        "alert_changed",
-        f"alert {alert.id.number} has moved on while you looked",
-        hint="look at it as it stands now, then answer again",
-    )
+_DUE: Final[dict[Due, Callable[[AlertDesk, str], Coroutine[Any, Any, None]]]] = {
+    "expire": lambda desk, token: desk._expire(token),
+    "escalate": lambda desk, token: desk._turn(token, True),
+    "pass_on": lambda desk, token: desk._turn(token, False),
+    "erase": lambda desk, token: desk._erase(token),
+}

@@ -1,0 +1,47 @@
+"""Why an answer does not count: somebody was first, or the alert has moved on."""
+
+from __future__ import annotations
+
+from lfr_edge.alerts.alert import AWAITING_LOOK, Alert
+from lfr_edge.audit.event import Actor
+from lfr_edge.errors import AlertError
+
+
+class AlreadyDecidedError(AlertError):
+    """Somebody was first. ``winner`` is the alert as it stands."""
+
+    def __init__(self, winner: Alert) -> None:
+        last = winner.looks[-1].account if winner.looks else "the clock"
+        super().__init__(
+            "alert_already_decided",
+            f"alert {winner.id.number} was already decided by {last}",
+            hint="the page shows that decision; yours was not recorded",
+        )
+        self.winner = winner
+
+
+def refuse_late(alert: Alert, actor: Actor, expected_version: int) -> None:
+    """Compare and refuse: the state, the person, the version that was seen.
+
+    Raises:
+        AlreadyDecidedError: ``alert_already_decided``.
+        AlertError: ``alert_second_look_by_same_person``, ``alert_changed``.
+    """
+    if alert.state not in AWAITING_LOOK:
+        raise AlreadyDecidedError(alert)
+    if alert.looked(actor.account):
+        raise AlertError(
+            "alert_second_look_by_same_person",
+            f"you already looked at alert {alert.id.number}",
+            hint="the second look belongs to another person, who does not see your answer",
+        )
+    if alert.version != expected_version:
+        raise changed(alert)
+
+
+def changed(alert: Alert) -> AlertError:
+    return AlertError(
+        "alert_changed",
+        f"alert {alert.id.number} has moved on while you looked",
+        hint="look at it as it stands now, then answer again",
+    )
