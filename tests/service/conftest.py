@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -235,8 +236,6 @@ async def until(condition: Callable[[], Any], timeout_s: float = ALERT_S, what: 
 
 def children(parent: int | None = None) -> set[int]:
     """The processes that `parent` (this one by default) started and that still run; zombies do not count."""
-    import os
-
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -249,11 +248,10 @@ def children(parent: int | None = None) -> set[int]:
 
 
 @pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2id at its full price is tested in tests/console/test_accounts.py."""
     cheap = accounts_room.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(accounts_room, "_HASHER", cheap)
-    yield
 
 
 class Person:

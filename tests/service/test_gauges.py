@@ -38,7 +38,7 @@ async def test_a_blocked_loop_shows() -> None:
     lag = LoopLag(SystemClock())
     task = asyncio.create_task(lag.watch())
     await asyncio.sleep(0.25)
-    time.sleep(0.4)  # noqa: ASYNC251 - on purpose: the thing that must not happen
+    time.sleep(0.4)  # on purpose: the thing that must not happen
     await asyncio.sleep(0.15)
     task.cancel()
     assert lag.worst_ms == pytest.approx(350, abs=150)
