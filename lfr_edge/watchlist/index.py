@@ -64,6 +64,9 @@ class WatchlistIndex:
         self._references: list[str] = []
         self._numbers: dict[str, int] = {}
         self._rows: list[list[int]] = []  # rows of each entry; empty once withdrawn
+        self._most_rows = (
+            0  # no person has more rows; counting them in every search would cost more than the search
+        )
         self._dead: set[int] = set()
         self._dead_rows = np.zeros(0, np.intp)  # the same, sorted, for masking
         self._most_probes = most_probes
@@ -135,6 +138,7 @@ class WatchlistIndex:
             row, number = self._used + offset, self._number(references[position])
             self._owners[row] = number
             self._rows[number].append(row)
+            self._most_rows = max(self._most_rows, len(self._rows[number]))
             self._valid[row // 8] |= np.uint8(1 << row % 8)
         self._used += len(numbers)
 
@@ -184,6 +188,7 @@ class WatchlistIndex:
         for row, number in enumerate(owners):
             self._rows[number].append(row)
             self._valid[row // 8] |= np.uint8(1 << row % 8)
+        self._most_rows = max(map(len, self._rows), default=0)
         return moved
 
     def search(self, probes: Float32Array, *, k: int = 2) -> Candidates:
@@ -200,7 +205,7 @@ class WatchlistIndex:
         best.runner_up[:], best.runner_up_score[:] = NOBODY, -np.inf
         if not self.rows or not n:
             return best
-        deepest = 1 + (max(map(len, self._rows)) if k == 2 else 0)
+        deepest = 1 + (self._most_rows if k == 2 else 0)
         if n == 1 and deepest <= MOST_SCANNED_ROWS:
             self._scan(probes, min(deepest, self.rows), best)
         else:

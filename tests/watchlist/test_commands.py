@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lists import DIMENSION, FINGERPRINT, person
+from pictures_for_tests import png
 
 from lfr_edge.cli.main import main
 from lfr_edge.errors import WatchlistError
-from lfr_edge.watchlist.container import seal
+from lfr_edge.watchlist.container import SealedWatchlist, seal
 from lfr_edge.watchlist.destroy import destroy_file
-from lfr_edge.watchlist.keys import new_key, write_key_file
+from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "watchlists" / "example"
 
@@ -106,3 +108,71 @@ def test_help_has_examples(capsys):
     with pytest.raises(SystemExit):
         main(["watchlist", "--help"])
     assert "lfr-edge watchlist seal bundle" in capsys.readouterr().out
+
+
+@pytest.mark.shared
+def test_check_and_seal_real_pictures(shared, model_store, tmp_path, capsys, monkeypatch):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    people = ("Wu_Yi", "Al_Gore")
+    for name in people:
+        (picture,) = (shared / "videos" / "watchlist" / name).iterdir()
+        shutil.copy(picture, bundle / f"{name}.jpg")
+    rows = [f"{name},court_order,amber,{name}.jpg" for name in people]
+    (bundle / "watchlist.csv").write_text("\n".join(["reference,category,response,images", *rows]))
+    store = ["--store", str(model_store.root)]
+    assert main(["watchlist", "check", str(bundle), *store]) == 0
+    text = capsys.readouterr().out
+    assert "at least 60 recommended" in text
+    assert "this list can be sealed" in text
+
+    key, out = tmp_path / "key", tmp_path / "list"
+    monkeypatch.setattr("getpass.getpass", lambda _: "correct horse battery")
+    arguments = ["watchlist", "seal", str(bundle), str(out), "--key-file", str(key), *store]
+    assert main([*arguments, "--passphrase", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["entries"] == 2
+    assert main(arguments) == 0  # sealed again with the same key
+    with SealedWatchlist.open(out, read_key_file(key)) as opened:
+        assert opened.header.dimension == 704
+        assert {entry.reference for entry in opened.entries()} == set(people)
+
+    # One picture without a face refuses the list; the sealed one stays, unless these people are left out.
+    (bundle / "Al_Gore.jpg").write_bytes(png(64, 64))
+    before = out.read_bytes()
+    assert main(arguments) == 1
+    assert "Al_Gore.jpg: no face was found" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert main([*arguments, "--skip-refused"]) == 0
+    assert "1 people left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("entered", "code"),
+    [(("short", "short"), "passphrase_short"), (("a long enough one", "another one"), "passphrase_differs")],
+)
+def test_a_passphrase_is_entered_twice_and_long_enough(tmp_path, capsys, monkeypatch, entered, code):
+    answers = iter(entered)
+    monkeypatch.setattr("getpass.getpass", lambda _: next(answers))
+    arguments = [
+        "watchlist",
+        "seal",
+        str(EXAMPLE),
+        str(tmp_path / "out"),
+        "--key-file",
+        str(tmp_path / "key"),
+    ]
+    assert main([*arguments, "--passphrase"]) == 1
+    assert code in capsys.readouterr().err
+    assert not (tmp_path / "key").exists()
+
+
+def test_destroying_can_be_called_off_at_the_terminal(sealed, capsys, monkeypatch):
+    path, _key = sealed
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    assert main(["watchlist", "destroy", str(path)]) == 1
+    assert path.exists()
+    monkeypatch.setattr("builtins.input", lambda _: "destroy")
+    assert main(["watchlist", "destroy", str(path)]) == 0
+    assert "the key was not given" in capsys.readouterr().out
+    assert not path.exists()
