@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,39 +83,7 @@ def read_truth(path: Path) -> Truth:
         EvaluationError: ``truth_missing`` or ``truth_invalid``.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        faces = {
-            int(frame["f"]): (
-                tuple(int(face["t"]) for face in frame["faces"]),
-                np.array([face["b"] for face in frame["faces"]], np.float32).reshape(-1, 4),
-            )
-            for frame in raw["gt"]
-        }
-        widest = _widest(faces)
-        passages = tuple(
-            TruePassage(
-                int(track["tid"]),
-                str(track["identity"]),
-                float(track["t_start"]),
-                float(track["t_end"]),
-                widest.get(int(track["tid"]), 0.0),
-            )
-            for track in raw["tracks"]
-        )
-        known = {passage.number for passage in passages}
-        if len(known) != len(passages) or not set(widest) <= known:
-            raise ValueError("tracks and faces do not belong together")
-        truth = Truth(
-            str(raw.get("clip", path.stem)),
-            float(raw["fps"]),
-            int(raw["frames"]),
-            int(raw["width"]),
-            int(raw["height"]),
-            passages,
-            faces,
-        )
-        if truth.fps <= 0 or truth.frames < 1:
-            raise ValueError("fps and frames are positive")
+        return _parsed(json.loads(path.read_text(encoding="utf-8")), path.stem)
     except OSError as error:
         raise EvaluationError(
             "truth_missing", f"{path}: {error.strerror}", hint="name it with --truth"
@@ -125,7 +94,35 @@ def read_truth(path: Path) -> Truth:
             f"{path} is not a clip's truth: {error!r}",
             hint="JSON with fps, frames, width, height, tracks[tid, identity, t_start, t_end] and gt[f, faces[t, b]]",
         ) from None
-    return truth
+
+
+def _parsed(raw: Mapping[str, Any], name: str) -> Truth:
+    faces = {
+        int(frame["f"]): (
+            tuple(int(face["t"]) for face in frame["faces"]),
+            np.array([face["b"] for face in frame["faces"]], np.float32).reshape(-1, 4),
+        )
+        for frame in raw["gt"]
+    }
+    widest = _widest(faces)
+    passages = tuple(
+        TruePassage(
+            int(track["tid"]),
+            str(track["identity"]),
+            float(track["t_start"]),
+            float(track["t_end"]),
+            widest.get(int(track["tid"]), 0.0),
+        )
+        for track in raw["tracks"]
+    )
+    known = {passage.number for passage in passages}
+    if len(known) != len(passages) or not set(widest) <= known:
+        raise ValueError("tracks and faces do not belong together")
+    fps, frames = float(raw["fps"]), int(raw["frames"])
+    if fps <= 0 or frames < 1:
+        raise ValueError("fps and frames are positive")
+    clip = str(raw.get("clip", name))
+    return Truth(clip, fps, frames, int(raw["width"]), int(raw["height"]), passages, faces)
 
 
 def _widest(faces: Mapping[int, tuple[tuple[int, ...], Float32Array]]) -> dict[int, float]:

@@ -13,12 +13,11 @@ templates' key and cannot open an image; the desk never derives the templates' k
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -31,11 +30,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist import keys
 from lfr_edge.watchlist.entry import Entry
+from lfr_edge.watchlist.header import HEADER_BYTES, Header, header_digest
 from lfr_edge.watchlist.pages import Float32Array
 from lfr_edge.watchlist.templates import TEMPLATES, altered, nonce, seal_templates
 
-FORMAT: Final = "lfr-edge watchlist 1"
-HEADER_BYTES: Final = 4096
 MOST_ENTRIES_BYTES: Final = 1 << 30
 IMAGES: Final = "images"
 ENTRIES: Final = "entries"
@@ -49,59 +47,6 @@ class Enrolled:
     images: tuple[bytes, ...]  # encoded pictures as they came, in the order of entry.images
     templates: Float32Array  # (m, dimension), at least one row, L2-normalised
     portrait: bytes = b""  # JPEG: the face of the first image, cut and turned as the desk shows it
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    fingerprint: str  # of the model pack that made the templates
-    dimension: int
-    entries: int
-    images: int
-    rows: int
-    created: str  # UTC, ISO 8601
-    salt: bytes
-    templates: tuple[int, int]  # offset, length
-    sealed_entries: tuple[int, int]
-    wrapped: dict[str, Any] | None  # the key under a passphrase
-
-    def encode(self) -> bytes:
-        raw: bytes = rfc8785.dumps(
-            {
-                "format": FORMAT,
-                "fingerprint": self.fingerprint,
-                "dimension": self.dimension,
-                "entries": self.entries,
-                "images": self.images,
-                "rows": self.rows,
-                "created": self.created,
-                "salt": self.salt.hex(),
-                "templates": list(self.templates),
-                "sealed_entries": list(self.sealed_entries),
-                "wrapped": self.wrapped,
-            }
-        )
-        return raw.ljust(HEADER_BYTES)
-
-    @staticmethod
-    def decode(block: bytes) -> Header:
-        try:
-            raw = json.loads(block)
-            if raw.pop("format") != FORMAT:
-                raise ValueError
-            raw["salt"] = bytes.fromhex(raw["salt"])
-            raw["templates"], raw["sealed_entries"] = tuple(raw["templates"]), tuple(raw["sealed_entries"])
-            header = Header(**raw)
-            numbers = (header.dimension, header.entries, header.images, header.rows)
-            spans = (*header.templates, *header.sealed_entries)
-            if len(spans) != 4 or not all(type(n) is int and 0 <= n < 1 << 48 for n in (*numbers, *spans)):
-                raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise WatchlistError(
-                "watchlist_not_sealed",
-                "this is not a sealed watchlist of a version this program reads",
-                hint="make one with: lfr-edge watchlist seal FOLDER OUT --key-file KEY",
-            ) from None
-        return header
 
 
 def seal(
@@ -148,21 +93,7 @@ def seal(
 
 def _write(file: BinaryIO, enrolled: Iterable[Enrolled], key: bytes, blank: Header) -> Header:
     file.write(bytes(HEADER_BYTES))
-    image_cipher = AESGCM(keys.derive(key, blank.salt, IMAGES))
-    records: list[dict[str, Any]] = []
-    matrices: list[Float32Array] = []
-    places = 0
-    seen: set[str] = set()
-    for item in enrolled:
-        _check(item, seen, blank.dimension)
-        spans = []
-        for image in (*item.images, item.portrait):
-            offset = file.tell()
-            length = file.write(image_cipher.encrypt(nonce(places), image, places.to_bytes(8, "little")))
-            spans.append([places, offset, length])
-            places += 1
-        records.append({"entry": item.entry.to_json(), "images": spans, "rows": len(item.templates)})
-        matrices.append(item.templates)
+    records, matrices = _write_images(file, enrolled, key, blank)
     if not records:
         raise WatchlistError("watchlist_empty", "there is nobody to put on the list", hint="add an entry")
     references = [record["entry"]["reference"] for record in records]
@@ -175,25 +106,43 @@ def _write(file: BinaryIO, enrolled: Iterable[Enrolled], key: bytes, blank: Head
         file.write(piece)
     entries_at = file.tell()
     body = rfc8785.dumps(records)
-    header = Header(
-        blank.fingerprint,
-        blank.dimension,
-        len(records),
-        sum(len(record["images"]) - 1 for record in records),
-        len(owners),
-        blank.created,
-        blank.salt,
-        (templates_at, entries_at - templates_at),
-        (entries_at, len(body) + 16),
-        blank.wrapped,
+    header = replace(
+        blank,
+        entries=len(records),
+        images=sum(len(record["images"]) - 1 for record in records),
+        rows=len(owners),
+        templates=(templates_at, entries_at - templates_at),
+        sealed_entries=(entries_at, len(body) + 16),
     )
     block = header.encode()
     if len(block) > HEADER_BYTES:
         raise ValueError("the header does not fit")
-    file.write(AESGCM(keys.derive(key, blank.salt, ENTRIES)).encrypt(nonce(0), body, _digest(block)))
+    file.write(AESGCM(keys.derive(key, blank.salt, ENTRIES)).encrypt(nonce(0), body, header_digest(block)))
     file.seek(0)
     file.write(block)
     return header
+
+
+def _write_images(
+    file: BinaryIO, enrolled: Iterable[Enrolled], key: bytes, blank: Header
+) -> tuple[list[dict[str, Any]], list[Float32Array]]:
+    """Each picture sealed by itself as it comes; the entries' records and templates, for the parts after."""
+    cipher = AESGCM(keys.derive(key, blank.salt, IMAGES))
+    records: list[dict[str, Any]] = []
+    matrices: list[Float32Array] = []
+    places = 0
+    seen: set[str] = set()
+    for item in enrolled:
+        _check(item, seen, blank.dimension)
+        spans = []
+        for image in (*item.images, item.portrait):
+            offset = file.tell()
+            length = file.write(cipher.encrypt(nonce(places), image, places.to_bytes(8, "little")))
+            spans.append([places, offset, length])
+            places += 1
+        records.append({"entry": item.entry.to_json(), "images": spans, "rows": len(item.templates)})
+        matrices.append(item.templates)
+    return records, matrices
 
 
 def _check(item: Enrolled, seen: set[str], dimension: int) -> None:
@@ -372,15 +321,13 @@ def _read_entries(descriptor: int, key: bytes, header: Header, block: bytes) -> 
         raise altered("the file")
     try:
         cipher = AESGCM(keys.derive(key, header.salt, ENTRIES))
-        records = json.loads(cipher.decrypt(nonce(0), os.pread(descriptor, length, offset), _digest(block)))
+        records = json.loads(
+            cipher.decrypt(nonce(0), os.pread(descriptor, length, offset), header_digest(block))
+        )
     except (InvalidTag, ValueError):
         raise altered("the list of entries") from None
     assert isinstance(records, list)
     return records
-
-
-def _digest(block: bytes) -> bytes:
-    return hashlib.sha256(block).digest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,8 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from lists import DIMENSION, FINGERPRINT, person, unit
 
 from lfr_edge.errors import WatchlistError
-from lfr_edge.watchlist import container, keys, templates
+from lfr_edge.watchlist import keys, templates
 from lfr_edge.watchlist.container import SealedWatchlist, inspect_header, seal
+from lfr_edge.watchlist.header import Header
 from lfr_edge.watchlist.unseal import unseal_templates
 
 KEY = bytes(range(32))
@@ -212,7 +213,7 @@ def test_header_says_what_anybody_may_know(tmp_path):
     header = inspect_header(sealed(tmp_path))
     assert (header.entries, header.images, header.rows, header.dimension) == (3, 4, 4, DIMENSION)
     assert header.created.endswith("+00:00")
-    assert container.Header.decode(header.encode()) == header
+    assert Header.decode(header.encode()) == header
 
 
 def test_key_files(tmp_path):

@@ -1,0 +1,73 @@
+"""The first block of a sealed list: what anybody may read, authenticated once the list is opened with its key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import rfc8785
+
+from lfr_edge.errors import WatchlistError
+
+FORMAT: Final = "lfr-edge watchlist 1"
+HEADER_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    fingerprint: str  # of the model pack that made the templates
+    dimension: int
+    entries: int
+    images: int
+    rows: int
+    created: str  # UTC, ISO 8601
+    salt: bytes
+    templates: tuple[int, int]  # offset, length
+    sealed_entries: tuple[int, int]
+    wrapped: dict[str, Any] | None  # the key under a passphrase
+
+    def encode(self) -> bytes:
+        raw: bytes = rfc8785.dumps(
+            {
+                "format": FORMAT,
+                "fingerprint": self.fingerprint,
+                "dimension": self.dimension,
+                "entries": self.entries,
+                "images": self.images,
+                "rows": self.rows,
+                "created": self.created,
+                "salt": self.salt.hex(),
+                "templates": list(self.templates),
+                "sealed_entries": list(self.sealed_entries),
+                "wrapped": self.wrapped,
+            }
+        )
+        return raw.ljust(HEADER_BYTES)
+
+    @staticmethod
+    def decode(block: bytes) -> Header:
+        try:
+            raw = json.loads(block)
+            if raw.pop("format") != FORMAT:
+                raise ValueError
+            raw["salt"] = bytes.fromhex(raw["salt"])
+            raw["templates"], raw["sealed_entries"] = tuple(raw["templates"]), tuple(raw["sealed_entries"])
+            header = Header(**raw)
+            numbers = (header.dimension, header.entries, header.images, header.rows)
+            spans = (*header.templates, *header.sealed_entries)
+            if len(spans) != 4 or not all(type(n) is int and 0 <= n < 1 << 48 for n in (*numbers, *spans)):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise WatchlistError(
+                "watchlist_not_sealed",
+                "this is not a sealed watchlist of a version this program reads",
+                hint="make one with: lfr-edge watchlist seal FOLDER OUT --key-file KEY",
+            ) from None
+        return header
+
+
+def header_digest(block: bytes) -> bytes:
+    """What the entries part is bound to: every byte of the block, its padding included."""
+    return hashlib.sha256(block).digest()
