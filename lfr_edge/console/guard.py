@@ -116,7 +116,7 @@ def _refuse_strangers(request: web.Request) -> None:
     """Refuse other sites' pages: by host name, by Origin, by what the browser says of the request's source."""
     ports = request.app[PORTS]
     name = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
-    if ports.hosts and name not in ports.hosts:
+    if not ports.answers_to(name):
         raise AccessError("access_host_refused", "this console does not answer to that name")
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     socket = request.headers.get("Upgrade", "").lower() == "websocket"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from lfr_edge.alerts.desk import AlertDesk
 from lfr_edge.alerts.record import Actor, Recorder
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lfr_edge.console.accounts import Accounts
     from lfr_edge.console.sessions import Sessions
 
+LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 CameraState = Literal["live", "connecting", "stalled", "lost", "paused"]
 Health = Literal["ok", "degraded", "failed"]
 
@@ -174,5 +175,8 @@ class ConsolePorts:
     clock: Clock
     site: str
     tls: bool  # decides the cookie's name and its Secure attribute
-    hosts: frozenset[str] = field(default_factory=lambda: frozenset({"127.0.0.1", "localhost", "[::1]"}))
-    # Names by which the console may be addressed (without port); empty: any. Stops DNS rebinding.
+    hosts: frozenset[str] = frozenset()  # further names by which the console may be addressed, without port
+
+    def answers_to(self, name: str) -> bool:
+        """Stops DNS rebinding. With TLS the certificate already does: another name does not get this far."""
+        return self.tls or name in LOOPBACK_NAMES or name in self.hosts

@@ -191,3 +191,4 @@ async def test_tls_pins_the_cookie_to_the_host(box):
 
     assert cookie_name(box_ports(box)) == "__Host-lfr-session"
     assert isinstance(build_app(box_ports(box)), web.Application)
+    assert box_ports(box).answers_to("van-3.force.example"), "with TLS the certificate names the console"

@@ -8,7 +8,7 @@ import pytest
 from lfr_edge.console.accounts import Role
 from lfr_edge.console.sign_in import _inside
 from lfr_edge.errors import AuditError
-from tests.fakes.box import PASSWORD, enrol, raised
+from tests.fakes.box import PASSWORD, ListRecorder, enrol, house, raised
 
 
 def session_cookie(answer: aiohttp.ClientResponse) -> str:
@@ -146,3 +146,22 @@ async def test_sockets_die_with_the_session_within_a_second(box, sign_in, how):
 
         assert await asyncio.wait_for(until_closed(), 1.0) == 4001
     assert box.desk.turns.present == frozenset()
+
+
+async def test_over_tls_the_cookie_is_secure_and_pinned(tmp_path):
+    """The headers alone; the TLS layer itself is aiohttp's."""
+    async with (
+        house(tmp_path, recorder=ListRecorder(), tls=True) as box,
+        aiohttp.ClientSession(box.url) as browser,
+    ):
+        enrol(box.accounts, "miller", Role.OPERATOR)
+        headers = {"Origin": box.url.replace("http:", "https:"), "Sec-Fetch-Site": "same-origin"}
+        data = {"name": "miller", "password": PASSWORD}
+        async with browser.post("/sign-in", data=data, headers=headers, allow_redirects=False) as answer:
+            assert answer.status == 303
+            cookie = answer.headers["Set-Cookie"]
+            assert cookie.startswith("__Host-lfr-session=")
+            for attribute in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/"):
+                assert attribute in cookie
+            assert "Domain" not in cookie
+            assert answer.headers["Strict-Transport-Security"]

@@ -242,7 +242,14 @@ PASSWORD = "three plain words"
 
 @asynccontextmanager
 async def house(
-    folder: Path, *, policy: DeskPolicy | None = None, clock=None, recorder=None, idle_s=1800.0, site="Van 3"
+    folder: Path,
+    *,
+    policy: DeskPolicy | None = None,
+    clock=None,
+    recorder=None,
+    idle_s=1800.0,
+    site="Van 3",
+    tls=False,
 ):
     """A console on a free port of the loopback, with a real desk and (unless given) a real audit log."""
     clock = clock or SystemClock()
@@ -260,7 +267,7 @@ async def house(
     accounts = Accounts(folder / "accounts.json", clock)
     sessions = Sessions(accounts, clock, idle_s=idle_s, longest_s=43_200)
     system = FakeSystem(recorder)
-    ports = ConsolePorts(desk, system, accounts, sessions, recorder, clock, site, tls=False)
+    ports = ConsolePorts(desk, system, accounts, sessions, recorder, clock, site, tls=tls)
     runner = web.AppRunner(build_app(ports), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site_ = web.TCPSite(runner, "127.0.0.1", 0)
