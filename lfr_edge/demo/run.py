@@ -18,20 +18,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from lfr_edge.alerts.material import AlertMaterial
+from lfr_edge.audit.event import SYSTEM
 from lfr_edge.audit.verify import verify
-from lfr_edge.demo.clip import write_clip
+from lfr_edge.demo.clip import PUBLIC_BOXES, write_clip
+from lfr_edge.deployment.session import material_key
 from lfr_edge.errors import CameraError, LfrError
 from lfr_edge.models.fetch import cache_folder, fetch_member
 from lfr_edge.models.recipes import pull
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.service import Service
+from lfr_edge.service.view import View
 from lfr_edge.settings import Settings
+from lfr_edge.vision.faces import Float32Array
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.vision.pixels import decode_image
 from lfr_edge.watchlist.container import seal
 from lfr_edge.watchlist.enrol import enrol_list
 from lfr_edge.watchlist.folder import survey
-from lfr_edge.watchlist.keys import new_key, write_key_file
+from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
 
 REFERENCE: Final = "DEMO-0001"
 ASTRONAUT_SHA256: Final = "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"
@@ -49,6 +56,7 @@ class DemoOptions:
     port: int = 0
     cameras: int = 1
     pack: str = "default"
+    control: bool = False  # withdraw the sought person first: a run that passes then would prove nothing
 
 
 async def run_demo(
@@ -63,13 +71,16 @@ async def run_demo(
     pack = await asyncio.to_thread(_pack, store, options.pack, say)
     sought, public = await asyncio.to_thread(_photographs, say)
     clip = await asyncio.to_thread(_clip, sought, public, say)
-    settings = await asyncio.to_thread(_enrol, options, store, pack, sought, say)
+    vision = await asyncio.to_thread(VisionStack.open, pack)
+    settings = await asyncio.to_thread(_enrol, options, store, pack, vision, sought, say)
     async with _street(clip, options) as urls:
         cameras = [camera | {"url": url} for camera, url in zip(settings["cameras"], urls, strict=True)]
         service = Service(Settings.model_validate(settings | {"cameras": cameras}))
         say("starting cameras, recogniser, desk and console")
         await service.start()
         try:
+            if options.control:
+                await View(service).withdraw(REFERENCE, SYSTEM, "control of the demonstration")
             await _live(service)
             ready(service)
             with contextlib.suppress(TimeoutError):
@@ -77,7 +88,8 @@ async def run_demo(
         finally:
             say("ending the deployment and checking the record")
             await service.stop(why="end of the demonstration")
-    return await asyncio.to_thread(_judge, service, pack)
+    cast = await asyncio.to_thread(_templates, vision, sought, public)
+    return await asyncio.to_thread(_judge, service, pack, lambda face: is_sought(vision, cast, face))
 
 
 def _pack(store: ModelStore, name: str, say: Say) -> Pack:
@@ -111,7 +123,9 @@ def _clip(sought: bytes, public: bytes, say: Say) -> Path:
     return path
 
 
-def _enrol(options: DemoOptions, store: ModelStore, pack: Pack, sought: bytes, say: Say) -> dict[str, Any]:
+def _enrol(
+    options: DemoOptions, store: ModelStore, pack: Pack, vision: VisionStack, sought: bytes, say: Say
+) -> dict[str, Any]:
     """Seal a list of one, the way any list is sealed, and say where everything lies."""
     say("enrolling the sought person")
     bundle = options.folder / "bundle"
@@ -122,7 +136,6 @@ def _enrol(options: DemoOptions, store: ModelStore, pack: Pack, sought: bytes, s
         f"{REFERENCE},missing_person,amber,portrait.png,published portrait\n",
         encoding="utf-8",
     )
-    vision = VisionStack.open(pack)
     key, key_file = new_key(), options.folder / "list.key"
     write_key_file(key_file, key)
     sealed = options.folder / "list.sealed"
@@ -170,22 +183,46 @@ async def _street(clip: Path, options: DemoOptions) -> AsyncIterator[list[str]]:
 
 async def _live(service: Service) -> None:
     """Wait until every camera gives pictures."""
-    async with asyncio.timeout(_LIVE_TIMEOUT_S):
-        while any(camera.state != "live" for camera in service.cameras.statuses):  # noqa: ASYNC110 - their own processes
-            await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(_LIVE_TIMEOUT_S):
+            while any(camera.state != "live" for camera in service.cameras.statuses):  # noqa: ASYNC110 - their own processes
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        why = "; ".join(filter(None, (camera.error_message for camera in service.cameras.statuses)))
+        raise CameraError(
+            "camera_demo_failed",
+            f"no picture from the demonstration's cameras after {_LIVE_TIMEOUT_S:g} s: {why or 'no reason given'}",
+            hint="lfr-edge doctor shows what this machine lacks",
+        ) from None
 
 
-def _judge(service: Service, pack: Pack) -> dict[str, Any]:
+def _templates(vision: VisionStack, sought: bytes, public: bytes) -> Float32Array:
+    """(7, dimension) everybody who walks past; the sought person is row 0."""
+    rows = []
+    for photograph, people in ((sought, 1), (public, len(PUBLIC_BOXES))):
+        portrait = vision.look(photograph)
+        rows += [vision.templates(portrait, face) for face in range(min(people, len(portrait.found)))]
+    return np.concatenate(rows)
+
+
+def is_sought(vision: VisionStack, cast: Float32Array, face: bytes) -> bool:
+    """Whether the picture of an alert shows the sought person rather than one of the public.
+
+    The list has one entry, so an alert's reference says nothing about who raised it; the picture does.
+    """
+    portrait = vision.look(face)
+    return bool(portrait.found) and int(np.argmax(cast @ vision.templates(portrait, 0)[0])) == 0
+
+
+def _judge(service: Service, pack: Pack, shows_sought: Callable[[bytes], bool]) -> dict[str, Any]:
     totals, counts = service.totals, service.desk.counts()
     report = verify(service.session.log.folder)
-    raised = sorted(
-        {alert.facts.reference for alert in (*service.desk.open_alerts(), *service.desk.recent(1000))}
-    )
+    shown = [shows_sought(face) for face in _faces_of_alerts(service)]
     dropped = sum(int(camera["dropped"]) for camera in service.pulse.get("cameras", {}).values())
     balanced = totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"]
     checks = {
-        "sought_person_raised_an_alert": raised == [REFERENCE],
-        "nobody_else_did": set(raised) <= {REFERENCE},
+        "sought_person_raised_an_alert": any(shown),
+        "nobody_else_did": all(shown) and len(shown) == counts.raised,
         "ledger_exact": balanced and totals["held"] == 0,
         "log_verifies": report.intact,
         "nothing_failed": not service.failed.is_set(),
@@ -214,3 +251,15 @@ def _judge(service: Service, pack: Pack) -> dict[str, Any]:
             for n in pack.manifest.networks
         ],
     }
+
+
+def _faces_of_alerts(service: Service) -> list[bytes]:
+    """The probe picture of every alert, opened with the list's key as the deployment officer could."""
+    list_key = service.settings.watchlist.key_file
+    assert list_key is not None, "_enrol named it"
+    key = material_key(read_key_file(list_key), service.session.deployment.id)
+    material = AlertMaterial(service.session.folder / "material", key)
+    try:
+        return [material.read(token).probe_jpeg for token in sorted(material.tokens())]
+    finally:
+        material.close()
