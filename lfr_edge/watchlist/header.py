@@ -57,9 +57,13 @@ class Header:
             header = Header(**raw)
             numbers = (header.dimension, header.entries, header.images, header.rows)
             spans = (*header.templates, *header.sealed_entries)
-            if len(spans) != 4 or not all(type(n) is int and 0 <= n < 1 << 48 for n in (*numbers, *spans)):
+            if len(header.templates) != 2 or len(header.sealed_entries) != 2:
                 raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
+            if not all(type(n) is int and 0 <= n < 1 << 48 for n in (*numbers, *spans)):
+                raise ValueError
+            if not isinstance(header.fingerprint, str) or not isinstance(header.created, str):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise WatchlistError(
                 "watchlist_not_sealed",
                 "this is not a sealed watchlist of a version this program reads",

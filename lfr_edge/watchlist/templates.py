@@ -93,6 +93,6 @@ def read_head(view: memoryview) -> tuple[dict[str, Any], int]:
             raise ValueError
         if not isinstance(head["fingerprint"], str):
             raise ValueError
-    except (ValueError, KeyError, TypeError, struct.error):
+    except (ValueError, KeyError, TypeError, struct.error, RecursionError):
         raise altered("the head of the templates part") from None
     return head, start

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lists import DIMENSION, FINGERPRINT, person, unit
@@ -82,6 +85,12 @@ def test_nothing_of_the_list_is_readable_in_the_file(tmp_path):
     enrolled = person(0)
     for secret in (b"W-0000", b"wanted", b"custody", b"picture", enrolled.templates[0, :2].tobytes(), KEY):
         assert secret not in raw
+
+
+@pytest.fixture(scope="module")
+def whole_list(tmp_path_factory) -> tuple[Path, bytes]:
+    path = sealed(tmp_path_factory.mktemp("list"))
+    return path, path.read_bytes()
 
 
 def open_all(path: Path) -> None:
@@ -232,3 +241,49 @@ def test_key_files(tmp_path):
     assert code_of(keys.read_key_file, tmp_path / "absent") == "watchlist_key_missing"
     (tmp_path / "link").symlink_to(path)
     assert code_of(keys.read_key_file, tmp_path / "link") == "watchlist_key_missing"
+
+
+@given(st.binary(max_size=200), st.integers(0, 4200), st.sampled_from(["replace", "insert", "cut"]))
+@settings(max_examples=150, deadline=None)
+def test_any_damage_is_an_error_of_ours(whole_list, raw, at, how):
+    path, genuine = whole_list
+    tail = {"replace": genuine[at + len(raw) :], "insert": genuine[at:], "cut": b""}[how]
+    damaged = genuine[:at] + raw + tail
+    path.write_bytes(damaged)
+    if damaged == genuine:
+        open_all(path)
+        return
+    with pytest.raises(WatchlistError):
+        open_all(path)
+
+
+@pytest.mark.parametrize("text", [b"[" * 4096, b'{"format":' * 400, b"null", b'{"format": [1]}'])
+def test_a_header_that_is_no_header(tmp_path, text):
+    (tmp_path / "list").write_bytes(text)
+    assert code_of(inspect_header, tmp_path / "list") == "watchlist_not_sealed"
+
+
+def test_a_deep_head_of_a_templates_part():
+    head = b"[" * 60_000
+    part = b"LFRT" + len(head).to_bytes(4, "little") + head
+    assert code_of(unseal_templates, part, KEY) == "watchlist_altered"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"templates": [1, 2, 3], "sealed_entries": [4]},
+        {"templates": [-1, 2]},
+        {"rows": "4"},
+        {"rows": True},
+        {"salt": "zz"},
+        {"fingerprint": None},
+        {"created": 5},
+        {"extra": 1},
+    ],
+)
+def test_header_fields_that_cannot_be(tmp_path, change):
+    path = sealed(tmp_path)
+    block = json.loads(path.read_bytes()[:4096])
+    path.write_bytes(json.dumps(block | change).encode().ljust(4096) + path.read_bytes()[4096:])
+    assert code_of(inspect_header, path) == "watchlist_not_sealed"
