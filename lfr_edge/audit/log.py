@@ -146,14 +146,14 @@ class AuditLog:
         options = options or LogOptions()
         if not files.is_log():
             raise AuditError("audit_log_missing", f"{folder} holds no log", hint="create it first")
-        certificate = open_certificate(read_certificate(files.certificate), keys.device)
-        if certificate.origin != origin or certificate.key != keys.signer.verifier:
-            raise AuditError(
-                "audit_key_mismatch",
-                f"the keys at hand are not those of the log in {folder}",
-                hint="the key store was replaced or the log comes from another box; open a new log",
-            )
         try:
+            certificate = open_certificate(read_certificate(files.certificate), keys.device)
+            if certificate.origin != origin or certificate.key != keys.signer.verifier:
+                raise AuditError(
+                    "audit_key_mismatch",
+                    f"the keys at hand are not those of the log in {folder}",
+                    hint="the key store was replaced or the log comes from another box; open a new log",
+                )
             writer = LogWriter(files, options.disk, options.ballast_bytes)
         except OSError as error:
             raise _unwritable(folder, error) from None
@@ -291,8 +291,16 @@ class AuditLog:
             self._state = "closed"
             last = self._latest
         self._release()
-        self._files.ballast.unlink(missing_ok=True)
-        self._keys.destroy()
+        with contextlib.suppress(OSError):  # only space
+            self._files.ballast.unlink(missing_ok=True)
+        try:
+            self._keys.destroy()
+        except OSError as error:
+            raise AuditError(
+                "audit_key_not_destroyed",
+                f"the log of {self.origin} is closed, but its key is still on the disk: {error.strerror}",
+                hint="destroy the key store by hand: whoever has the key can sign for this log",
+            ) from None
         return last
 
     def _begin(self, recovered: Recovered) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -33,6 +34,7 @@ class LogWriter:
             _lock(self._entries, files.path)
             self._heads = self._append_to(files.heads)
             self._checkpoints = self._append_to(files.checkpoints)
+            sync_folder(files.path)
             # True once the ballast is gone and no entry says so yet.
             self.disk_full = ballast_bytes > 0 and not _reserve(files.ballast, ballast_bytes)
         except BaseException:
@@ -68,7 +70,9 @@ class LogWriter:
 
     def close(self) -> None:
         while self._open:
-            os.close(self._open.pop())
+            # What matters was synced; an error of close says nothing about it.
+            with contextlib.suppress(OSError):
+                os.close(self._open.pop())
 
     def _append_to(self, path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)

@@ -422,6 +422,20 @@ def test_nobody_signs_after_the_log_died(box: Box) -> None:
     assert disk.calls["append"] == calls
 
 
+def test_a_key_that_cannot_be_destroyed_is_told(box: Box) -> None:
+    log = box.create()
+
+    def burn() -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    log.keys._burn = burn
+    with pytest.raises(AuditError) as caught:
+        log.close()
+    assert code(caught) == "audit_key_not_destroyed"
+    assert LogView.load(box.folder()).entry(1).event.ev == "log.closed"
+    assert verify(box.folder()).findings == ()
+
+
 def test_letting_go_waits_for_the_writer(box: Box) -> None:
     disk = Gate()
     log = box.create(disk=disk)

@@ -91,6 +91,16 @@ def test_a_frame_cut_out_of_a_write_is_damage() -> None:
     assert judge_tail(middle, bad(middle)).damage
 
 
+def test_the_second_frame_of_a_write_without_its_first_is_torn() -> None:
+    first = batch(b"one")
+    lost = bytes(len(first)) + batch(b"one", b"two")[len(first) :]
+    assert bad(lost).offset == 0
+    assert not judge_tail(lost, bad(lost)).damage
+    # control: the same frames as two writes were durable one after the other
+    damaged = bytes(len(first)) + batch(b"two")
+    assert judge_tail(damaged, bad(damaged)).damage
+
+
 def test_the_magic_inside_other_bytes_is_no_frame() -> None:
     data = batch(b"one") + MAGIC * 30
     assert not judge_tail(data, bad(data)).damage
