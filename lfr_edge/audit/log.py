@@ -24,6 +24,7 @@ from lfr_edge.audit.keys import LogKeys, open_certificate, read_certificate
 from lfr_edge.audit.recovery import Recovered, TornWrite, citation, recover
 from lfr_edge.audit.segment import BadFrame, map_segment, read_frames
 from lfr_edge.audit.stamp import Stamp, boot_id, time_source
+from lfr_edge.audit.view import LogView
 from lfr_edge.audit.writer import LogWriter
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AuditError
@@ -149,6 +150,10 @@ class AuditLog:
         try:
             certificate = open_certificate(read_certificate(files.certificate), keys.device)
             if certificate.origin != origin or certificate.key != keys.signer.verifier:
+                if certificate.origin == origin and _is_closed(folder):
+                    # The log's own key went with its closing; what is at hand was made since, for nothing.
+                    keys.destroy()
+                    raise _closed(origin)
                 raise AuditError(
                     "audit_key_mismatch",
                     f"the keys at hand are not those of the log in {folder}",
@@ -415,6 +420,11 @@ class AuditLog:
             if self._state != "failed":
                 self._state = "closed"
             self._writer.close()
+
+
+def _is_closed(folder: Path) -> bool:
+    view = LogView.load(folder)
+    return view.size > 0 and view.entry(view.size - 1).event.ev == "log.closed"
 
 
 def _closed(origin: str) -> AuditError:
