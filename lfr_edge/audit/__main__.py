@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
         status: int = arguments.run(arguments)
     except LfrError as error:
         sys.stderr.write(error.diagnostics() + "\n")
-        return 3
+        return error.exit_code
     return status
 
 

@@ -12,6 +12,7 @@ from lfr_edge.audit.anchor import printed_code
 from lfr_edge.audit.checkpoint import Checkpoint, head_text, parse_checkpoint
 from lfr_edge.audit.entry import Entry, parse_entry
 from lfr_edge.audit.erasure import prove_erasure
+from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.keys import open_certificate, read_certificate
 from lfr_edge.audit.note import encode64, read_key_file, read_text_file
 from lfr_edge.audit.proof import parse_proof, prove_entry
@@ -56,12 +57,22 @@ example:
 """
 
 
+_GROUP_HELP: Final = """\
+examples:
+  lfr-edge audit verify audit_logs/var           check the device log and every deployment of a box
+  lfr-edge audit show LOG --ev alert.            read it
+  lfr-edge audit witness --help                  hold heads outside the box
+"""
+
+
 def register(commands: Commands) -> None:
     """Add the group ``audit``."""
     group = commands.add_parser(
         "audit",
         help="verify and read audit logs",
         description="Verify and read audit logs, prove single entries, keep witness for other boxes.",
+        epilog=_GROUP_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_commands(group.add_subparsers(dest="audit_command", required=True, metavar="COMMAND"))
 
@@ -77,14 +88,14 @@ def add_commands(commands: Commands) -> None:
     check.add_argument("--since", type=Path, metavar="OLD_CHECKPOINT", help="a checkpoint kept from before")
     check.add_argument("--code", action="append", default=[], metavar="CODE", help="a printed code")
     _add_keys(check)
-    check.set_defaults(run=run_verify)
+    check.set_defaults(run=never_altered_by_accident(run_verify))
 
     show = _parser(commands, "show", "print entries", "example:\n  lfr-edge audit show LOG --ev alert.\n")
     show.add_argument("path", type=Path, metavar="PATH", help="folder of one log")
     show.add_argument("--seq", type=int, metavar="SEQ", help="one entry only")
     show.add_argument("--ev", default="", metavar="PREFIX", help="only verbs that begin with PREFIX")
     show.add_argument("--json", action="store_true", help="canonical JSON, one entry a line")
-    show.set_defaults(run=run_show)
+    show.set_defaults(run=never_altered_by_accident(run_show))
     _add_proofs(commands)
     add_witness_commands(commands)
 
@@ -94,7 +105,7 @@ def _add_proofs(commands: Commands) -> None:
     check.add_argument("proof", type=Path, metavar="PROOF", help="file made by audit verify --prove")
     check.add_argument("--cert", type=Path, required=True, metavar="FILE", help="key.cert of the log")
     check.add_argument("--key", type=Path, required=True, metavar="FILE", help="the device's public key")
-    check.set_defaults(run=run_check_proof)
+    check.set_defaults(run=never_altered_by_accident(run_check_proof))
 
     erase = _parser(
         commands, "erase-proof", "show that an item is gone and the log still verifies", _ERASE_HELP
@@ -104,11 +115,11 @@ def _add_proofs(commands: Commands) -> None:
     erase.add_argument(
         "--store", type=Path, action="append", default=[], metavar="FOLDER", help="where its material lay"
     )
-    erase.set_defaults(run=run_erase_proof)
+    erase.set_defaults(run=never_altered_by_accident(run_erase_proof))
 
     code = _parser(commands, "code", "print the code of the last head, for paper", _CODE_HELP)
     code.add_argument("path", type=Path, metavar="PATH", help="folder of one log")
-    code.set_defaults(run=run_code)
+    code.set_defaults(run=never_altered_by_accident(run_code))
 
 
 def _parser(commands: Commands, name: str, text: str, epilog: str) -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, read_key_file
@@ -40,7 +41,7 @@ def add_witness_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     new_key = actions.add_parser("new-key", help="make a witness's key and print its public half")
     new_key.add_argument("name", metavar="NAME", help="such as force.example/witness")
     new_key.add_argument("--store", type=Path, required=True, metavar="FOLDER", help="where the key is kept")
-    new_key.set_defaults(run=run_new_key)
+    new_key.set_defaults(run=never_altered_by_accident(run_new_key))
 
     serve = actions.add_parser("serve", help="run a witness")
     serve.add_argument("name", metavar="NAME", help="the name given to new-key")
@@ -50,13 +51,13 @@ def add_witness_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument("--port", type=int, default=8600, help="port, 0 takes a free one (%(default)s)")
-    serve.set_defaults(run=run_serve)
+    serve.set_defaults(run=never_altered_by_accident(run_serve))
 
     send = actions.add_parser("deliver", help="have the newest heads of this box cosigned")
     send.add_argument("path", type=Path, metavar="PATH", help="folder of a log, or the folder above several")
     send.add_argument("--url", required=True, help="the witness's address")
     send.add_argument("--witness", type=Path, required=True, metavar="FILE", help="the witness's public key")
-    send.set_defaults(run=run_deliver)
+    send.set_defaults(run=never_altered_by_accident(run_deliver))
 
 
 def run_new_key(arguments: argparse.Namespace) -> int:

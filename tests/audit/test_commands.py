@@ -14,8 +14,11 @@ import pytest
 
 from lfr_edge.audit.__main__ import main
 from lfr_edge.audit.event import Event
+from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.proof import parse_proof
 from lfr_edge.cli.audit import register
+from lfr_edge.cli.main import main as product
+from lfr_edge.errors import AuditError
 
 from .conftest import Box
 
@@ -148,6 +151,13 @@ def test_bad_files_are_errors_without_traceback(folder: Path, tmp_path: Path, ca
     assert "audit_key_invalid" in capsys.readouterr().err
 
 
+def test_errors_never_look_like_an_alteration(folder: Path, tmp_path: Path) -> None:
+    """Through the product's own command: what cannot be checked ends with 3, not with 1."""
+    assert product(["audit", "verify", str(folder), "--key", str(tmp_path / "absent")]) == 3
+    assert product(["audit", "show", str(tmp_path)]) == 3
+    assert product(["audit", "verify", str(folder)]) == 2
+
+
 def test_a_witness_from_key_to_anchor(box: Box, tmp_path: Path, capsys: Capture) -> None:
     """new-key, serve in a process of its own, deliver twice, verify with the witness's key: exit 0."""
     store = tmp_path / "force"
@@ -177,6 +187,8 @@ def test_a_witness_from_key_to_anchor(box: Box, tmp_path: Path, capsys: Capture)
         assert "stopped" in process.stdout.read()
     assert process.returncode == 0
     assert main(["verify", str(folder), "--witness", str(key), "--key", str(folder / "device.vkey")]) == 0
+    with pytest.raises(SystemExit):
+        main(["witness"])
     (kept,) = store.glob("*.note")
     assert main(["verify", str(folder), "--since", str(kept)]) == 0
 
@@ -199,3 +211,12 @@ def test_delivering_a_log_without_a_head(box: Box, tmp_path: Path, capsys: Captu
     command = ["witness", "deliver", str(folder), "--url", "http://127.0.0.1:1", "--witness", str(key)]
     assert main(command) == 0
     assert "0 entries  nothing new" in capsys.readouterr().out
+
+
+def test_a_contradiction_ends_with_altered(box: Box) -> None:
+    def contradicted(arguments: argparse.Namespace) -> int:
+        raise AuditError("audit_witness_contradicts", "another history")
+
+    with pytest.raises(AuditError) as caught:
+        never_altered_by_accident(contradicted)(argparse.Namespace())
+    assert caught.value.exit_code == 1
