@@ -20,6 +20,7 @@ from lfr_edge.evaluation.identities import nonmated_tops, report, run_identities
 from lfr_edge.evaluation.intervals import resolvable
 from lfr_edge.evaluation.labels import read_label_errors
 from lfr_edge.evaluation.openset import threshold_at
+from lfr_edge.evaluation.page import page
 from lfr_edge.evaluation.passages import assess
 from lfr_edge.evaluation.protocol import Protocol, draw_protocol, read_protocol
 from lfr_edge.evaluation.truth import read_truth
@@ -30,6 +31,11 @@ from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.vision.portraits import Degradation
 from lfr_edge.watchlist.keys import read_key_file
 
+_EXAMPLES = """\
+examples:
+  lfr-edge evaluate identities faces --protocol faces/protocol.csv
+  lfr-edge evaluate clip street.mp4 --truth street.json --watchlist people
+"""
 _IDENTITIES = """\
 examples:
   lfr-edge evaluate identities faces --protocol faces/protocol.csv
@@ -57,7 +63,11 @@ program for this pack and list size is used.
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "evaluate", help="measure recognition on pictures and clips with known truth"
+        "evaluate",
+        help="measure recognition on pictures and clips with known truth",
+        description="Measure recognition on pictures and clips with known truth, with the uncertainty of each figure.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = parser.add_subparsers(title="kinds", metavar="KIND", required=True)
     identities = kinds.add_parser(
@@ -91,6 +101,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     identities.add_argument(
         "--calibration", type=Path, metavar="FILE", help="write thresholds for list sizes"
     )
+    identities.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and curves")
     add_pack_arguments(identities)
     identities.set_defaults(run=_run_identities)
     _register_clip(kinds)
@@ -205,6 +216,8 @@ def _run_identities(args: argparse.Namespace) -> int:
             seed=args.seed,
         )
         save_calibrations(args.calibration, made)
+    if args.html:
+        args.html.write_text(page(result), encoding="utf-8")
     print(json.dumps(result, indent=2) if args.json else _summary(result))
     return 0
 

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from datetime import date
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation import labels
 from lfr_edge.evaluation.calibrate import calibrations
 from lfr_edge.evaluation.identities import report, run_identities
-from lfr_edge.evaluation.labels import read_label_errors
+from lfr_edge.evaluation.labels import LabelError, read_label_errors
+from lfr_edge.evaluation.page import page
 from lfr_edge.evaluation.protocol import Protocol, Sample
 from lfr_edge.matching.threshold import choose
 from lfr_edge.vision.portraits import Degradation
@@ -193,6 +195,25 @@ def test_real_faces_through_the_command(shared, default_pack, model_store, tmp_p
     assert found["tpir_at_fpir"]["0.001"]["value"] is None
     assert found["model"]["fingerprint"] == default_pack.fingerprint
     assert (tmp_path / "calibration.json").exists()
+
+
+def test_the_page_says_what_the_result_says_and_asks_for_nothing(faces):
+    folder, protocol = faces
+    strange = Sample("nonmated", "s1.png", "<script>alert(1)</script>")
+    run = run_identities(
+        FakePortraitist(), folder, Protocol((*protocol.samples, strange)), probe_variants=[Degradation(48)]
+    )
+    errors = (LabelError("S2", "P1", "drawn"),)
+    result = report(run, MODEL | {"pack": "fake", "version": "1"}, label_errors=errors)
+    text = page(result)
+    HTMLParser().feed(text)
+    assert "cannot tell" in text
+    assert "rule of 3" in text
+    assert "48 px" in text
+    assert "The same without 1 mislabelled searches" in text
+    assert "<script" not in text
+    assert "http" not in text
+    assert "nan" not in text.lower().replace("nano", "")
 
 
 def test_a_pack_that_is_not_installed(tmp_path, capsys):
