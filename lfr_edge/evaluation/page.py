@@ -15,7 +15,7 @@ _STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid #8886; vertical-align: top; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; }
+td:first-child { white-space: nowrap; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
 svg { max-width: 100%; height: auto; } svg text { font-size: 12px; fill: currentColor; }
 .axis { stroke: currentColor; fill: none; } .grid { stroke: #8884; }
 .mated { stroke: #0b6e99; fill: #0b6e9944; } .nonmated { stroke: #b3541e; fill: #b3541e44; }
@@ -169,7 +169,7 @@ def _histogram(data: dict[str, Any]) -> str:
         f"<text x='{_x((score - edges[0]) / span):.0f}' y='{_y(0) + 16}' text-anchor='middle'>{score:.1f}</text>"
         for score in (-0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     )
-    key = f"<text x='{_x(0.02)}' y='{_y(0.95)}'>orange: strangers; blue: listed people, the right one first</text>"
+    key = f"<text x='{_x(0)}' y='{_y(1.06)}'>orange: strangers; blue: listed people, the right one first</text>"
     return _svg(f"{''.join(shapes)}{ticks}{key}", "distribution of scores, each scaled to its own peak")
 
 
