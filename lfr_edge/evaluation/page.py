@@ -169,7 +169,9 @@ def _histogram(data: dict[str, Any]) -> str:
         f"<text x='{_x((score - edges[0]) / span):.0f}' y='{_y(0) + 16}' text-anchor='middle'>{score:.1f}</text>"
         for score in (-0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     )
-    key = f"<text x='{_x(0)}' y='{_y(1.06)}'>orange: strangers; blue: listed people, the right one first</text>"
+    key = (
+        f"<text x='{_x(0)}' y='{_y(1.06)}'>orange: strangers; blue: listed people, the right one first</text>"
+    )
     return _svg(f"{''.join(shapes)}{ticks}{key}", "distribution of scores, each scaled to its own peak")
 
 
