@@ -121,8 +121,8 @@ def _no_float(text: str) -> NoReturn:
 
 
 def _integer(text: str) -> int:
-    value = int(text[:18])
-    if len(text) > 17 or not -INTEGER_MAX <= value <= INTEGER_MAX:
+    value = int(text)
+    if not -INTEGER_MAX <= value <= INTEGER_MAX:
         raise ValueError("an integer that does not fit in 53 bits")
     return value
 

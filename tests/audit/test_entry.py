@@ -163,6 +163,7 @@ def test_an_entry_has_at_most_16_kib() -> None:
         (body(d={"x": 2**53}), "53 bits"),
         (body(d={"x": -(2**53)}), "53 bits"),
         (body(d={"x": 10**4000}), "53 bits"),
+        (body().replace(b'"d":{}', b'"d":{"x":' + b"9" * 9000 + b"}"), "integer string conversion"),
         (body().replace(b'"d":{}', b'"d":{"x":NaN}'), "not an integer"),
         (body().replace(b'"d":{}', b'"d":{"x":1,"x":1}'), "not canonical"),
         (body().replace(b'"d":{}', b'"d":{"x":"\\u0041"}'), "not canonical"),

@@ -590,6 +590,19 @@ def test_a_smaller_tree_is_never_signed(box: Box) -> None:
         log._sign()
 
 
+def test_the_monotonic_clock_wraps_after_104_days(box: Box) -> None:
+    """2⁵³ nanoseconds: more than RFC 8785 can write."""
+    log = box.create()
+    box.clock.mono = 2**53 - 1
+    log.append(LOST)
+    box.clock.mono = 2**53 + 5
+    log.append(LOST)
+    log.close()
+    view = LogView.load(box.folder())
+    assert [view.entry(seq).t_mono_ns for seq in (1, 2)] == [2**53 - 1, 5]
+    assert verify(box.folder()).findings == ()
+
+
 def test_where_time_and_boot_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time_source() in {"ntp", "rtc"}
     monkeypatch.setattr(Path, "exists", lambda path: "timesync" in str(path))
