@@ -1,0 +1,1 @@
+"""Reports: verified logs in, published tables, pages, spreadsheets and PDF out."""
