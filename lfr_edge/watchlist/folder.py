@@ -11,7 +11,7 @@ import io
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +69,7 @@ class Survey:
 
 @dataclass(slots=True)
 class _Found:
+    today: date
     entries: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -84,6 +85,7 @@ def survey(
     category: str | None = None,
     response: Response = Response.AMBER,
     progress: Progress | None = None,
+    today: date | None = None,
 ) -> Survey:
     """Read a folder (or a CSV file beside its pictures) and look at every field and every picture's header.
 
@@ -95,7 +97,7 @@ def survey(
             not raised: they are the survey's problems.
     """
     folder, table = _locate(path)
-    found = _Found()
+    found = _Found(today or datetime.now(UTC).date())
     if table is None:
         _read_people(folder, category, response, found)
     else:
@@ -238,8 +240,8 @@ def _date(line: int, name: str, text: str, found: _Found) -> date | None:
     except ValueError:
         found.problem(line, name, f"{text!a} is not a date", "write year-month-day, as in 2026-11-22")
         return None
-    if not date(1900, 1, 1) <= day:
-        found.problem(line, name, f"{text} lies before 1900")
+    if not date(1900, 1, 1) <= day <= found.today:
+        found.problem(line, name, f"{text} lies before 1900 or in the future")
     return day
 
 

@@ -107,6 +107,7 @@ def test_a_wrong_row_is_named_with_line_and_field(tmp_path, row, field, words):
     [
         ("image_taken", "31.1.2025", "not a date"),
         ("date_of_birth", "1899-12-31", "before 1900"),
+        ("image_taken", "2999-01-01", "in the future"),
         ("reason", "x" * 501, "at most 500"),
         ("image_source", "a\x07b", "control characters"),
         ("image_sorce", "custody", "unknown column"),
