@@ -16,7 +16,18 @@ from importlib.metadata import version
 
 from lfr_edge.errors import LfrError
 
-GROUPS = ("demo", "serve", "doctor", "camera", "models", "watchlist", "evaluate", "accounts", "audit")
+GROUPS = (
+    "demo",
+    "serve",
+    "doctor",
+    "camera",
+    "models",
+    "watchlist",
+    "evaluate",
+    "accounts",
+    "audit",
+    "config",
+)
 
 _EPILOG = """\
 examples:
@@ -44,7 +55,25 @@ def build_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for group in groups:
         importlib.import_module(f"lfr_edge.cli.{group}").register(commands)
+    for below in commands.choices.values():
+        _complete(below)
     return parser
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Give every action below a group what it did not say itself: its one-line help as description, and the
+    group's examples."""
+    for actions in parser._actions:
+        if not isinstance(actions, argparse._SubParsersAction):
+            continue
+        lines = {choice.dest: choice.help for choice in actions._choices_actions}
+        for name, below in actions.choices.items():
+            line = lines.get(name)
+            if not below.description and line:
+                below.description = f"{line[0].upper()}{line[1:]}."
+            if not below.epilog:
+                below.epilog, below.formatter_class = parser.epilog, parser.formatter_class
+            _complete(below)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

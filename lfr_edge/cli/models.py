@@ -83,11 +83,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     _action(actions, "list", "list the installed packs", _list)
     show = _action(actions, "show", "everything a pack's manifest says", _show)
-    show.add_argument("name", nargs="?", default="default")
+    show.add_argument("name", nargs="?", default="default", help="pack (default: default)")
     verify = _action(actions, "verify", "check every file of one pack, or of all", _verify)
     verify.add_argument("name", nargs="?", help="default: all packs")
     remove = _action(actions, "remove", "delete a pack", _remove)
-    remove.add_argument("name")
+    remove.add_argument("name", help="pack")
 
 
 def _action(

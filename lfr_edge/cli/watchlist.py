@@ -41,6 +41,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "watchlist",
         help="check, seal, inspect and destroy lists of sought persons",
+        description="Check, seal, inspect and destroy lists of sought persons.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,7 +77,7 @@ def _register_seal(actions: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _register_inspect(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     look = actions.add_parser("inspect", help="what a sealed list holds; with its key, every entry")
-    look.add_argument("sealed", type=Path, metavar="LIST")
+    look.add_argument("sealed", type=Path, metavar="LIST", help="the sealed list")
     look.add_argument("--key-file", type=Path, metavar="FILE", help="also verify and show the entries")
     look.add_argument("--json", action="store_true", help="print one JSON object")
     look.set_defaults(run=_inspect)
@@ -84,7 +85,7 @@ def _register_inspect(actions: argparse._SubParsersAction[argparse.ArgumentParse
 
 def _register_destroy(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     end = actions.add_parser("destroy", help="overwrite and remove a sealed list and its key")
-    end.add_argument("sealed", type=Path, metavar="LIST")
+    end.add_argument("sealed", type=Path, metavar="LIST", help="the sealed list")
     end.add_argument("--key-file", type=Path, metavar="FILE", help="the key, destroyed first")
     end.add_argument("--yes", action="store_true", help="do not ask")
     end.add_argument("--json", action="store_true", help="print one JSON object")

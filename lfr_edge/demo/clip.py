@@ -100,7 +100,7 @@ def street() -> Image:
 
 
 def walks(sought: Image, public: Image) -> tuple[Walk, ...]:
-    """Who walks when: faces of 56 to 170 px, up to four people at once."""
+    """Who walks when: faces of 56 to 170 px, up to six people at once."""
     strangers = [cut_head(public, box) for box in PUBLIC_BOXES]
     wanted = cut_head(sought, SOUGHT_BOX)
     return (
