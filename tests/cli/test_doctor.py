@@ -1,0 +1,127 @@
+"""The doctor: one line for each prerequisite, and what to do about those that are missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lfr_edge.cli import doctor
+from lfr_edge.cli.doctor import examine
+from lfr_edge.cli.main import main
+from lfr_edge.models.store import ModelStore
+
+ALWAYS = {
+    "python",
+    "onnx runtime",
+    "processors",
+    "memory",
+    "swap",
+    "locked memory",
+    "confinement",
+    "clock",
+    "disk",
+}
+
+
+def test_this_machine_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["doctor"])
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if line.startswith("[")]
+    assert {line[9:29].strip() for line in lines} >= ALWAYS
+    assert all(line[:8] in {"[  ok  ]", "[ warn ]", "[ FAIL ]"} for line in lines)
+    for line, after in zip(lines, [*out.splitlines()[1:], ""], strict=False):
+        if line.startswith("[ FAIL"):
+            assert "→" in out, (line, after)
+    assert out.splitlines()[-1].startswith("ready" if status == 0 else "not ready")
+
+
+def test_this_machine_for_a_script(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["doctor", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is (status == 0)
+    assert {row["check"] for row in report["findings"]} >= ALWAYS
+    for row in report["findings"]:
+        assert row["state"] in {"ok", "warn", "fail"}
+        assert row["text"]
+        if row["state"] != "ok":
+            assert row["do"]
+
+
+def _state(check: str, config: Path | None = None) -> doctor.Finding:
+    return next(finding for finding in examine(config) if finding.check == check)
+
+
+def test_two_runtimes_in_one_environment_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: the state that ends without CUDA (platform.md 1.2) is told before anything is started."""
+    monkeypatch.setattr(doctor, "_installed", lambda _: True)
+    found = _state("onnx runtime")
+    assert found.state == "fail"
+    assert "both" in found.text
+    assert "scripts/setup" in found.do
+
+
+def test_no_runtime_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_installed", lambda _: False)
+    assert _state("onnx runtime").state == "fail"
+
+
+def test_a_gpu_build_without_cuda_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_installed", lambda name: name == "onnxruntime-gpu")
+    monkeypatch.setattr(doctor.metadata, "version", lambda _: "1.0")
+    monkeypatch.setattr(
+        "lfr_edge.vision.sessions.available_providers", lambda: ("CPUExecutionProvider",), raising=True
+    )
+    assert _state("cuda").state == "fail"
+
+
+def test_a_full_disk_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "not ready"
+
+
+CONFIG = """
+data = "data"
+[models]
+store = "{store}"
+purpose = "{purpose}"
+[watchlist]
+path = "list.sealed"
+[[cameras]]
+id = "gate"
+url = "rtsp://192.0.2.1/1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [(None, "config_missing"), ("cameras = [", "config_syntax"), ("colour = 1", "config_invalid")],
+)
+def test_a_configuration_that_cannot_be_read_fails(tmp_path: Path, text: str | None, code: str) -> None:
+    config = tmp_path / "lfr.toml"
+    if text is not None:
+        config.write_text(text)
+    found = _state(code, config)
+    assert (found.state, bool(found.do)) == ("fail", True)
+
+
+def test_a_missing_pack_fails(tmp_path: Path) -> None:
+    config = tmp_path / "lfr.toml"
+    config.write_text(CONFIG.format(store=tmp_path / "none", purpose="evaluation"))
+    assert _state("model_pack_missing", config).state == "fail"
+
+
+@pytest.mark.network
+def test_a_configuration_is_followed_to_what_it_names(tmp_path: Path, model_store: ModelStore) -> None:
+    config = tmp_path / "lfr.toml"
+    config.write_text(CONFIG.format(store=model_store.root, purpose="evaluation"))
+    found = {finding.check: finding for finding in examine(config)}
+    assert found["networks"].state == found["licence"].state == found["configuration"].state == "ok"
+    assert found["watchlist"].state == "fail"
+    (tmp_path / "list.sealed").touch()
+    assert _state("watchlist", config).state == "ok"
+    config.write_text(CONFIG.format(store=model_store.root, purpose="operational"))
+    assert _state("model_licence_reference_missing", config).state == "fail"
