@@ -52,7 +52,7 @@ def test_alerts_are_decided_suppressed_or_named() -> None:
         alert("alert.expired", "c")
     )
     report = story.duties.report()
-    assert (report.alerts_raised, report.alerts_decided, report.alerts_suppressed) == (4, 1, 1)
+    assert (report.alerts_raised, report.alerts_decided, report.alerts_suppressed) == (5, 2, 1)
     assert report.undecided == ("c", "d")
     assert report.alerts_raised == report.alerts_decided + report.alerts_suppressed + len(report.undecided)
     findings = list(story.duties.reservations(closed=True))
@@ -97,6 +97,12 @@ def test_the_ledger_adds_up_over_runs() -> None:
 )
 def test_a_ledger_that_does_not_add_up(event: Event) -> None:
     assert Story().add(event).codes() == ["ledger_inexact"]
+
+
+def test_a_ledger_s_numbers_are_told() -> None:
+    (finding,) = Story().add(counted(10, 7, 2)).duties.reservations(closed=True)
+    assert finding.message == "10 processed is not 7 erased + 2 retained"
+    assert finding.seq == 0
 
 
 def test_a_ledger_that_goes_back() -> None:
@@ -177,6 +183,8 @@ def test_ways_around_two_persons(events: list[Event], expected: list[str]) -> No
 def test_an_approval_has_fifteen_minutes() -> None:
     late = Story().add(proposal()).add(approval(), wall_us=15 * MINUTE_US + 1)
     assert late.codes() == ["control_approval_void"]
+    at_once = Story().add(proposal()).add(approval(), wall_us=0)
+    assert at_once.codes() == []
     early = Story().add(proposal()).add(approval(), wall_us=-1, mono_us=1)
     assert early.codes() == ["control_approval_void"]
 

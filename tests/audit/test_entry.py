@@ -117,6 +117,7 @@ def test_what_may_not_enter(change: dict[str, Any], message: str) -> None:
 
 
 def test_limits_themselves_are_allowed() -> None:
+    assert INTEGER_MAX == 9_007_199_254_740_991  # RFC 7493: the integers that every JSON reader agrees on
     check_event(
         Event("camera.lost", data={"n": -INTEGER_MAX, "m": INTEGER_MAX, "l": [1] * 100, "s": "x" * 1024})
     )

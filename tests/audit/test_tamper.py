@@ -208,13 +208,9 @@ def test_entries_dropped_swapped_or_renumbered(closed: Path, copied: Path) -> No
     assert {"entry_misplaced", "entry_malformed", "entry_after_close"} <= codes
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, 60), st.integers(0, 30), st.booleans())
-def test_no_false_alarm(
-    tmp_path_factory: pytest.TempPathFactory, first: int, second: int, close: bool
-) -> None:
-    """Clean logs of any length, suspended and reopened, closed or not."""
-    box = Box(tmp_path_factory.mktemp("clean"))
+def clean(folder: Path, first: int, second: int, close: bool) -> None:
+    """A log of any length, suspended and reopened, closed or cut off: nothing may be found."""
+    box = Box(folder)
     log = box.create(checkpoint_every=7, ballast_bytes=0)
     box.fill(log, first)
     log.suspend()
@@ -225,6 +221,23 @@ def test_no_false_alarm(
     else:
         log._release()
     assert verify(box.folder()).findings == ()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 60), st.integers(0, 30), st.booleans())
+def test_no_false_alarm(
+    tmp_path_factory: pytest.TempPathFactory, first: int, second: int, close: bool
+) -> None:
+    clean(tmp_path_factory.mktemp("clean"), first, second, close)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_no_false_alarm_in_a_thousand_clean_logs(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    for number in range(1000):
+        clean(tmp_path / f"{number}", chance.randrange(60), chance.randrange(30), chance.random() < 0.5)
+        shutil.rmtree(tmp_path / f"{number}")
 
 
 def test_the_checksum_of_the_header_is_what_protects_the_batch_field(closed: Path) -> None:
