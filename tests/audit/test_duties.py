@@ -46,11 +46,12 @@ def test_nothing_to_say_about_nothing() -> None:
 
 def test_alerts_are_decided_suppressed_or_named() -> None:
     story = Story()
-    for ref in "abcd":
+    for ref in "abcde":
         story.add(alert("alert.raised", ref))
     story.add(alert("alert.decided", "a")).add(alert("alert.suppressed", "b")).add(
         alert("alert.expired", "c")
     )
+    story.add(alert("alert.decided", "e"))
     report = story.duties.report()
     assert (report.alerts_raised, report.alerts_decided, report.alerts_suppressed) == (5, 2, 1)
     assert report.undecided == ("c", "d")
