@@ -34,9 +34,10 @@ from lfr_edge.watchlist.index import NOBODY, WatchlistIndex
 
 MOST_PASSAGES: Final = 192  # people in front of eight cameras at once; one more waits for a free slot
 MOST_LOOKS: Final = 32  # templates a step: the embedder's largest batch
-SCRUB_EVERY_S: Final = (
-    0.5  # well under the 1.0 s in which nothing of a passer-by may be left (reliability.md B1)
-)
+# Well under the 1.0 s in which nothing of a passer-by may be left (reliability.md B1).
+SCRUB_EVERY_S: Final = 0.5
+LOOKING_S: Final = 0.15  # of a step: more looks wait for the next one, so that no alert waits for them
+_LEARNING: Final = 0.2  # weight of the newest step in what a look is believed to cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class Recogniser:
         self.ledger = Ledger()
         self.suppressed = 0  # alerts that the cool-down held back
         self.passed_over = 0  # faces that found no free slot
+        self.put_off = 0  # looks that waited for a later step because time was short
         self.stages = Stages()
         self.nonmatch_best = float("-inf")
         self._vision = vision
@@ -131,6 +133,7 @@ class Recogniser:
         self._timer = timer
         self._slots: ProbeSlots = vision.slots(MOST_PASSAGES + MOST_LOOKS)
         self._cameras = {name: _Camera(Tracker(name, settings), side) for name, side in sides.items()}
+        self._look_s = 0.005  # what one look costs here and now, learnt
         self._scrub_due = False
         self._scrubbed_s = timer()
 
@@ -328,10 +331,12 @@ class Recogniser:
         budget = self._settings.embeddings_per_track
         ranked = sorted(
             looks,
-            key=lambda look: look.passage.worth(look.overall, look.frame.captured_ns, budget),
+            key=lambda look: look.passage.urgency(look.overall, look.frame.captured_ns, budget),
             reverse=True,
         )
-        chosen, rest = ranked[:MOST_LOOKS], ranked[MOST_LOOKS:]
+        most = max(2, min(MOST_LOOKS, int(LOOKING_S / self._look_s)))
+        chosen, rest = ranked[:most], ranked[most:]
+        self.put_off += len(rest)
         hits: list[Hit] = []
         try:
             if chosen:
@@ -343,13 +348,13 @@ class Recogniser:
                     self._slots.accumulate(look.probe, look.passage.slot, weight(look.overall))
                     look.passage.looked(look.overall, look.frame.captured_ns)
                 self.stages.embed += self._timer() - start
+                self._look_s += _LEARNING * (self.stages.embed / len(chosen) - self._look_s)
                 start = self._timer()
                 hits = self._judge_all(chosen)
                 self.stages.search += self._timer() - start
         finally:
             start = self._timer()
             self._slots.wipe([look.probe for look in (*chosen, *rest)])
-            self._scrub_due = self._scrub_due or bool(looks)
             self.stages.wipe += self._timer() - start
         return hits
 
@@ -361,6 +366,7 @@ class Recogniser:
             best, score = int(candidates.entry[row]), float(candidates.score[row])
             if best == NOBODY:
                 continue  # the list is empty
+            look.passage.promise = score / self._judge.policy.threshold
             runner_up = int(candidates.runner_up[row])
             seen = Look(self._index.reference(best), score)
             if runner_up != NOBODY:
@@ -380,6 +386,7 @@ class Recogniser:
         # One look lives on as the alert's picture; the templates of all looks are overwritten here and now.
         self.ledger.retained(1)
         self.ledger.erased(passage.looks - 1)
+        self._scrub_due = True
         passage.looks = 0
         self._slots.wipe([passage.slot])
         passage.slot = NO_SLOT

@@ -30,6 +30,7 @@ class Passage:
     best_quality: float = 0.0
     last_look_ns: int = 0
     last_seen_ns: int = 0
+    promise: float = 0.0  # last fused score over the threshold
     alerted: bool = False  # an alert of this passage stands: its face is not blurred in the camera's tile
 
     def worth(self, quality: float, now_ns: int, budget: int) -> float:
@@ -45,6 +46,10 @@ class Passage:
                 return 1.0 + quality
             return 0.0
         return quality if gain > 1 else 0.0
+
+    def urgency(self, quality: float, now_ns: int, budget: int) -> float:
+        """Order of looks when time is short: a passage that is near an alert does not wait for new ones."""
+        return self.worth(quality, now_ns, budget) + 3 * min(1.0, max(0.0, self.promise))
 
     def looked(self, quality: float, now_ns: int) -> None:
         self.looks += 1

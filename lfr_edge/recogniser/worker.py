@@ -176,6 +176,7 @@ class Worker:
             "ledger": recogniser.reading().to_json(),
             "suppressed": recogniser.suppressed,
             "passed_over": recogniser.passed_over,
+            "put_off": recogniser.put_off,
             "paused": self._paused,
             "cameras": {
                 feed.id: {

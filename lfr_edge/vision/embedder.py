@@ -23,8 +23,9 @@ from lfr_edge.vision.sessions import Session
 from lfr_edge.vision.slots import ProbeSlots, SealedMemory, normalise_rows
 
 LADDER: Final = (32, 16, 8, 4, 2, 1)
-# Beyond this a batch of activations leaves the processor's cache: 5.8 ms a face at 4, 7.2 at 32 (MobileFaceNet).
-_CPU_LARGEST: Final = 4
+# A face costs a CPU the same in any batch (2 threads, CPU ms a face at 1, 2, 4, 8: 6.3, 6.3, 7.4, 6.8 and 6.5, 6.1,
+# 6.0, 6.1 for the default pack's two networks), and a scrub then costs one face instead of seven.
+_CPU_LARGEST: Final = 1
 
 
 @dataclass(frozen=True, slots=True)

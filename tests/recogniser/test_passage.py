@@ -47,3 +47,13 @@ def test_new_passages_go_first() -> None:
 
 def test_better_views_weigh_more_and_none_weighs_nothing() -> None:
     assert weight(0.9) > weight(0.3) > weight(0.0) > 0
+
+
+def test_when_time_is_short_a_passage_near_an_alert_goes_before_a_new_one() -> None:
+    known = Passage(KEY, 0, promise=0.9)
+    known.looked(0.5, 0)
+    new = Passage(TrackKey("cam", 1, 2), 1)
+    assert known.urgency(0.5, INTERVAL_NS, budget=4) > new.urgency(0.5, INTERVAL_NS, budget=4)
+    stranger = Passage(KEY, 0, promise=0.2)
+    stranger.looked(0.5, 0)
+    assert stranger.urgency(0.5, INTERVAL_NS, budget=4) < new.urgency(0.5, INTERVAL_NS, budget=4)

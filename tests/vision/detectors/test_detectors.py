@@ -6,7 +6,7 @@ import pytest
 
 from lfr_edge.errors import VisionError
 from lfr_edge.vision.detectors import build_detector
-from lfr_edge.vision.sessions import Runtime
+from lfr_edge.vision.sessions import Runtime, Session
 
 FAMILIES = ["yunet640", "yunet-s", "scrfd", "centerface"]
 
@@ -41,8 +41,9 @@ def test_nobody(networks, name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_frames_faces_do_not_depend_on_the_others(networks, group, name):
+def test_a_frames_faces_do_not_depend_on_the_others(networks, group, name, monkeypatch):
     """Alone, in a batch with others of its size, beside another size, and in another order: the same faces."""
+    monkeypatch.setattr(Session, "on_cpu", False)  # batched as on a GPU
     detector = networks.detector(name, 0.5)
     pictures = [
         group,
@@ -66,13 +67,19 @@ def test_a_frames_faces_do_not_depend_on_the_others(networks, group, name):
 
 
 @pytest.mark.parametrize("name", ["yunet-s", "centerface"])
-def test_several_frames_run_as_one_batch(networks, group, name):
+def test_several_frames_run_as_one_batch_except_on_a_cpu(networks, group, name, monkeypatch):
     detector = networks.detector(name)
     shapes = []
     run = detector._session.run
     detector._session.run = lambda blob: (shapes.append(blob.shape), run(blob))[1]
-    detector.detect([detector.canvas(group, 640)] * 3)
-    assert [shape[0] for shape in shapes] == [3]
+    canvases = [detector.canvas(group, 640)] * 3
+    one_by_one = detector.detect(canvases)
+    assert [shape[0] for shape in shapes] == [1, 1, 1]  # slower in a batch there
+    monkeypatch.setattr(Session, "on_cpu", False)
+    together = detector.detect(canvases)
+    assert [shape[0] for shape in shapes[3:]] == [3]
+    for alone, batched in zip(one_by_one, together, strict=True):
+        np.testing.assert_allclose(alone.boxes, batched.boxes, atol=0.01)
 
 
 def test_yunet_agrees_with_opencv(networks, group):
