@@ -79,7 +79,17 @@ def test_a_witness_counts_only_if_its_key_is_known(box: Box) -> None:
     anchor(folder, last(folder))
     stranger = MemorySigner("force.example/witness", b"x" * 32, WITNESS_KEY)
     assert verify(folder).exit_code == 2
-    assert verify(folder, witnesses=[stranger.verifier]).exit_code == 2
+    assert codes(verify(folder, witnesses=[stranger.verifier]).reservations) == {"unanchored"}
+
+
+def test_a_cosignature_to_the_byte(box: Box) -> None:
+    """C2SP tlog-cosignature v1: eight bytes of time, then Ed25519 over header, time and the checkpoint's text."""
+    checkpoint = last(box.closed())
+    signature = cosign(checkpoint, WITNESS, 1_679_315_147)
+    assert len(signature.blob) == 72
+    assert signature.blob[:8] == bytes.fromhex("00000000641850cb")
+    message = b"cosignature/v1\ntime 1679315147\n" + checkpoint.note.text.encode()
+    assert WITNESS.verifier.accepts(message, signature.blob[8:])
 
 
 def test_a_forged_cosignature_is_no_anchor(box: Box) -> None:
