@@ -31,7 +31,7 @@ def error_codes() -> tuple[ErrorCode, ...]:
     ]
     kinds = _kinds(trees)
     found = {row for tree in trees for row in _codes_in(tree, kinds)}
-    return tuple(sorted(found, key=lambda row: (row.kind, row.code, row.message)))
+    return tuple(sorted(found, key=lambda row: (row.kind, row.code, row.message, row.hint)))
 
 
 def _kinds(trees: Iterable[ast.Module]) -> dict[str, str]:

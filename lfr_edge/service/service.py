@@ -293,7 +293,10 @@ class Service:
             await handle.request("withdraw", {"reference": reference})
         if self.paused:
             await handle.request("pause")
-        await self.record("recogniser.started", data={"providers": self.ready["providers"]})
+        await self.record(
+            "recogniser.started",
+            data={"providers": self.ready["providers"], "not_confined_by": self.ready["not_confined_by"]},
+        )
 
     async def _stop_recogniser(self) -> None:
         handle, self._recogniser = self._recogniser, None
@@ -417,6 +420,8 @@ class Service:
         data = {"camera": status.camera, "epoch": status.epoch}
         if live == "lost" and status.error_code:
             data["code"] = status.error_code
+        if live == "connected":
+            data["not_confined_by"] = list(status.unconfined)
         task = asyncio.get_running_loop().create_task(self._record_quietly(f"camera.{live}", data))
         self._records.add(task)
         task.add_done_callback(self._records.discard)
