@@ -26,7 +26,8 @@ from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.passages import ClipAlert, ClipRun
 from lfr_edge.evaluation.truth import Truth
 from lfr_edge.matching.judge import Judge, Policy
-from lfr_edge.recogniser.loop import Hit, Recogniser
+from lfr_edge.recogniser.hit import Hit
+from lfr_edge.recogniser.loop import Recogniser
 from lfr_edge.settings import CameraSettings, VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.container import SealedWatchlist

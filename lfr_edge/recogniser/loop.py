@@ -20,8 +20,10 @@ import numpy as np
 from lfr_edge.capture.frame import Frame
 from lfr_edge.errors import WatchlistError
 from lfr_edge.matching.judge import Candidate, Judge, Look, Suppressed, TrackKey
+from lfr_edge.recogniser.hit import Hit, measures
 from lfr_edge.recogniser.ledger import Ledger, Reading
 from lfr_edge.recogniser.passage import NO_SLOT, Passage, weight
+from lfr_edge.recogniser.rehearsal import rehearse
 from lfr_edge.recogniser.view import View
 from lfr_edge.settings import VisionSettings
 from lfr_edge.vision.faces import Faces, Float32Array
@@ -38,27 +40,6 @@ MOST_LOOKS: Final = 32  # templates a step: the embedder's largest batch
 SCRUB_EVERY_S: Final = 0.5
 LOOKING_S: Final = 0.15  # of a step: more looks wait for the next one, so that no alert waits for them
 _LEARNING: Final = 0.2  # weight of the newest step in what a look is believed to cost
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A candidate that passed every rule, with the one picture that leaves the sealed process.
-
-    **Lifetime:** until it is sent; the picture is the alert's own material from then on.
-    """
-
-    camera: str
-    track: int
-    captured_ns: int
-    captured_wall_ns: int
-    reference: str
-    score: float
-    threshold: float
-    runner_up_reference: str | None
-    runner_up_score: float | None
-    box: tuple[float, float, float, float]  # x1 y1 x2 y2 in the frame, pixels
-    quality: dict[str, float]
-    jpeg: bytes = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -147,33 +128,8 @@ class Recogniser:
         return self.ledger.read(self.held)
 
     def rehearse(self) -> None:
-        """Go once through everything that a step can meet, on a drawn picture with a drawn face.
-
-        Libraries import and allocate when a function is first called; in the sealed process that would fail, and
-        anywhere else the first real face would pay for it.
-        """
-        width, height = 640, 480
-        noise = np.random.default_rng(1).integers(0, 255, (height * 3 // 2, width), np.uint8)
-        frame = Frame("rehearsal", 1, 1, 1, 1, width, height, noise)
-        points = np.array([[(280, 200), (340, 200), (310, 240), (285, 270), (335, 270)]], np.float32)
-        faces = Faces(np.array([[250, 150, 370, 310]], np.float32), points, np.ones(1, np.float32))
-        tracker = Tracker("rehearsal", self._settings)
-        for moment in range(3):
-            tracker.update(faces, moment * 40_000_000)
-        tracker.update(Faces.none(), 10_000_000_000)
-        self._vision.detector.detect([self._vision.detector.canvas(frame, width)])
-        probes = self._slots.acquire(2)
-        twice = faces[np.array([0, 0])]
-        self._vision.align(frame, twice, self._slots, probes)
-        self._vision.embedder.embed(self._slots, probes)
-        self._slots.accumulate(probes[0], probes[1], 1.0)
-        for count in (1, 2):
-            self._index.search(self._slots.gather(probes[:count], fused=True))
-        face_picture(frame, points[0])
-        tile(frame, 160, faces.boxes)
-        self._slots.wipe(probes)
-        self._vision.scrub()
-        self._index.scrub()
+        """Go through everything that a step can meet, before the process is sealed; see :func:`rehearse`."""
+        rehearse(self._vision, self._slots, self._index, self._settings)
 
     def step(self, frames: Sequence[Frame]) -> list[Hit]:
         """One match step over at most one frame of each camera."""
@@ -402,7 +358,7 @@ class Recogniser:
             runner_up_reference=verdict.runner_up or None,
             runner_up_score=verdict.runner_up_score if verdict.runner_up else None,
             box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
-            quality=_measures(look.quality, look.at),
+            quality=measures(look.quality, look.at),
             jpeg=face_picture(look.frame, look.faces.points[look.row]),
         )
 
@@ -425,9 +381,3 @@ class Recogniser:
             self._index.scrub()
             self._scrub_due, self._scrubbed_s = False, self._timer()
             self.stages.wipe += self._timer() - start
-
-
-def _measures(quality: Quality, at: int) -> dict[str, float]:
-    """What a person is told about a probe's picture, named with its unit where it has one."""
-    names = ("overall", "eye_px", "sharpness", "light", "pose", "yaw_deg", "pitch_deg")
-    return {name: round(float(getattr(quality, name)[at]), 3) for name in names}

@@ -15,7 +15,8 @@ from lfr_edge.clock import Clock, SystemClock
 from lfr_edge.matching.judge import Judge, Policy
 from lfr_edge.models.store import ModelStore
 from lfr_edge.recogniser.channel import BlockingChannel, Message
-from lfr_edge.recogniser.loop import Hit, Recogniser
+from lfr_edge.recogniser.hit import Hit
+from lfr_edge.recogniser.loop import Recogniser
 from lfr_edge.recogniser.spec import CameraPlan, StartSpec
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.unseal import unseal_templates

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from lfr_edge.errors import RecogniserError
-from lfr_edge.recogniser.loop import Hit, Recogniser
+from lfr_edge.recogniser.hit import Hit
+from lfr_edge.recogniser.loop import Recogniser
 from lfr_edge.vision.pipeline import VisionStack
 from tests.recogniser.conftest import FRAME_NS, Build, frame, picture
 

@@ -237,7 +237,7 @@ async def test_nobody_gets_a_tile_of_a_camera_without_pictures(desk: Desk) -> No
 
 
 def test_a_hit_cannot_carry_more_than_its_fields() -> None:
-    from lfr_edge.recogniser.loop import Hit
+    from lfr_edge.recogniser.hit import Hit
 
     hit = Hit("c", 1, 1, 1, "r", 0.5, 0.4, None, None, (0, 0, 1, 1), {}, b"")
     assert not hasattr(replace(hit), "__dict__")
