@@ -54,7 +54,9 @@ def test_the_gpu_set_lists_cuda_and_the_cpu_wheel_on_top_would_lose_it(tmp_path:
     """
     python = tmp_path / "venv" / "bin" / "python"
     uv = shutil.which("uv")
-    subprocess.run([sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), tmp_path / "venv"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), tmp_path / "venv"], check=True
+    )
     install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
 
     def providers_after(lock: str, *names: str) -> str:
@@ -65,7 +67,9 @@ def test_the_gpu_set_lists_cuda_and_the_cpu_wheel_on_top_would_lose_it(tmp_path:
         done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
         return done.stdout
 
-    gpu = providers_after("gpu", "onnxruntime-gpu", "numpy", "protobuf", "flatbuffers", "packaging", "ml-dtypes")
+    gpu = providers_after(
+        "gpu", "onnxruntime-gpu", "numpy", "protobuf", "flatbuffers", "packaging", "ml-dtypes"
+    )
     assert "CUDAExecutionProvider" in gpu
     assert "CUDAExecutionProvider" not in providers_after("cpu", "onnxruntime")
 
@@ -75,7 +79,9 @@ def test_no_registry_address_and_no_weights_are_committed() -> None:
     if git is None or not (REPOSITORY / ".git").exists():
         pytest.skip("NOT TESTED: not a git checkout")
     listed = subprocess.run([git, "ls-files"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
-    registries = re.compile(r"(pypi|pythonhosted|npmjs|debian)\.(org|com)/(simple|packages|debian|-/)", re.IGNORECASE)
+    registries = re.compile(
+        r"(pypi|pythonhosted|npmjs|debian)\.(org|com)/(simple|packages|debian|-/)", re.IGNORECASE
+    )
     for name in listed.stdout.splitlines():
         path = REPOSITORY / name
         assert path.suffix not in {".onnx", ".tflite", ".dat", ".pt", ".whl"}, name
