@@ -569,6 +569,14 @@ def test_a_head_that_somebody_else_wrote_stops_everything(box: Box) -> None:
     assert code(caught) == "audit_log_failed"
 
 
+def test_heads_that_vanish_under_an_open_log_stop_everything(box: Box) -> None:
+    log = box.create()
+    log.append(LOST)
+    (box.folder() / "heads").write_bytes(b"")
+    with pytest.raises(AuditError, match="the last head on disk"):
+        log.checkpoint()
+
+
 def test_a_tree_that_lost_what_was_signed_is_never_signed(box: Box) -> None:
     log = box.create()
     box.fill(log, 4)

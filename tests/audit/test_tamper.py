@@ -183,10 +183,18 @@ def test_a_clever_edit_is_found_between_two_heads(closed: Path, copied: Path) ->
     assert report.first_bad.seq is not None
     assert report.first_bad.seq <= 67 < 128  # the good head before it … the first bad head after it
     assert "entries_altered" in {item.code for item in report.findings}
+    assert report.first_bad.offset == frames(copied)[report.first_bad.seq].offset
     # nothing was changed but the write boundaries: the record itself is the same
     rewrite(copied, {67: frames(closed)[67].body})
     shutil.copy(LogFolder(closed).entries, LogFolder(copied).entries)
     assert verify(copied).findings == ()
+
+
+def test_nothing_left_of_a_signed_log(copied: Path) -> None:
+    LogFolder(copied).entries.write_bytes(b"")
+    first = verify(copied).first_bad
+    assert first is not None
+    assert (first.code, first.seq, first.offset) == ("entries_missing", 0, 0)
 
 
 def test_entries_dropped_swapped_or_renumbered(closed: Path, copied: Path) -> None:
