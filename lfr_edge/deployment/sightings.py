@@ -193,9 +193,16 @@ class SightingFold:
                 if value is not None:
                     camera.sums[kind] = camera.sums.get(kind, 0) + value
             camera.said_blind_ms += count_in(data, "blind_ms") or 0
-            measures = (count_in(data, kind) for kind in ("passages", "detections", "eye_px_e1"))
             camera.series.append(
-                Quality(at_ms, span_ms, *measures, count_in(data, "sharpness_e4"), count_in(data, "light_e4"))
+                Quality(
+                    at_ms,
+                    span_ms,
+                    count_in(data, "passages"),
+                    count_in(data, "detections"),
+                    count_in(data, "eye_px_e1"),
+                    count_in(data, "sharpness_e4"),
+                    count_in(data, "light_e4"),
+                )
             )
 
     def cameras(self, end_ms: int) -> tuple[CameraFigures, ...]:

@@ -272,7 +272,8 @@ class StatisticsFold:
 
     def value(self) -> Statistics:
         """The figures so far. At least one entry was fed."""
-        assert self._first is not None and self._last is not None, "a log has its log.opened"
+        assert self._first is not None, "a log has its log.opened"
+        assert self._last is not None
         first, since_ms = self._opened or (self._first, 0)
         end_ms = self._at_ms if self._closed_ms is None else self._closed_ms
         for stretch in (self._paused, self._down):
