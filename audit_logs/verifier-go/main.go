@@ -303,7 +303,7 @@ func (l *log) checkHeads(path string) (map[head]bool, error) {
 	before := int64(0)
 	for text := string(raw); text != ""; {
 		line, rest, whole := strings.Cut(text, "\n")
-		if !whole && tornHead.MatchString(line) {
+		if !whole && tornHead.MatchString(line) && !(l.closed && before == l.size) {
 			break
 		}
 		parts := strings.Split(line, " ")
@@ -336,7 +336,7 @@ func (l *log) checkCheckpoints(path string, heads map[head]bool) (int64, error) 
 		body, rest, ok := strings.Cut(text, "\n\n")
 		signature, after, whole := strings.Cut(rest, "\n\n")
 		if !ok || !whole {
-			if l.torn(text) {
+			if l.torn(text) && !(l.closed && signed == l.size) {
 				break
 			}
 			return 0, errors.New("the checkpoints are wrong")

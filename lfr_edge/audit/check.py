@@ -181,12 +181,17 @@ class LogCheck:
         self.duties.feed(entry)
 
     def _check_heads(self, heads: Heads) -> None:
-        if heads.rest and not is_torn_head(heads.rest):
+        complete = self._is_complete(heads.whole[-1] if heads.whole else None)
+        if heads.rest and (complete or not is_torn_head(heads.rest)):
             self._find("head_malformed", f"the heads file is wrong at byte {heads.end}")
         for before, head in zip((Head(0, EMPTY_ROOT), *heads.whole), heads.whole, strict=False):
             if head.size < before.size:
                 self._find("head_smaller", f"a head of {head.size} entries follows one of {before.size}")
             self._check_root("head", head, before.size)
+
+    def _is_complete(self, last: Head | None) -> bool:
+        """Whether `last` covers a closed log: nothing was being written after it, so nothing can be torn."""
+        return self.closed and last is not None and last.size == len(self.offsets)
 
     def _check_root(self, what: str, head: Head, good: int) -> bool:
         """Whether the first entries have this root; if not, the first bad one lies at `good` or after."""
@@ -203,9 +208,9 @@ class LogCheck:
         self, checkpoints: Checkpoints, certificate: Certificate | None, heads: Heads
     ) -> Head:
         """Check every signed head; returns the largest that holds."""
-        if checkpoints.rest and not (
-            certificate and is_torn_checkpoint(checkpoints.rest, certificate.origin)
-        ):
+        complete = self._is_complete(checkpoints.whole[-1].head if checkpoints.whole else None)
+        torn = certificate is not None and is_torn_checkpoint(checkpoints.rest, certificate.origin)
+        if checkpoints.rest and (complete or not torn):
             self._find("checkpoint_malformed", f"{checkpoints.reason} (byte {checkpoints.end})")
         known = set(heads.whole)
         good = Head(0, EMPTY_ROOT)

@@ -190,6 +190,15 @@ def test_a_clever_edit_is_found_between_two_heads(closed: Path, copied: Path) ->
     assert verify(copied).findings == ()
 
 
+def test_nothing_is_torn_after_a_closed_log(closed: Path, copied: Path) -> None:
+    """What would pass for the beginning of another head, had the log not ended."""
+    for name, more in (("heads", b"2"), ("checkpoints", b"van.ex")):
+        (copied / name).write_bytes((closed / name).read_bytes() + more)
+        assert verify(copied).exit_code == 1
+        shutil.copy(closed / name, copied / name)
+    assert verify(copied).findings == ()
+
+
 def test_nothing_left_of_a_signed_log(copied: Path) -> None:
     LogFolder(copied).entries.write_bytes(b"")
     first = verify(copied).first_bad
