@@ -170,7 +170,7 @@ class Recogniser:
             "locked": self._index.locked and self._slots.memory.locked,
         }
 
-    def views(self, now_ns: int) -> dict[str, dict[str, float | None]]:
+    def views(self, now_ns: int) -> dict[str, dict[str, Any]]:
         return {name: camera.view.to_json(now_ns) for name, camera in self._cameras.items()}
 
     def finish(self) -> Reading:
@@ -217,6 +217,8 @@ class Recogniser:
         update = camera.tracker.update(faces, frame.captured_ns)
         self._end(camera, update.ended)
         camera.view.looked.append(frame.captured_ns)
+        camera.view.counts.frames += 1
+        camera.view.counts.detections += len(faces)
         wanted: list[tuple[int, Passage]] = []
         shown = np.zeros(len(faces), np.bool_)
         for row, track in enumerate(update.track_ids):
@@ -247,6 +249,7 @@ class Recogniser:
         passage = Passage(TrackKey(camera.tracker.camera, camera.epoch, track), slot, last_seen_ns=now_ns)
         camera.passages[track] = passage
         camera.view.passages.append(now_ns)
+        camera.view.counts.passages += 1
         return passage
 
     def _choose(self, frame: Frame, faces: Faces, wanted: Sequence[tuple[int, Passage]]) -> Iterable[_Shot]:
@@ -287,7 +290,9 @@ class Recogniser:
         budget = self._settings.embeddings_per_track
         ranked = sorted(
             looks,
-            key=lambda look: look.passage.urgency(look.overall, look.frame.captured_ns, budget),
+            key=lambda look: look.passage.urgency(
+                look.overall, look.frame.captured_ns, budget, self._judge.policy.threshold
+            ),
             reverse=True,
         )
         most = max(2, min(MOST_LOOKS, int(LOOKING_S / self._look_s)))
@@ -303,6 +308,7 @@ class Recogniser:
                 for look in chosen:
                     self._slots.accumulate(look.probe, look.passage.slot, weight(look.overall))
                     look.passage.looked(look.overall, look.frame.captured_ns)
+                    self._cameras[look.frame.camera].view.counts.probes += 1
                 self.stages.embed += self._timer() - start
                 self._look_s += _LEARNING * (self.stages.embed / len(chosen) - self._look_s)
                 start = self._timer()
@@ -322,7 +328,7 @@ class Recogniser:
             best, score = int(candidates.entry[row]), float(candidates.score[row])
             if best == NOBODY:
                 continue  # the list is empty
-            look.passage.promise = score / self._judge.policy.threshold
+            look.passage.score = score
             runner_up = int(candidates.runner_up[row])
             seen = Look(self._index.reference(best), score)
             if runner_up != NOBODY:
@@ -340,6 +346,7 @@ class Recogniser:
         passage = look.passage
         passage.alerted = True
         # One look lives on as the alert's picture; the templates of all looks are overwritten here and now.
+        self._cameras[passage.key.camera].view.counts.ended(verdict.score)
         self.ledger.retained(1)
         self.ledger.erased(passage.looks - 1)
         self._scrub_due = True
@@ -370,6 +377,8 @@ class Recogniser:
         self._slots.wipe([passage.slot for passage in over if passage.slot != NO_SLOT])
         for passage in over:
             self.ledger.erased(passage.looks)
+            if passage.looks:
+                camera.view.counts.ended(passage.score)
             self._judge.forget(passage.key)
         self._scrub_due = True
 

@@ -30,7 +30,7 @@ class Passage:
     best_quality: float = 0.0
     last_look_ns: int = 0
     last_seen_ns: int = 0
-    promise: float = 0.0  # last fused score over the threshold
+    score: float = 0.0  # last fused score against the best entry
     alerted: bool = False  # an alert of this passage stands: its face is not blurred in the camera's tile
 
     def worth(self, quality: float, now_ns: int, budget: int) -> float:
@@ -47,9 +47,10 @@ class Passage:
             return 0.0
         return quality if gain > 1 else 0.0
 
-    def urgency(self, quality: float, now_ns: int, budget: int) -> float:
+    def urgency(self, quality: float, now_ns: int, budget: int, threshold: float) -> float:
         """Order of looks when time is short: a passage that is near an alert does not wait for new ones."""
-        return self.worth(quality, now_ns, budget) + 3 * min(1.0, max(0.0, self.promise))
+        near = min(1.0, max(0.0, self.score / threshold)) if threshold > 0 else 0.0
+        return self.worth(quality, now_ns, budget) + 3 * near
 
     def looked(self, quality: float, now_ns: int) -> None:
         self.looks += 1

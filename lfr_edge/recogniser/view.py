@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
+SCORE_BIN_E4: Final = 200
 WINDOW_NS: Final = 60_000_000_000
 _MOST_SAMPLES: Final = 512  # a minute of a busy street's probes; older ones leave first
 
 
 @dataclass(slots=True)
+class Counts:
+    """One camera since this recogniser started: the four definitions of faces seen (domain.md 5), never who."""
+
+    frames: int = 0  # looked at
+    detections: int = 0  # faces found, in every frame anew
+    passages: int = 0  # tracks that began
+    probes: int = 0  # templates computed
+    opportunities: int = 0  # passages that ended, or raised an alert, with at least one comparison
+    scores: Counter[int] = field(
+        default_factory=Counter
+    )  # last score of each opportunity, in bins of 0.02 (× 10⁴)
+
+    def ended(self, score: float) -> None:
+        self.opportunities += 1
+        self.scores[math.floor(score * 10_000 / SCORE_BIN_E4) * SCORE_BIN_E4] += 1
+
+    def to_json(self) -> dict[str, Any]:
+        numbers = {name: getattr(self, name) for name in self.__slots__ if name != "scores"}
+        return {**numbers, "scores": {str(edge): count for edge, count in self.scores.items()}}
+
+
+@dataclass(slots=True)
 class View:
     """One camera's minute. **Thread rule:** the recogniser's only thread."""
+
+    counts: Counts = field(default_factory=Counts)
 
     looked: deque[int] = field(default_factory=lambda: deque(maxlen=2048))  # times of frames looked at
     passages: deque[int] = field(default_factory=lambda: deque(maxlen=_MOST_SAMPLES))  # times they began
@@ -28,7 +54,7 @@ class View:
         while self.samples and now_ns - self.samples[0][0] > WINDOW_NS:
             self.samples.popleft()
 
-    def to_json(self, now_ns: int) -> dict[str, float | None]:
+    def to_json(self, now_ns: int) -> dict[str, Any]:
         self.trim(now_ns)
         elapsed_s = (now_ns - self.looked[0]) / 1e9 if self.looked else 0.0
         return {
@@ -37,6 +63,7 @@ class View:
             "median_eye_px": _median([sample[1] for sample in self.samples]),
             "sharpness": _median([sample[2] for sample in self.samples]),
             "light": _median([sample[3] for sample in self.samples]),
+            "counts": self.counts.to_json(),
         }
 
 

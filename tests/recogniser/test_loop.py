@@ -173,3 +173,9 @@ def test_a_camera_says_how_well_it_sees(build: Build, portrait: np.ndarray) -> N
     assert view["looks_per_s"] == pytest.approx(25, rel=0.1)
     assert view["median_eye_px"] == pytest.approx(20, abs=8)
     assert recogniser.views(90_000_000_000)["cam"]["median_eye_px"] is None  # a minute later nothing is known
+    recogniser.finish()
+    counts = recogniser.views(90_000_000_000)["cam"]["counts"]
+    assert (counts["frames"], counts["passages"], counts["opportunities"]) == (30, 1, 1)
+    assert counts["detections"] == 30
+    assert counts["probes"] == recogniser.reading().probes
+    assert sum(counts["scores"].values()) == 1

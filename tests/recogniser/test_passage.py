@@ -50,10 +50,14 @@ def test_better_views_weigh_more_and_none_weighs_nothing() -> None:
 
 
 def test_when_time_is_short_a_passage_near_an_alert_goes_before_a_new_one() -> None:
-    known = Passage(KEY, 0, promise=0.9)
+    known = Passage(KEY, 0, score=0.45)
     known.looked(0.5, 0)
     new = Passage(TrackKey("cam", 1, 2), 1)
-    assert known.urgency(0.5, INTERVAL_NS, budget=4) > new.urgency(0.5, INTERVAL_NS, budget=4)
-    stranger = Passage(KEY, 0, promise=0.2)
+    assert known.urgency(0.5, INTERVAL_NS, budget=4, threshold=0.5) > new.urgency(
+        0.5, INTERVAL_NS, budget=4, threshold=0.5
+    )
+    stranger = Passage(KEY, 0, score=0.1)
     stranger.looked(0.5, 0)
-    assert stranger.urgency(0.5, INTERVAL_NS, budget=4) < new.urgency(0.5, INTERVAL_NS, budget=4)
+    assert stranger.urgency(0.5, INTERVAL_NS, budget=4, threshold=0.5) < new.urgency(
+        0.5, INTERVAL_NS, budget=4, threshold=0.5
+    )
