@@ -27,6 +27,7 @@ GROUPS = (
     "accounts",
     "audit",
     "config",
+    "report",
 )
 
 _EPILOG = """\

@@ -63,6 +63,8 @@ def poster(logs: Sequence[VerifiedLog], address: str = "") -> str:
         duration=hours(period.duration_ms),
         facts=headline(period)[:5],
         erased=period.erased.whole,
+        exact=_exact(period),
+        rated=period.per_face(period.alerts.false) is not None,
         limits=sorted({h for one in ones if (h := one.custody.alert_images_h) is not None}),
         false_rate=met.row(period, HEADLINE_FACES)["False Alert Rate"],
         evaluation=any(one.purpose == "evaluation" for one in ones),
@@ -70,6 +72,12 @@ def poster(logs: Sequence[VerifiedLog], address: str = "") -> str:
         code=segno.make(code, error="m", micro=False).svg_inline(omitsize=True, border=2, svgclass=None),
         root=logs[0].root if len(logs) == 1 else "",
     )  # fmt: skip
+
+
+def _exact(period: Period) -> bool:
+    """Whether every deployment accounts for every template. A poster promises nothing that the record does not show."""
+    done, erased, retained = period.processed.whole, period.erased.whole, period.retained.whole
+    return None not in (done, erased, retained) and done == (erased or 0) + (retained or 0)
 
 
 def auditor_pack(logs: Sequence[VerifiedLog]) -> Files:

@@ -79,7 +79,8 @@ def _control(log: VerifiedLog) -> str:
 
 def _faults(log: VerifiedLog) -> str:
     one = log.statistics
-    return f"{minutes(one.blind_ms)} blind over {len(one.cameras)} camera(s), {minutes(one.down_ms)} without a recogniser"
+    blind = f"{minutes(one.blind_ms)} blind over {len(one.cameras)} camera(s)"
+    return f"{blind}, {minutes(one.down_ms)} without a recogniser"
 
 
 def _anchors(log: VerifiedLog) -> str:
