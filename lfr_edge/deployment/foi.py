@@ -93,7 +93,7 @@ def _destroyed(period: Period) -> str:
     if not rest:
         return NOT_RECORDED
     open_ones = sum(left != 0 for left in rest)
-    return "Yes: every template that was loaded has left again" if not open_ones else (
+    return "Yes: every template that was loaded is on record as destroyed or withdrawn" if not open_ones else (
         f"Not shown for {open_ones} of {len(rest)} deployments: {sum(rest):,} templates are unaccounted for"
     )  # fmt: skip
 
@@ -188,7 +188,7 @@ QUESTIONS: Final = (
         Question("How many were wrong, of all faces?", lambda p: rate(p.per_face(p.alerts.false))),
         Question("How many people were stopped wrongly?", _stopped_wrongly),
         Question("How many arrests were there?", _arrests),
-        Question("How many alerts did nobody look at?", lambda p: number(p.unreviewed)),
+        Question("How many alerts did nobody decide?", lambda p: number(p.unreviewed)),
     )),
     ("How it works and what is kept", (
         Question("Which algorithm was used?", _models),
@@ -196,7 +196,7 @@ QUESTIONS: Final = (
         Question("How long are pictures kept?", _retention),
         Question("How often did people look at evidence, and how often was it exported?", lambda p: (
             f"{sum(one.custody.viewed for one in p.deployments)} views,"
-            f" {sum(one.custody.exported for one in p.deployments)} exports, each with a reason in the log")),
+            f" {sum(one.custody.exported for one in p.deployments)} exports; the log holds the reason of each")),
         Question("For how long did cameras see nothing?", lambda p: f"{minutes(p.blind_ms)} over all cameras"),
         Question("How much energy did it use?", lambda p: energy(p.energy_j.whole)),
         Question("What did it cost?", _not_held("Not in this record: the force's finance department holds it.")),

@@ -64,6 +64,8 @@ def poster(logs: Sequence[VerifiedLog], address: str = "") -> str:
         facts=headline(period)[:5],
         erased=period.erased.whole,
         exact=_exact(period),
+        alerts=period.alerts.total,
+        unreviewed=period.unreviewed,
         rated=period.per_face(period.alerts.false) is not None,
         limits=sorted({h for one in ones if (h := one.custody.alert_images_h) is not None}),
         false_rate=met.row(period, HEADLINE_FACES)["False Alert Rate"],
