@@ -63,7 +63,7 @@ async def _serve(service: Service) -> int:
     await ended.wait()
     print("ending the deployment …", flush=True)
     await service.stop(why="ended by signal")
-    ending, totals = service.ending, service.totals
+    ending, totals = service.warden.ending, service.warden.totals
     wiped = ending.wiped if ending is not None and ending.wiped is not None else 0
     print(
         f"ended: {totals['processed']} templates processed, {totals['erased']} erased, {totals['retained']} retained; "

@@ -215,10 +215,10 @@ def is_sought(vision: VisionStack, cast: Float32Array, face: bytes) -> bool:
 
 
 def _judge(service: Service, pack: Pack, shows_sought: Callable[[bytes], bool]) -> dict[str, Any]:
-    totals, counts = service.totals, service.desk.counts()
+    totals, counts = service.warden.totals, service.desk.counts()
     report = verify(service.session.log.folder)
     shown = [shows_sought(face) for face in _faces_of_alerts(service)]
-    dropped = sum(int(camera["dropped"]) for camera in service.pulse.get("cameras", {}).values())
+    dropped = sum(int(camera["dropped"]) for camera in service.warden.pulse.get("cameras", {}).values())
     balanced = totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"]
     checks = {
         "sought_person_raised_an_alert": any(shown),
@@ -237,7 +237,7 @@ def _judge(service: Service, pack: Pack, shows_sought: Callable[[bytes], bool]) 
         "erased": totals["erased"],
         "retained": totals["retained"],
         "alerts": counts.raised,
-        "suppressed": service.suppressed,
+        "suppressed": service.warden.suppressed,
         "undecided": counts.undecided,
         "latency_ms": service.latencies.summary(),
         "audit": {

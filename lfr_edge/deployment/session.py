@@ -22,6 +22,7 @@ from lfr_edge.audit.device import DeviceLog
 from lfr_edge.audit.event import SYSTEM, Actor, Event, Verb
 from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
+from lfr_edge.audit.view import LogView
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.settings import Settings
@@ -81,6 +82,9 @@ class DeploymentSession:
         try:
             pointer = settings.data / POINTER
             name = _read_pointer(pointer)
+            if name is not None and _finish_closing(settings.audit / name, f"{site}/{name}", device):
+                pointer.unlink()
+                name = None
             resumed = name is not None
             name = name or _new_name(settings.audit, clock)
             origin = f"{site}/{name}"
@@ -197,6 +201,20 @@ def _write_pointer(pointer: Path, name: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _finish_closing(folder: Path, origin: str, device: DeviceLog) -> bool:
+    """Whether the deployment's log is closed already: the power went between its last entry and the pointer.
+
+    Then the device's log learns of the last head, if it did not before.
+    """
+    view = LogView.load(folder)
+    if not view.size or view.entry(view.size - 1).event.ev != "log.closed" or view.latest is None:
+        return False
+    known = (entry.event for _, entry in device.log.entries())
+    if not any(event.ev == "device.deployment_closed" and event.ref == origin for event in known):
+        device.closed(origin, view.latest)
+    return True
 
 
 def _opened_wall_ns(log: AuditLog) -> int:

@@ -13,7 +13,7 @@ import ssl
 from contextlib import AsyncExitStack
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
@@ -30,24 +30,22 @@ from lfr_edge.console.app import build_app
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Sessions
 from lfr_edge.deployment.session import DeploymentSession, material_key, scaled
-from lfr_edge.errors import AuditError, ConfigError, LfrError, RecogniserError
+from lfr_edge.errors import AuditError, ConfigError, LfrError
 from lfr_edge.matching.threshold import choose, load_calibrations
 from lfr_edge.models.licence import require_permission
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.recogniser.channel import Message
-from lfr_edge.recogniser.handle import Ending, RecogniserHandle
+from lfr_edge.recogniser.handle import RecogniserHandle
 from lfr_edge.recogniser.spec import StartSpec
 from lfr_edge.service.cameras import CameraBank
-from lfr_edge.service.gauges import Latencies, LoopLag, Totals
+from lfr_edge.service.gauges import Latencies, LoopLag
 from lfr_edge.service.view import View
+from lfr_edge.service.warden import Warden
 from lfr_edge.settings import Settings
 from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.keys import read_key_file
 
 log = logging.getLogger("lfr_edge.service")
-
-MOST_RESTARTS: Final = 3  # then a loud stopped state, never a silent one (reliability.md 5)
-LEDGER_EVERY_S: Final = 60.0
 
 
 class Service:
@@ -63,24 +61,18 @@ class Service:
         self.failed: asyncio.Event = asyncio.Event()
         self.failure = ""
         self.latencies = Latencies()
-        self.totals = Totals()
         self.lag = LoopLag(self.clock)
-        self.pulse: dict[str, Any] = {}
-        self.ready: dict[str, Any] = {}
         self.withdrawn: set[str] = set()
         self.paused = False
-        self.restarts = 0
-        self.suppressed = 0
-        self.ending: Ending | None = None
         self.pack: Pack
         self.threshold: float
         self.sealed: SealedWatchlist
         self.session: DeploymentSession
         self.desk: AlertDesk
         self.cameras: CameraBank
+        self.warden: Warden
         self.accounts: Accounts
         self.address = ""
-        self._recogniser: RecogniserHandle | None = None
         self._hits: asyncio.Queue[Message] = asyncio.Queue()
         self._stack = AsyncExitStack()
         self._closing: tuple[Actor, str] | None = None
@@ -99,13 +91,27 @@ class Service:
             await self._open_desk(stack)
             self.cameras = CameraBank(self.settings.cameras, self.clock, self._on_camera)
             stack.push_async_callback(self.cameras.stop)
-            await self._start_recogniser()
-            stack.push_async_callback(self._stop_recogniser)
+            self.warden = Warden(
+                self.clock,
+                self.cameras,
+                self.latencies,
+                specification=self._specification,
+                restore=self._restore,
+                record=self.record,
+                fail=self.fail,
+                on_alert=self._hits.put_nowait,
+            )
+            await self.warden.start()
+            stack.push_async_callback(self.warden.stop)
             await self.cameras.start()
             await self._open_console(stack)
             raising = asyncio.create_task(self._raise_hits())  # outlives the other tasks: see _wind_down
             stack.callback(raising.cancel)
-            for work in (self._supervise(), self._count_ledger(), self.lag.watch()):
+            for work in (
+                self.warden.supervise(self.failed),
+                self.warden.count(self.failed),
+                self.lag.watch(),
+            ):
                 self._tasks.append(asyncio.create_task(work))
             stack.push_async_callback(self._stop_tasks)
             self._stack = stack.pop_all()
@@ -125,7 +131,7 @@ class Service:
         """No new frames, no recogniser, and every alert that came before the end raised."""
         await self._stop_tasks()
         await self.cameras.stop()
-        await self._stop_recogniser()
+        await self.warden.stop()
         await self._hits.join()
 
     def _load(self) -> None:
@@ -222,7 +228,9 @@ class Service:
         stack.callback(material.close)
         policy = DeskPolicy(alert_images_h=self.settings.retention.alert_images_h)
         self.desk = AlertDesk(store, material, self.session, self.clock, policy)
-        await self.desk.start()
+        entries = (entry for _, entry in self.session.log.entries())
+        references = {material.reference_code(e.reference): e.reference for e in self.sealed.entries()}
+        await self.desk.start(entries, references)
         stack.push_async_callback(self.desk.stop)
 
     async def _open_console(self, stack: AsyncExitStack) -> None:
@@ -263,15 +271,7 @@ class Service:
             self.failed.set()
             log.error("recognition stopped: %s", why)
 
-    @property
-    def recogniser(self) -> RecogniserHandle:
-        if self._recogniser is None:
-            raise RecogniserError(
-                "recogniser_gone", "the recogniser is not running", hint="see the System page"
-            )
-        return self._recogniser
-
-    async def _start_recogniser(self) -> None:
+    def _specification(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         settings = self.settings
         spec = StartSpec(
             store=settings.models.store,
@@ -281,45 +281,14 @@ class Service:
             threshold=self.threshold,
             cameras=self.cameras.plans,
         )
-        handle = RecogniserHandle(self.clock, self.cameras.descriptors, self._on_message)
-        parts = (self.sealed.template_part(), self.sealed.template_key())
-        try:
-            self.ready = await handle.start(spec.model_dump(mode="json"), parts)
-        except BaseException:
-            await handle.kill()
-            raise
-        self._recogniser = handle
+        return spec.model_dump(mode="json"), (self.sealed.template_part(), self.sealed.template_key())
+
+    async def _restore(self, handle: RecogniserHandle) -> None:
+        """A fresh recogniser learns what people decided since the list was sealed."""
         for reference in tuple(self.withdrawn):  # one more may be withdrawn while we wait
             await handle.request("withdraw", {"reference": reference})
         if self.paused:
             await handle.request("pause")
-        await self.record(
-            "recogniser.started",
-            data={"providers": self.ready["providers"], "not_confined_by": self.ready["not_confined_by"]},
-        )
-
-    async def _stop_recogniser(self) -> None:
-        handle, self._recogniser = self._recogniser, None
-        if handle is None:
-            return
-        self.ending = await handle.stop()
-        if self.ending.ledger is not None:
-            self.totals.update(self.ending.ledger)
-        else:
-            self.totals.died()
-        with contextlib.suppress(AuditError):
-            await self._record_ledger()
-            await self.record(
-                "recogniser.stopped", data={"wiped": self.ending.wiped or 0, "why": self.ending.code}
-            )
-
-    async def _on_message(self, message: Message) -> None:
-        if message.kind == "alert":
-            self._hits.put_nowait(message)
-        elif message.kind == "pulse":
-            self.pulse = message.body
-            self.suppressed = int(message.body["suppressed"])
-            self.totals.update(message.body["ledger"])
 
     async def _raise_hits(self) -> None:
         while True:
@@ -366,49 +335,6 @@ class Service:
             candidate_taken=entry.image_taken,
             candidate_source=entry.image_source,
         )
-
-    async def _supervise(self) -> None:
-        """Restart a recogniser that died, at most three times; then stop loudly."""
-        failing = asyncio.create_task(self.failed.wait())
-        try:
-            while not self.failed.is_set():
-                ended = asyncio.create_task(self.recogniser.ended())
-                await asyncio.wait({ended, failing}, return_when=asyncio.FIRST_COMPLETED)
-                if self.failed.is_set():
-                    break
-                await self._recover(ended.result())
-        finally:
-            failing.cancel()
-        await self._stop_recogniser()
-
-    async def _recover(self, ending: Ending) -> None:
-        log.error("recogniser ended: %s", ending.message)
-        self._recogniser = None
-        self.totals.died()
-        with contextlib.suppress(AuditError):
-            await self.record(
-                "recogniser.stopped", data={"why": ending.code, "message": ending.message[:200]}
-            )
-        self.restarts += 1
-        if self.restarts > MOST_RESTARTS:
-            self.fail(f"the recogniser ended {self.restarts} times: {ending.message}")
-            return
-        try:
-            await self._start_recogniser()
-        except LfrError as error:
-            self.fail(f"the recogniser cannot be started again: {error}")
-
-    async def _count_ledger(self) -> None:
-        while not self.failed.is_set():
-            await asyncio.sleep(LEDGER_EVERY_S)
-            with contextlib.suppress(AuditError):
-                await self._record_ledger()
-
-    async def _record_ledger(self) -> None:
-        """Cumulative since the last ``recogniser.started``, as the verifier's duties read it."""
-        now = self.totals.now
-        data = {name: now[name] for name in ("frames", "faces", "probes", "processed", "erased", "retained")}
-        await self.record("ledger.counted", data=data)
 
     def _on_camera(self, status: CameraStatus) -> None:
         """Record when a camera comes and goes, and once that it never came; the keeper reports every heartbeat."""

@@ -47,7 +47,7 @@ class View:
 
     def status(self) -> SystemStatus:
         service = self._service
-        totals, counts = service.totals, service.desk.counts()
+        totals, counts = service.warden.totals, service.desk.counts()
         summary = service.latencies.summary()
         cameras = tuple(self._camera(kept) for kept in service.cameras.statuses)
         recognising = (
@@ -78,7 +78,9 @@ class View:
 
     async def tile(self, camera: str) -> bytes | None:
         try:
-            answer = await self._service.recogniser.request("tile", {"camera": camera, "width": TILE_WIDTH})
+            answer = await self._service.warden.handle.request(
+                "tile", {"camera": camera, "width": TILE_WIDTH}
+            )
         except RecogniserError:
             return None
         return answer.parts[0] if answer.parts else None
@@ -86,14 +88,14 @@ class View:
     async def pause(self, actor: Actor, why: str) -> None:
         self._service.paused = True  # a recogniser that is restarting now starts paused
         with contextlib.suppress(RecogniserError):
-            await self._service.recogniser.request("pause")
+            await self._service.warden.handle.request("pause")
         await self._service.record("recognition.paused", actor=actor, why=why)
 
     async def resume(self, actor: Actor, why: str) -> None:
         await self._service.record("recognition.resumed", actor=actor, why=why)
         self._service.paused = False
         with contextlib.suppress(RecogniserError):
-            await self._service.recogniser.request("resume")
+            await self._service.warden.handle.request("resume")
 
     async def withdraw(self, reference: str, actor: Actor, why: str) -> None:
         service = self._service
@@ -107,7 +109,7 @@ class View:
         # Effect first: nobody may be stopped for an entry while its withdrawal waits for a disk.
         service.withdrawn.add(reference)  # the desk drops its hits from here on, whatever the recogniser does
         with contextlib.suppress(RecogniserError):
-            await service.recogniser.request("withdraw", {"reference": reference})
+            await service.warden.handle.request("withdraw", {"reference": reference})
         await service.record(
             "watchlist.withdrawn",
             actor=actor,
@@ -147,7 +149,7 @@ class View:
 
     def _camera(self, kept: Kept) -> CameraStatus:
         service = self._service
-        seen: dict[str, Any] = service.pulse.get("cameras", {}).get(kept.camera, {})
+        seen: dict[str, Any] = service.warden.pulse.get("cameras", {}).get(kept.camera, {})
         state: CameraState = "lost"
         if kept.state == "live":
             state = "paused" if service.paused else "live"
@@ -174,7 +176,7 @@ class View:
 
     def _models(self) -> tuple[ModelStatus, ...]:
         service = self._service
-        provider = (service.ready.get("providers") or ["?"])[0]
+        provider = (service.warden.ready.get("providers") or ["?"])[0]
         permitted = service.settings.models.purpose == "operational"
         return tuple(
             ModelStatus(
@@ -199,8 +201,8 @@ class View:
             tried = camera.state == "connecting" and camera.note  # a first connection has no failure to tell
             if camera.state in {"lost", "stalled"} or tried:
                 troubles.append(Trouble("degraded", f"camera {camera.id} gives no picture", camera.note))
-        if service.ready.get("degraded"):
-            troubles.append(Trouble("degraded", str(service.ready["degraded"])))
+        if service.warden.ready.get("degraded"):
+            troubles.append(Trouble("degraded", str(service.warden.ready["degraded"])))
         if service.lag.worst_ms > _MOST_LAG_MS:
             troubles.append(Trouble("degraded", f"the desk answers {service.lag.worst_ms:.0f} ms late"))
         if service.settings.models.purpose == "evaluation":

@@ -80,3 +80,23 @@ def test_the_key_of_alert_pictures_belongs_to_one_list_and_one_deployment() -> N
     assert mine == material_key(key, "2026-11-22-1")
     assert mine != material_key(key, "2026-11-22-2")
     assert mine != material_key(os.urandom(32), "2026-11-22-1")
+
+
+@pytest.mark.parametrize("device_knows", [True, False])
+def test_a_power_cut_between_the_last_entry_and_the_pointer(settings: Settings, device_knows: bool) -> None:
+    """The log is closed and its key destroyed, but the pointer is still there: the next start is a new deployment."""
+    session = begin(settings)
+    session.record("deployment.opened")
+    pointer = (settings.data / POINTER).read_text()
+    if device_knows:
+        session.close()
+    else:
+        session.log.close()
+        session._device.suspend()
+    (settings.data / POINTER).write_text(pointer)
+    after = begin(settings)
+    assert not after.deployment.resumed
+    assert after.deployment.id != session.deployment.id
+    after.close()
+    report = verify(settings.audit)
+    assert report.intact, report.text()

@@ -12,8 +12,8 @@ import pytest
 
 from lfr_edge.audit.disk import RealDisk
 from lfr_edge.audit.verify import verify
-from lfr_edge.service.service import MOST_RESTARTS
 from lfr_edge.service.view import View
+from lfr_edge.service.warden import MOST_RESTARTS
 from tests.service.conftest import ALERT_S, SOUGHT, children, until
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(150)]
@@ -53,12 +53,12 @@ async def test_a_camera_that_dies_freezes_or_changes_its_picture_heals_and_alert
     await _another_alert(service)
 
     assert _camera(service).epoch > 2
-    assert service.restarts == 0, "a camera's fault is local"
+    assert service.warden.restarts == 0, "a camera's fault is local"
     await service.stop()
     verbs = van.verbs()
     assert verbs.count("camera.lost") >= 2
     assert verbs.count("camera.connected") >= 3
-    totals = service.totals
+    totals = service.warden.totals
     assert totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"]
 
 
@@ -96,12 +96,12 @@ async def test_a_killed_recogniser_comes_back_three_times_and_then_stops_loudly(
     service = await start()
     await _another_alert(service)
     for restart in range(1, MOST_RESTARTS + 1):
-        os.kill(service.recogniser.pid, signal.SIGKILL)
-        await until(lambda n=restart: service.restarts == n, 10, "the death is noticed")
-        await until(lambda: service._recogniser is not None, 60, "a new recogniser")
+        os.kill(service.warden.handle.pid, signal.SIGKILL)
+        await until(lambda n=restart: service.warden.restarts == n, 10, "the death is noticed")
+        await until(lambda: service.warden._handle is not None, 60, "a new recogniser")
     assert not service.failed.is_set()
     await _another_alert(service)
-    os.kill(service.recogniser.pid, signal.SIGKILL)
+    os.kill(service.warden.handle.pid, signal.SIGKILL)
     await asyncio.wait_for(service.failed.wait(), 10)
     status = View(service).status()
     assert not status.recognising
@@ -120,17 +120,17 @@ async def test_a_killed_recogniser_comes_back_three_times_and_then_stops_loudly(
 async def test_a_withdrawal_and_a_pause_survive_a_recogniser_that_dies(van, start) -> None:
     service = await start()
     view = View(service)
-    os.kill(service.recogniser.pid, signal.SIGKILL)
-    await until(lambda: service.restarts == 1, 10)
+    os.kill(service.warden.handle.pid, signal.SIGKILL)
+    await until(lambda: service.warden.restarts == 1, 10)
     actor = _actor()
     await view.withdraw(SOUGHT, actor, "found")  # while there is no recogniser at all
     await view.pause(actor, "the van is moved")
-    await until(lambda: service._recogniser is not None and service.pulse, 60, "a new recogniser")
-    assert (await service.recogniser.request("read")).body["paused"] is True
+    await until(lambda: service.warden._handle is not None and service.warden.pulse, 60, "a new recogniser")
+    assert (await service.warden.handle.request("read")).body["paused"] is True
     await view.resume(actor, "the van stands")
-    frames = service.totals["frames"]
+    frames = service.warden.totals["frames"]
     raised = service.desk.counts().raised
-    await until(lambda: service.totals["frames"] > frames + 120, what="a whole walk")
+    await until(lambda: service.warden.totals["frames"] > frames + 120, what="a whole walk")
     assert service.desk.counts().raised == raised
 
 
@@ -152,7 +152,7 @@ async def test_no_record_no_recognition(van, start, monkeypatch, failure) -> Non
     monkeypatch.setattr(RealDisk, "append", broken)
     shown = service.desk.counts().offered
     await asyncio.wait_for(service.failed.wait(), ALERT_S)
-    await until(lambda: service._recogniser is None, 10, "the recogniser is ended")
+    await until(lambda: service.warden._handle is None, 10, "the recogniser is ended")
     assert service.desk.counts().offered == shown
     assert "log" in service.failure
     assert View(service).status().troubles[0].health == "failed"
@@ -163,3 +163,34 @@ async def test_no_record_no_recognition(van, start, monkeypatch, failure) -> Non
     again = await start()
     assert again.session.deployment.resumed
     await _another_alert(again)
+
+
+async def test_an_alert_that_cannot_be_raised_stops_recognition_and_says_no_more_than_where(
+    van, start, monkeypatch, caplog
+) -> None:
+    service = await start()
+
+    def broken(message):
+        raise RuntimeError(f"holds a face: {message.parts[0]!r}")
+
+    monkeypatch.setattr(service, "_alert_of", broken)
+    await asyncio.wait_for(service.failed.wait(), ALERT_S)
+    assert service.failure == "an alert could not be raised"
+    assert "RuntimeError" in caplog.text
+    assert "holds a face" not in caplog.text
+    monkeypatch.undo()
+    await service.stop()
+    assert service.desk.counts().raised == 0
+
+
+async def test_a_suspended_service_takes_its_deployment_up_again(van, start) -> None:
+    service = van.service()
+    await service.start()
+    alert = (await until(service.desk.open_alerts))[0]
+    name, size = service.session.deployment.id, service.session.log.size
+    await service.suspend()
+    assert children() == set()
+    again = await start()
+    assert (again.session.deployment.id, again.session.deployment.resumed) == (name, True)
+    assert again.session.log.size > size
+    assert again.desk.get(alert.id.token).facts == alert.facts

@@ -52,25 +52,25 @@ async def test_from_the_camera_to_the_record(van, start, at_console) -> None:
 
     paused = await person.post("/api/pause", {"why": "the van is moved"})
     assert paused["recognising"] is False
-    frames = (await service.recogniser.request("read")).body["ledger"]["frames"]
+    frames = (await service.warden.handle.request("read")).body["ledger"]["frames"]
     await asyncio.sleep(1)
-    assert (await service.recogniser.request("read")).body["ledger"]["frames"] == frames
+    assert (await service.warden.handle.request("read")).body["ledger"]["frames"] == frames
     assert (await person.post("/api/resume", {"why": "the van stands"}))["recognising"] is True
 
     await service_view(service).withdraw(SOUGHT, _officer(), "found")
     raised = service.desk.counts().raised
-    frames = service.totals["frames"]
-    await until(lambda: service.totals["frames"] > frames + 50, what="another walk")
+    frames = service.warden.totals["frames"]
+    await until(lambda: service.warden.totals["frames"] > frames + 50, what="another walk")
     assert service.desk.counts().raised == raised, "nobody may be stopped for a withdrawn entry"
 
     await service.stop(why="end of the test")
     assert children() == set()
-    totals = service.totals
+    totals = service.warden.totals
     assert totals["held"] == 0
     assert totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"] > 0
     assert totals["retained"] >= raised
-    assert service.ending is not None
-    assert service.ending.wiped is not None
+    assert service.warden.ending is not None
+    assert service.warden.ending.wiped is not None
     report = verify(van.log())
     assert report.intact, report
     verbs = van.verbs()
@@ -92,11 +92,14 @@ async def test_from_the_camera_to_the_record(van, start, at_console) -> None:
 async def test_nobody_on_the_list_nobody_alerted(van, start) -> None:
     """The control: the same camera and another list give no alert, and every template is erased."""
     service = await start(watchlist={"path": str(van.lists.strangers)})
-    await until(lambda: service.totals["frames"] > 120 and service.totals["probes"] > 5, what="a whole walk")
+    await until(
+        lambda: service.warden.totals["frames"] > 120 and service.warden.totals["probes"] > 5,
+        what="a whole walk",
+    )
     await service.stop()
     assert service.desk.counts().raised == 0
-    assert service.totals["processed"] == service.totals["erased"] > 0
-    assert service.totals["retained"] == 0
+    assert service.warden.totals["processed"] == service.warden.totals["erased"] > 0
+    assert service.warden.totals["retained"] == 0
 
 
 def service_view(service):

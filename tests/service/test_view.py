@@ -1,0 +1,66 @@
+"""What the console may ask of the running deployment, and what it hears when something is not there."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from lfr_edge.audit.event import Actor
+from lfr_edge.errors import WatchlistError
+from lfr_edge.service.view import View
+from tests.service.conftest import SOUGHT, until
+
+pytestmark = [pytest.mark.network, pytest.mark.timeout(90)]
+OFFICER = Actor("hughes", "deployment_officer", "1")
+
+
+async def test_what_the_pages_show(van, start) -> None:
+    service = await start()
+    view = View(service)
+    alert = (await until(service.desk.open_alerts, what="an alert"))[0]
+    await until(lambda: view.status().cameras[0].fps > 0, 10, "the camera's second heartbeat")
+    status = view.status()
+    (gate,) = status.cameras
+    assert (gate.id, gate.state, gate.note) == ("gate", "live", "")
+    assert gate.median_eye_px is None or gate.median_eye_px > 10
+    assert status.recognising
+    assert status.ledger.processed == status.ledger.erased + status.ledger.retained
+    assert status.counters.alerts >= 1
+    assert status.deployment.list_size == 1
+    assert status.deployment.purpose == "evaluation"
+    assert {model.provider for model in status.models} == {"CPUExecutionProvider"}
+    assert any("Evaluation" in trouble.text for trouble in status.troubles)
+
+    # The page says that it is painted: the latency ends there, and no made-up token or time counts.
+    view.painted(alert.id.token, time.monotonic_ns(), 0)
+    assert view.status().latency.painted_p95 > 0
+    view.painted("0" * 32, time.monotonic_ns(), 0)
+    view.painted(alert.id.token, 1, 0)
+    assert len(service.latencies.painted) == 1
+
+    (entry,) = view.watchlist()
+    assert (entry.reference, entry.images, entry.withdrawn) == (SOUGHT, 1, False)
+    with pytest.raises(WatchlistError):
+        await view.withdraw("NOBODY-1", OFFICER, "a slip of the pen")
+    await view.withdraw(SOUGHT, OFFICER, "found")
+    with pytest.raises(WatchlistError) as caught:
+        await view.withdraw(SOUGHT, OFFICER, "found")
+    assert caught.value.code == "watchlist_already_withdrawn"
+    assert view.watchlist()[0].withdrawn
+    assert view.status().deployment.list_size == 0
+
+    unchecked = await view.log_summary(verify=False)
+    assert (unchecked.verdict, unchecked.checked_wall_ns) == ("unknown", None)
+    checked = await view.log_summary(verify=True)
+    assert checked.verdict == "unanchored"
+    assert checked.entries >= unchecked.entries > 5
+    assert checked.lines
+
+    assert (await view.tile("gate")).startswith(b"\xff\xd8")
+    await view.pause(OFFICER, "the van is moved")
+    assert view.status().cameras[0].state == "paused"
+    assert not view.status().recognising
+    await view.resume(OFFICER, "the van stands")
+    await service.warden.stop()
+    assert await view.tile("gate") is None, "no recogniser, no tile, no error"
