@@ -1,0 +1,122 @@
+"""Where the processor's time goes, by stage, without a line of the product changed.
+
+Methods of one recogniser are wrapped on the instance. Time is exclusive: what a wrapped call inside another one
+takes counts for the inner stage only, so the stages add up to the whole.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lfr_edge.vision.detectors.detector as detector_module
+import lfr_edge.vision.embedder as embedder_module
+from lfr_edge.recogniser.loop import Recogniser
+from lfr_edge.vision.pipeline import VisionStack
+
+
+class Meter:
+    """Seconds of CPU and of the wall clock by stage, and how often each network ran. **Thread rule:** one thread."""
+
+    def __init__(self) -> None:
+        self.cpu_s: Counter[str] = Counter()
+        self.wall_s: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.rows: Counter[str] = Counter()  # inputs that a network was given
+        self.steps: list[dict[str, float]] = []  # CPU ms by stage, one for each :meth:`lap`
+        self._lap: Counter[str] = Counter()
+        self._open: list[list[float]] = []  # CPU and wall that inner stages took
+        self._sealed = 0  # > 0 inside a stage that keeps what its inner calls take
+
+    @contextmanager
+    def stage(self, name: str, *, keeps: bool = False) -> Iterator[None]:
+        if self._sealed:
+            yield
+            return
+        self._sealed += keeps
+        self._open.append([0.0, 0.0])
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            inner_cpu, inner_wall = self._open.pop()
+            self._sealed -= keeps
+            self.calls[name] += 1
+            self.cpu_s[name] += cpu - inner_cpu
+            self.wall_s[name] += wall - inner_wall
+            if self._open:
+                self._open[-1][0] += cpu
+                self._open[-1][1] += wall
+
+    def lap(self) -> None:
+        """End of one step."""
+        self.steps.append({name: 1000 * (self.cpu_s[name] - self._lap[name]) for name in self.cpu_s})
+        self._lap = Counter(self.cpu_s)
+
+    @property
+    def total_cpu_s(self) -> float:
+        return sum(self.cpu_s.values())
+
+    @property
+    def total_wall_s(self) -> float:
+        return sum(self.wall_s.values())
+
+    def shares(self) -> dict[str, float]:
+        total = self.total_cpu_s or 1.0
+        return {name: round(value / total, 4) for name, value in self.cpu_s.most_common()}
+
+    def wrap(self, owner: Any, name: str, stage: str, *, keeps: bool = False) -> Callable[[], None]:
+        """Measure `owner.name`; returns what takes the measurement off again."""
+        inner = getattr(owner, name)
+
+        @functools.wraps(inner)
+        def measured(*args: Any, **kwargs: Any) -> Any:
+            if is_network(stage) and not self._sealed:
+                self.rows[stage] += len(args[0])
+            with self.stage(stage, keeps=keeps):
+                return inner(*args, **kwargs)
+
+        own = name in vars(owner)
+        setattr(owner, name, measured)
+        return lambda: setattr(owner, name, inner) if own else delattr(owner, name)
+
+
+@contextmanager
+def metered(meter: Meter, recogniser: Recogniser, stack: VisionStack) -> Iterator[None]:
+    """Measure every stage of this recogniser's steps."""
+    detector, embedder, slots, index = stack.detector, stack.embedder, recogniser._slots, recogniser._index
+    plans: list[tuple[Any, str, str, bool]] = [
+        (recogniser, "step", "loop", False),
+        (recogniser, "_follow", "track", False),
+        (recogniser, "_choose", "align", False),
+        (recogniser, "_judge_all", "search", False),
+        (recogniser, "_hit", "alert_picture", True),
+        (slots, "wipe", "wipe", True),
+        (stack, "scrub", "wipe", True),
+        (index, "scrub", "wipe", True),
+        (detector, "canvas", "letterbox", False),
+        (detector, "detect", "detect_rest", False),
+        (detector, "decode", "box_decoding", False),
+        (detector, "_run", "detector_network", False),
+        (detector_module, "suppress", "nms", False),
+        (detector_module, "fill_blob", "detector_blob", False),
+        (embedder, "embed", "embed_rest", False),
+        (embedder_module, "fill_blob", "embedder_blob", False),
+    ]
+    for network in embedder._networks:
+        plans.append((network.session, "run_into", f"embedder_network:{network.manifest.id}", False))
+    undo = [meter.wrap(owner, name, stage, keeps=keeps) for owner, name, stage, keeps in plans]
+    try:
+        yield
+    finally:
+        for take_off in reversed(undo):
+            take_off()
+
+
+def is_network(stage: str) -> bool:
+    return stage == "detector_network" or stage.startswith("embedder_network")
