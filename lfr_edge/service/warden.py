@@ -65,6 +65,7 @@ class Warden:
         self._fail = fail
         self._on_alert = on_alert
         self._handle: RecogniserHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._census = Census(clock.monotonic_ns())
 
     @property
@@ -92,10 +93,17 @@ class Warden:
         )
 
     async def stop(self) -> None:
-        """End it in order, with its receipt. Nothing to do where it is not running."""
-        handle, self._handle = self._handle, None
-        if handle is None:
-            return
+        """End it in order, with its receipt; whoever asks twice waits for the same end.
+
+        The end runs on when its caller is cancelled: a process whose handle got lost would outlive us.
+        """
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            self._ending = asyncio.create_task(self._end(handle))
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+
+    async def _end(self, handle: RecogniserHandle) -> None:
         self.ending = await handle.stop()
         if self.ending.ledger is not None:
             self.totals.update(self.ending.ledger)

@@ -26,7 +26,7 @@ async def test_from_the_camera_to_the_record(van, start, at_console) -> None:
     service.desk._store.follow(look_at_the_disk)
     alert = (await until(service.desk.open_alerts, what="an alert"))[0]
     assert alert.facts.reference == SOUGHT
-    assert on_disk, "clients were told"
+    await until(lambda: on_disk, 5, "clients are told")
     assert on_disk[0].index("alert.raised") < on_disk[0].index("alert.offered")
     assert 0 < service.latencies.offered[0] < 10_000
 
