@@ -194,9 +194,7 @@ class CameraKeeper:
                 str(order_read),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                stderr=None
-                if os.environ.get("DBG")
-                else asyncio.subprocess.DEVNULL,  # FFmpeg's messages hold addresses with passwords
+                stderr=asyncio.subprocess.DEVNULL,  # FFmpeg's messages hold addresses with passwords
                 pass_fds=(order_read, self._slot.fd, self._bell_fd, status_write),
                 env=environment | {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             )
