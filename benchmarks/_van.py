@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,9 +52,20 @@ async def street(clips: list[Path]) -> AsyncIterator[list[str]]:
 
 @contextlib.asynccontextmanager
 async def van(
-    found: Material, watchlist: dict[str, Path], *, cameras: int, pack: str, threads: int, cut: float, side: int
+    found: Material,
+    watchlist: dict[str, Path],
+    *,
+    cameras: int,
+    pack: str,
+    threads: int,
+    cut: float,
+    side: int,
+    on_started: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Service]:
-    """A started service whose cameras are live. `found.clips` are dealt out to the cameras in turn."""
+    """A started service whose cameras are live. `found.clips` are dealt out to the cameras in turn.
+
+    `on_started` is called between the service's start and the first camera's picture.
+    """
     with tempfile.TemporaryDirectory(prefix="lfr-van-") as scratch:
         folder = Path(scratch)
         clips = [found.clips[number % len(found.clips)] for number in range(cameras)]
@@ -75,6 +86,7 @@ async def van(
             }
             service = Service(Settings.model_validate(raw))
             await service.start()
+            on_started()
             try:
                 await _live(service)
                 yield service

@@ -1,0 +1,104 @@
+"""Hours in one line: memory, descriptors and latency of the live service over time, with their slope.
+
+    python -m benchmarks.soak --quick --json
+    python -m benchmarks.soak --minutes 60 --cameras 2 --threads 0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks import _line
+from benchmarks._material import Material, material, pack, threshold
+from benchmarks._processes import Usage, family
+from benchmarks._van import sealed_list, van
+from lfr_edge.models.store import Pack
+from lfr_edge.vision.pipeline import VisionStack
+
+_WARM_SHARE: Final = 0.2  # of the samples: arenas and caches fill; the slope is taken after them
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _line.parser(__doc__)
+    options.add_argument("--minutes", type=float, metavar="M", help="default: 60; quick: 0.4")
+    options.add_argument("--cameras", type=int, default=1, metavar="N")
+    options.add_argument("--side", type=int, default=1280, metavar="PX")
+    args = options.parse_args(argv)
+    report = _line.Report("soak", args)
+    minutes = args.minutes or (0.4 if args.quick else 60.0)
+    loaded = pack(args.pack)
+    with material(most_people=8 if args.quick else None) as found:
+        figures = asyncio.run(_soak(args, report, loaded, found, minutes))
+    report.emit(figures, shapes={"frame": [1920, 1080], "side": args.side, "cameras": args.cameras, "list": found.listed})
+    return 0
+
+
+async def _soak(args: Any, report: _line.Report, loaded: Pack, found: Material, minutes: float) -> dict[str, Any]:
+    period_s = max(1.0, min(30.0, minutes * 60 / 40))
+    samples: list[tuple[float, dict[int, Usage]]] = []
+    with tempfile.TemporaryDirectory(prefix="lfr-list-") as scratch:
+        stack = VisionStack.open(loaded, threads=args.threads)
+        watchlist = await asyncio.to_thread(sealed_list, Path(scratch), found, loaded, stack)
+        del stack
+        async with van(
+            found, watchlist, cameras=args.cameras, pack=args.pack, threads=args.threads,
+            cut=threshold(loaded, found.listed), side=args.side,
+        ) as service:  # fmt: skip
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            while (now := loop.time() - began) < minutes * 60:
+                samples.append((now, family()))
+                report.say(f"{now:.0f} s")
+                await asyncio.sleep(period_s)
+            samples.append((loop.time() - began, family()))
+            latencies = deque(service.latencies.offered)
+            restarts, ledger = service.warden.restarts, dict(service.warden.pulse.get("ledger", {}))
+            reconnects = sum(status.reconnects for status in service.cameras.statuses)
+    half = len(latencies) // 2
+    return {
+        "minutes": round(minutes, 2),
+        "processes": _trends(samples),
+        "latency_ms": _line.percentiles(list(latencies), 1),
+        "latency_ms_first_half": _line.percentiles(list(latencies)[:half], 1),
+        "latency_ms_second_half": _line.percentiles(list(latencies)[half:], 1),
+        "alerts": len(latencies),
+        "ledger": ledger,
+        "recogniser_restarts": restarts,
+        "camera_reconnects": reconnects,
+    }
+
+
+def _trends(samples: list[tuple[float, dict[int, Usage]]]) -> dict[str, Any]:
+    """By role: memory and descriptors at the end, and what they gain an hour after the warm-up."""
+    rows: dict[str, list[tuple[float, float, int]]] = {}
+    for at, processes in samples:
+        for role in {usage.role for usage in processes.values()}:
+            mine = [usage for usage in processes.values() if usage.role == role]
+            rows.setdefault(role, []).append(
+                (at, sum(usage.rss_mib for usage in mine), sum(usage.descriptors for usage in mine))
+            )
+    table = {}
+    for role, points in rows.items():
+        steady = np.array(points[int(_WARM_SHARE * len(points)) :], np.float64)
+        slope = [None, None]
+        if len(steady) >= 3 and np.ptp(steady[:, 0]) > 0:
+            slope = [round(float(np.polyfit(steady[:, 0], steady[:, c], 1)[0]) * 3600, 2) for c in (1, 2)]
+        table[role] = {
+            "rss_mib": round(points[-1][1], 1),
+            "rss_mib_peak": round(max(point[1] for point in points), 1),
+            "rss_mib_per_hour": slope[0],
+            "descriptors": points[-1][2],
+            "descriptors_per_hour": slope[1],
+        }
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
