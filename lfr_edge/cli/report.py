@@ -20,7 +20,7 @@ from lfr_edge.deployment.report.content import report_document
 from lfr_edge.deployment.report.figures import as_json
 from lfr_edge.deployment.report.html import page
 from lfr_edge.deployment.verified import VerifiedLog, read_verified
-from lfr_edge.errors import ConfigError, DeploymentError
+from lfr_edge.errors import AuditError, ConfigError, DeploymentError
 
 if TYPE_CHECKING:
     from lfr_edge.deployment.report.document import Document
@@ -176,6 +176,13 @@ def _logs(args: argparse.Namespace, paths: Sequence[str]) -> tuple[VerifiedLog, 
     key: VerifierKey | None = read_key_file(args.key) if args.key else None
     read: list[VerifiedLog] = [log for path in paths for log in read_verified(Path(path), device_key=key)]
     found = {log.report.origin: log for log in read}
+    for log in read:
+        if log.root != found[log.report.origin].root:
+            raise AuditError(
+                "audit_report_ambiguous",
+                f"two different logs were given as {log.report.origin}",
+                hint="one is older or another's; give the newest only",
+            )
     return tuple(sorted(found.values(), key=lambda log: (log.statistics.opened_us, log.report.origin)))
 
 

@@ -34,7 +34,7 @@ class Period:
     latency: Histogram
     scores: Histogram
     duration_ms: int
-    camera_ms: int
+    counted_ms: int
     blind_ms: int
     paused_ms: int
     down_ms: int
@@ -61,7 +61,7 @@ class Period:
             latency=latency,
             scores=scores,
             duration_ms=sum(one.duration_ms for one in deployments),
-            camera_ms=sum(one.duration_ms * len(one.cameras) for one in deployments),
+            counted_ms=sum(one.counted_ms for one in deployments),
             blind_ms=sum(one.blind_ms for one in deployments),
             paused_ms=sum(one.paused_ms for one in deployments),
             down_ms=sum(one.down_ms for one in deployments),

@@ -79,6 +79,7 @@ class Statistics:
     alerts: AlertCounts
     drills: tuple[Drill, ...]
     faces: Faces
+    counted_ms: int  # of the duration: covered by the cameras' own counts
     processed: int | None
     erased: int | None
     retained: int | None
@@ -299,6 +300,7 @@ class StatisticsFold:
             alerts=AlertCounts.of(cases),
             drills=self._alerts.drills(),
             faces=seen.faces(),
+            counted_ms=seen.counted_ms,
             processed=seen.ledger("processed"),
             erased=seen.ledger("erased"),
             retained=seen.ledger("retained"),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfr_edge.audit.entry import Entry
 from lfr_edge.audit.folder import DEVICE_LOG, LogFolder
 from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.proof import EntryProof, prove_entry
@@ -29,10 +27,6 @@ class VerifiedLog:
     report: LogReport
     signed: int  # entries that the newest head covers
     statistics: Statistics
-
-    def entries(self) -> Iterator[Entry]:
-        for seq in range(self.signed):
-            yield self.view.entry(seq)
 
     def prove(self, seq: int) -> EntryProof:
         """Raises AuditError: ``audit_entry_unsigned``, ``audit_entry_missing``."""

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ET
 import zlib
 from base64 import a85decode
@@ -423,6 +424,19 @@ def test_the_command_line_refuses_with_a_hint(
         said = capsys.readouterr().err
         assert code in said
         assert "→" in said
+
+
+def test_an_older_copy_beside_its_log_is_ambiguous(van: Any, tmp_path: Path, capsys: Any) -> None:
+    told = van.deployment()
+    told.open()
+    told.log.checkpoint()
+    shutil.copytree(told.folder, tmp_path / "older")
+    told.alert("same_person")
+    told.close()
+    assert run(told.folder, told.folder) == 0
+    assert capsys.readouterr().out.count("East Ham") == 1
+    assert run(told.folder, tmp_path / "older") == 1
+    assert "audit_report_ambiguous" in capsys.readouterr().err
 
 
 def test_an_altered_log_is_refused_by_every_command(

@@ -238,6 +238,7 @@ def test_thresholds_retention_list_and_latency(van: Any) -> None:
     assert one.latency == Histogram(((250, 3), (1000, 1), (None, 1)))
     assert [one.latency.at_most(share) for share in (0.5, 0.8, 0.95)] == [250, 1000, None]
     assert one.energy_j == 3601
+    assert one.counted_ms == 120_000
     assert one.faces.opportunities == 20
 
 

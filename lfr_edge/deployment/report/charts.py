@@ -128,7 +128,7 @@ def _scores(period: Period) -> Chart | None:
     ]
     names: list[tuple[str, Ink]] = [("alerts", "main"), ("threshold", "warn")]
     if others.total:
-        names.append(("best score of other passages", "quiet"))
+        names.append(("best score of each passage", "quiet"))
     told = (
         f"{len(scores)} alerts by similarity; threshold {', '.join(cosine(t) for t in thresholds) or 'not recorded'}."
         " Heights are square roots of counts."

@@ -179,6 +179,8 @@ def faces(period: Period) -> Section:
         "Faces seen, four definitions",
         ("Published figures have meant different things by this. All four are given, always under the same name.",),
         facts=(
+            Fact("Passages counted for", f"{minutes(period.counted_ms)} of {minutes(period.duration_ms)}",
+                 "what lies outside is in no count of passages and opportunities"),
             Fact("Templates processed", _sum(period.processed), "fate decided"),
             Fact("Templates erased", _sum(period.erased), "overwritten in the same step; never written to a disk"),
             Fact("Templates retained", _sum(period.retained), "kept as the picture of an alert"),

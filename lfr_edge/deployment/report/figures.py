@@ -52,6 +52,8 @@ def _counts(period: Period) -> Iterator[Figure]:
         yield Figure(
             f"faces.{definition}", period.faces(definition).whole, "faces", FACES_MEANING[definition]
         )
+    counted = round(period.counted_ms / 60_000, 1)
+    yield Figure("faces.counted_for", counted, "min", "covered by the counts of passages and opportunities")
     for name in ("processed", "erased", "retained"):
         yield Figure(
             f"templates.{name}", getattr(period, name).whole, "templates", "processed = erased + retained"

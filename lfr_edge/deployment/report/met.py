@@ -64,7 +64,9 @@ def row(period: Period, faces: str = HEADLINE_FACES) -> dict[str, str]:
     lowest = [e4 for item in period.deployments if (e4 := item.lowest_threshold_e4) is not None]
     not_false = frozenset(Finding) - FALSE_FINDINGS
     return {
-        "Deployment Location": f"{len(period.deployments)} deployments" if several else one.place or NOT_RECORDED,
+        "Deployment Location": f"{len(period.deployments)} deployments"
+        if several
+        else one.place or NOT_RECORDED,
         "Date": _dates(period) if several else day(one.opened_us),
         "Duration": str(round(period.duration_ms / 60_000)),
         "LFR Use Case": "all" if several else one.use_case or NOT_RECORDED,
