@@ -19,6 +19,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import AlertError
 
 KEY_BYTES: Final = 32
@@ -65,7 +66,7 @@ class AlertMaterial:
         try:
             _write(self._body(token), _seal(key, body, f"pictures:{token}"))
             _write(self._wrapped(token), _seal(bytes(self._key), key, f"key:{token}"))
-            self._sync_folder()
+            sync_folder(self._folder)
         except OSError as error:
             raise AlertError(
                 "alert_material_failed",
@@ -96,7 +97,7 @@ class AlertMaterial:
             if path.exists():
                 _overwrite(path)
                 path.unlink(missing_ok=True)
-        self._sync_folder()
+        sync_folder(self._folder)
 
     def tokens(self) -> frozenset[str]:
         """Alerts of which any file is still there."""
@@ -134,13 +135,6 @@ class AlertMaterial:
 
     def _wrapped(self, token: str) -> Path:
         return self._folder / f"{_checked(token)}.key"
-
-    def _sync_folder(self) -> None:
-        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _checked(token: str) -> str:

@@ -22,6 +22,7 @@ from typing import Final, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
+from lfr_edge.audit.disk import sync_folder
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AccessError
 
@@ -299,8 +300,4 @@ def _write(path: Path, book: _Book) -> None:
         file.flush()
         os.fsync(handle)
     fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lfr_edge.audit.device import DeviceLog
+from lfr_edge.audit.disk import sync_folder
 from lfr_edge.audit.event import SYSTEM, Actor, Event, Verb
 from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
@@ -196,11 +197,7 @@ def _write_pointer(pointer: Path, name: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(pointer)
-    folder = os.open(pointer.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(pointer.parent)
 
 
 def _finish_closing(folder: Path, origin: str, device: DeviceLog) -> bool:

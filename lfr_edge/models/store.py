@@ -21,6 +21,7 @@ from typing import Final, Literal
 import rfc8785
 from pydantic import ValidationError
 
+from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import ModelError
 from lfr_edge.models.graph_check import parse_graph
 from lfr_edge.models.manifest import NetworkManifest, PackManifest
@@ -164,13 +165,13 @@ class ModelStore:
                 _write_synced(incoming / network.file, data)
             text = manifest.model_dump_json(indent=2) + "\n"
             _write_synced(incoming / MANIFEST, text.encode())
-            _sync_folder(incoming)
+            sync_folder(incoming)
             aside = self.root / f"{_ASIDE}{manifest.name}"
             if target.exists():
                 shutil.rmtree(aside, ignore_errors=True)
                 target.rename(aside)
             incoming.rename(target)
-            _sync_folder(self.root)
+            sync_folder(self.root)
             shutil.rmtree(aside, ignore_errors=True)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
@@ -314,11 +315,3 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -27,6 +27,7 @@ import rfc8785
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist import keys
 from lfr_edge.watchlist.entry import Entry
@@ -83,7 +84,7 @@ def seal(
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise WatchlistError(
             "watchlist_unwritable", f"{path}: {error.strerror}", hint="choose a folder with room to write to"
@@ -328,11 +329,3 @@ def _read_entries(descriptor: int, key: bytes, header: Header, block: bytes) -> 
         raise altered("the list of entries") from None
     assert isinstance(records, list)
     return records
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import WatchlistError
 
 _BLOCK: Final = 1 << 20
@@ -37,11 +38,7 @@ def destroy_file(path: Path) -> int:
         finally:
             os.close(descriptor)
         path.unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise WatchlistError(
             "watchlist_not_destroyed",
