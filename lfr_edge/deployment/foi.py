@@ -11,8 +11,9 @@ from typing import Final
 
 from lfr_edge.deployment.alert_cases import ENGAGED, FALSE_FINDINGS, Ending, Finding
 from lfr_edge.deployment.period import FACES, Period
-from lfr_edge.deployment.report.content import FACES_MEANING, notices, record, report_document
+from lfr_edge.deployment.report.content import FACES_MEANING, report_document
 from lfr_edge.deployment.report.document import Document, Fact, Section
+from lfr_edge.deployment.report.provenance import notices, record
 from lfr_edge.deployment.report.wording import (
     NOT_RECORDED,
     cosine,

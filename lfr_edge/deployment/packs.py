@@ -19,16 +19,19 @@ from lfr_edge.audit.checkpoint import Checkpoint
 from lfr_edge.deployment.period import HEADLINE_FACES, Period
 from lfr_edge.deployment.principles import CHAPTERS, Clause
 from lfr_edge.deployment.report import ie, met, spreadsheet
-from lfr_edge.deployment.report.content import headline, notices, record, report_document
+from lfr_edge.deployment.report.content import headline, report_document
 from lfr_edge.deployment.report.document import Document, Section, Table
 from lfr_edge.deployment.report.figures import as_json
 from lfr_edge.deployment.report.html import page, render
+from lfr_edge.deployment.report.provenance import notices, record
 from lfr_edge.deployment.report.wording import hours, long_day
 from lfr_edge.deployment.verified import VerifiedLog
 from lfr_edge.errors import DeploymentError
 
 Files = Mapping[str, bytes]
 CITED: Final = 8  # entries of one clause that are proven: the first and the last ones; the rest is listed
+_COLUMNS: Final = ("Asked", "Source", "The record shows", "Entries", "Proven in this pack")
+_CONFIDENTIAL: Final = "This pack names accounts and reasons. It is for the auditor, not for publication."
 _SLUG: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -85,47 +88,36 @@ def _exact(period: Period) -> bool:
 def auditor_pack(logs: Sequence[VerifiedLog]) -> Files:
     """Files by name: the chapters as a page and as JSON, the proofs, and what is needed to check them."""
     files: dict[str, bytes] = {}
-    chapters: list[dict[str, Any]] = []
+    clauses: list[dict[str, Any]] = []
     sections: list[Section] = []
     for chapter in CHAPTERS:
         rows: list[tuple[str, ...]] = []
-        for clause in chapter.clauses:
-            for log in logs:
-                found = clause.entries(log)
-                cited = _cited(found)
-                for seq in cited:
-                    files[_proof_name(log, seq)] = str(log.prove(seq)).encode()
-                rows.append(
-                    (
-                        clause.asked,
-                        clause.source,
-                        clause.shown(log),
-                        str(len(found)),
-                        _numbers(log, cited, found),
-                    )
-                )
-                chapters.append(_clause_json(chapter.principle, clause, log, found, cited))
-        columns = ("Asked", "Source", "The record shows", "Entries", "Proven in this pack")
-        sections.append(
-            Section(
-                chapter.principle,
-                tables=(Table("Clause, evidence, entries", columns, tuple(rows), frozenset({3})),),
-            )
-        )
+        for clause, log in ((clause, log) for clause in chapter.clauses for log in logs):
+            found = clause.entries(log)
+            cited = _cited(found)
+            for seq in cited:
+                files[_proof_name(log, seq)] = str(log.prove(seq)).encode()
+            shown = (clause.asked, clause.source, clause.shown(log), str(len(found)))
+            rows.append((*shown, _numbers(log, cited, found)))
+            clauses.append(_clause_json(chapter.principle, clause, log, found, cited))
+        table = Table("Clause, evidence, entries", _COLUMNS, tuple(rows), frozenset({3}))
+        sections.append(Section(chapter.principle, tables=(table,)))
     for log in logs:
         files |= _keys(log)
+    report = report_document(logs)
     document = Document(
         title="Live facial recognition: the auditor's pack",
-        subtitle=report_document(logs).subtitle,
+        subtitle=report.subtitle,
         sections=(_how_to_check(logs), *sections),
         record=record(logs),
-        notices=("This pack names accounts and reasons. It is for the auditor, not for publication.", *notices(logs)),
-    )  # fmt: skip
-    files["index.html"] = page(document).encode()
-    files["clauses.json"] = _json({"format": "lfr-edge/auditor-pack/v1", "clauses": chapters})
-    files["report.json"] = _json(as_json(logs))
-    files["report.html"] = page(report_document(logs)).encode()
-    return files
+        notices=(_CONFIDENTIAL, *notices(logs)),
+    )
+    return files | {
+        "index.html": page(document).encode(),
+        "clauses.json": _json({"format": "lfr-edge/auditor-pack/v1", "clauses": clauses}),
+        "report.json": _json(as_json(logs)),
+        "report.html": page(report).encode(),
+    }
 
 
 def write_pack(files: Files, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from lfr_edge.audit.event import SYSTEM, Event
 from lfr_edge.deployment.alert_cases import AlertCounts, Ending, Finding
 from lfr_edge.deployment.intervals import Share, beta_cdf, clopper_pearson, wilson
 from lfr_edge.deployment.period import FACES, Period
+from lfr_edge.deployment.reading import Elapsed
 from lfr_edge.deployment.report import ie, met
 from lfr_edge.deployment.sightings import Faces, Histogram, latency_bin, score_bin
 from lfr_edge.deployment.statistics import Statistics, fold, summed
-from lfr_edge.deployment.verified import read_verified
+from lfr_edge.deployment.verified import _log, read_verified
 from lfr_edge.errors import AuditError
 
 # domain.md 5: date, place, minutes, list, threshold, alerts, true conf., true unconf., false conf., false unconf.,
@@ -382,3 +384,40 @@ def test_bins_of_the_emitter() -> None:
     assert [score_bin(score) for score in (0, 199, 200, -1)] == ["0", "0", "200", "-200"]
     with pytest.raises(ValueError):
         Period.of([folded([])[0]]).faces("people")
+
+
+def test_entries_that_are_not_those_of_the_signed_head_are_refused(van: Any) -> None:
+    """What was read has to be what was signed, whatever the verifier saw a moment later."""
+    logs = []
+    for name in ("2025-01-08-1", "2025-01-08-2"):
+        told = van.deployment(name)
+        told.open()
+        told.log.checkpoint()
+        logs += read_verified(told.folder)
+    first, second = logs
+    with pytest.raises(AuditError, match="changed while it was read"):
+        _log(replace(first.view, checkpoints=second.view.checkpoints), first.report)
+
+
+def test_a_log_without_a_signed_head_gives_no_figure(van: Any) -> None:
+    told = van.deployment()
+    told.open()
+    (log,) = read_verified(told.folder)
+    with pytest.raises(AuditError, match="signed head covers"):
+        _log(replace(log.view, checkpoints=()), log.report)
+
+
+def test_time_of_two_boots_is_the_wall_clock_and_never_runs_back() -> None:
+    elapsed = Elapsed()
+    moments = [
+        ("a", 0, 5 * 10**9),
+        ("a", 7, 6 * 10**9),
+        ("b", 60_000_007, 10**9),
+        ("b", 1, 3 * 10**9),
+        ("c", 0, 0),
+    ]
+    made = [
+        elapsed.feed(Entry("van/d", seq, boot, wall, mono, "ntp", Event("log.opened")))
+        for seq, (boot, wall, mono) in enumerate(moments)
+    ]
+    assert made == [0, 1000, 61_000, 63_000, 63_000]

@@ -102,21 +102,7 @@ def _scores(period: Period) -> Chart | None:
     low, high = min(*edges, *thresholds, edges[0]), max(*edges, *thresholds, edges[0]) + SCORE_BIN_E4
     low, high = low - SCORE_BIN_E4, high + SCORE_BIN_E4
     scale = (RIGHT - LEFT) / (high - low)
-    # Square roots: three alerts have to show beside thousands of passages.
-    most = max(number for _, number in (*alerts.bins, *others.bins))
-    marks: list[Mark] = []
-    for tick in _round_ticks(most):
-        y = BOTTOM - (BOTTOM - TOP) * math.sqrt(tick / most)
-        marks += [
-            Stroke(((LEFT, y), (RIGHT, y)), "grid", 1),
-            Lettering(LEFT - 6, y + 4, f"{tick:,}", "end", "quiet"),
-        ]
-    for histogram, ink in ((others, "quiet"), (alerts, "main")):
-        for edge, number in histogram.bins:
-            if edge is not None:
-                height = (BOTTOM - TOP) * math.sqrt(number / most)
-                x, width = LEFT + (edge - low) * scale, SCORE_BIN_E4 * scale
-                marks.append(Bar(x + width * 0.08, BOTTOM - height, width * 0.84, height, _ink(ink)))
+    marks = _roots(((others, "quiet"), (alerts, "main")), low, scale)
     for threshold in thresholds:
         x = LEFT + (threshold - low) * scale
         marks.append(Stroke(((x, TOP - 6), (x, BOTTOM)), "warn", 2, dashed=True))
@@ -136,6 +122,23 @@ def _scores(period: Period) -> Chart | None:
     return Chart(
         "Similarity of alerts, and the threshold", told, tuple(marks + _ticks(ticks) + _legend(names))
     )
+
+
+def _roots(histograms: Sequence[tuple[Histogram, Ink]], low: int, scale: float) -> list[Mark]:
+    """Bars as high as the square root of their count: three alerts have to show beside thousands of passages."""
+    most = max(number for histogram, _ in histograms for _, number in histogram.bins)
+    marks: list[Mark] = []
+    for tick in _round_ticks(most):
+        y = BOTTOM - (BOTTOM - TOP) * math.sqrt(tick / most)
+        marks.append(Stroke(((LEFT, y), (RIGHT, y)), "grid", 1))
+        marks.append(Lettering(LEFT - 6, y + 4, f"{tick:,}", "end", "quiet"))
+    for histogram, ink in histograms:
+        for edge, number in histogram.bins:
+            if edge is not None:
+                height = (BOTTOM - TOP) * math.sqrt(number / most)
+                x, width = LEFT + (edge - low) * scale, SCORE_BIN_E4 * scale
+                marks.append(Bar(x + width * 0.08, BOTTOM - height, width * 0.84, height, ink))
+    return marks
 
 
 def _latency(latency: Histogram) -> Chart | None:
@@ -196,10 +199,6 @@ def _quality(one: Statistics) -> Chart | None:
         told + ".",
         tuple(marks + _ticks(ticks) + _legend(names)),
     )
-
-
-def _ink(name: str) -> Ink:
-    return "main" if name == "main" else "quiet"
 
 
 def _round_ticks(most: int) -> list[int]:

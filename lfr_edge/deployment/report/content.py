@@ -10,6 +10,7 @@ from lfr_edge.deployment.period import FACES, HEADLINE_FACES, Period
 from lfr_edge.deployment.report import met
 from lfr_edge.deployment.report.charts import charts
 from lfr_edge.deployment.report.document import Document, Fact, Section, Table
+from lfr_edge.deployment.report.provenance import notices, record
 from lfr_edge.deployment.report.wording import (
     NOT_RECORDED,
     clock_time,
@@ -325,46 +326,7 @@ def deployments(period: Period) -> Section:
     )
 
 
-def record(logs: Sequence[VerifiedLog]) -> tuple[Fact, ...]:
-    """From which signed record the figures come: anyone who holds the log can make this report again."""
-    facts = []
-    for log in logs:
-        report = log.report
-        verdict = "intact" if not report.reservations else "intact, with reservations"
-        facts.append(
-            Fact(report.origin, f"{log.signed:,} entries, {verdict}", f"root {report.heads.last_root}")
-        )
-    return tuple(facts)
-
-
-def notices(logs: Sequence[VerifiedLog]) -> tuple[str, ...]:
-    """What the reader has to know before the first figure."""
-    said = []
-    if any(log.statistics.purpose == "evaluation" for log in logs):
-        said.append("Evaluation: demonstration, training or test. Not an operational deployment.")
-    running = [log.statistics.name for log in logs if not log.statistics.closed]
-    if running:
-        said.append(f"Not closed when this was made: {', '.join(running)}. The figures are those so far.")
-    codes: dict[str, int] = {}
-    for log in logs:
-        for item in log.report.reservations:
-            codes[item.code] = codes.get(item.code, 0) + 1
-    said += [
-        f"{_RESERVATIONS.get(code, code.replace('_', ' '))} ({times})"
-        for code, times in sorted(codes.items())
-    ]
-    return tuple(said)
-
-
 _VERBS: Final = {"threshold.set": "set at a start", "threshold.changed": "changed by two persons"}
-_RESERVATIONS: Final = {
-    "alert_unknown": "Entries that settle an alert which was never raised",
-    "unanchored": "Nobody outside the box holds a signed head of this record",
-    "alert_undecided": "Alerts that nobody decided",
-    "control_missing": "Changes without a second person",
-    "templates_unaccounted": "Watchlist templates whose end is not recorded",
-    "ledger_inexact": "The erasure ledger does not balance",
-}
 
 
 def _sum(total: Sum) -> str:

@@ -184,7 +184,9 @@ def _section(section: Section) -> list[Flowable]:
     if section.facts:
         story.append(_facts(section.facts))
     for table in section.tables:
-        story += [Spacer(1, 5), _table(table)]
+        caption = _p(table.caption, _style(8.5, True))
+        caption.keepWithNext = True
+        story += [Spacer(1, 7), caption, Spacer(1, 2), _table(table)]
     return story
 
 
