@@ -70,7 +70,11 @@ def bare_embedders(
 ) -> list[Bare]:
     """Every embedder at every batch, on the first frame's faces (repeated as needed)."""
     faces = stack.detect([frame])[0]
-    points = faces.points if len(faces) else np.array([[(500, 400), (560, 400), (530, 440), (505, 470), (555, 470)]], np.float32)
+    points = (
+        faces.points
+        if len(faces)
+        else np.array([[(500, 400), (560, 400), (530, 440), (505, 470), (555, 470)]], np.float32)
+    )
     made = []
     for network in pack.manifest.embedders:
         assert network.input.height is not None

@@ -137,7 +137,9 @@ def _block(done: Drive, loop: Recogniser, stream: Iterator[Frame]) -> Block:
     after = loop.reading()
     ran = {stage: meter.rows[stage] - rows.get(stage, 0) for stage in meter.rows}
     floor_cpu, floor_wall = _floor(done, ran)
-    return Block(count, after.faces - before.faces, after.probes - before.probes, cpu, wall, floor_cpu, floor_wall)
+    return Block(
+        count, after.faces - before.faces, after.probes - before.probes, cpu, wall, floor_cpu, floor_wall
+    )
 
 
 def _floor(done: Drive, ran: dict[str, int]) -> tuple[float, float]:
@@ -168,7 +170,10 @@ def _floors(loaded: Pack, stack: VisionStack, clip: Path, side: int, threads: in
         frame = next(stream)
         for _ in range(24):
             frame = next(stream, frame)
-    return [bare_detector(loaded, frame, side, threads), *bare_embedders(loaded, stack, frame, (1, 4, 8), threads)]
+    return [
+        bare_detector(loaded, frame, side, threads),
+        *bare_embedders(loaded, stack, frame, (1, 4, 8), threads),
+    ]
 
 
 def _stage(bare: Bare) -> str:

@@ -23,7 +23,15 @@ from lfr_edge.vision.threads import available_cpus
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = Path(__file__).resolve().parent / "results"
 QUICK_S: Final = 60.0  # what --quick promises, start to end
-_PACKAGES: Final = ("lfr-edge", "numpy", "onnxruntime", "onnxruntime-gpu", "opencv-python-headless", "av", "faiss-cpu")
+_PACKAGES: Final = (
+    "lfr-edge",
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "opencv-python-headless",
+    "av",
+    "faiss-cpu",
+)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -59,13 +67,16 @@ class Report:
         """Whether another round may start: a quick run stops early rather than break its promise."""
         return self.elapsed_s < (QUICK_S * 0.55 if self._args.quick else full_s)
 
-    def emit(self, figures: dict[str, Any], *, shapes: dict[str, Any] | None = None, precision: str = "fp32") -> None:
+    def emit(
+        self, figures: dict[str, Any], *, shapes: dict[str, Any] | None = None, precision: str = "fp32"
+    ) -> None:
         line = {
             "benchmark": self.name,
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
             "quick": self._args.quick,
             "commit": commit(),
-            "hardware": hardware() | {"load_before": round(self._load, 2), "load_after": round(os.getloadavg()[0], 2)},
+            "hardware": hardware()
+            | {"load_before": round(self._load, 2), "load_after": round(os.getloadavg()[0], 2)},
             "versions": versions(),
             "threads": self._args.threads,
             "precision": precision,
@@ -134,7 +145,9 @@ def percentiles(values: Sequence[float], digits: int = 2) -> dict[str, float | N
     if not len(values):
         return {"p50": None, "p95": None, "p99": None}
     found = np.percentile(np.asarray(values, np.float64), (50, 95, 99))
-    return {f"p{share}": round(float(value), digits) for share, value in zip((50, 95, 99), found, strict=True)}
+    return {
+        f"p{share}": round(float(value), digits) for share, value in zip((50, 95, 99), found, strict=True)
+    }
 
 
 def _git(*arguments: str) -> str:
@@ -150,7 +163,10 @@ def _cpu_model() -> str:
     except OSError:
         return platform.processor()
     fields = (line.partition(":") for line in lines)
-    return next((value.strip() for key, _, value in fields if key.strip() in {"model name", "Model"}), platform.processor())
+    return next(
+        (value.strip() for key, _, value in fields if key.strip() in {"model name", "Model"}),
+        platform.processor(),
+    )
 
 
 def _gpu() -> str:

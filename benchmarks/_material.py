@@ -68,7 +68,9 @@ def material(*, most_people: int | None = None) -> Iterator[Material]:
         clips = tuple(path for name in _CLIPS if (path := SHARED / "videos" / f"dev_{name}.mp4").exists())
         if clips:
             people = _people(clips, folder, most_people)
-            yield Material(clips, people, len(list(people.iterdir())), "composed street clips (../shared/videos)")
+            yield Material(
+                clips, people, len(list(people.iterdir())), "composed street clips (../shared/videos)"
+            )
         else:
             clip, people = _demonstration(folder)
             yield Material((clip,), people, 1, "the demonstration's clip")
@@ -146,7 +148,9 @@ def drawn_index(dimension: int, people: int, seed: int = 7) -> WatchlistIndex:
     return index
 
 
-def recogniser(stack: VisionStack, index: WatchlistIndex, cut: float, sides: dict[str, int], **more: object) -> Recogniser:
+def recogniser(
+    stack: VisionStack, index: WatchlistIndex, cut: float, sides: dict[str, int], **more: object
+) -> Recogniser:
     """The loop exactly as the sealed process builds it."""
     made = Recogniser(stack, index, Judge(Policy(cut)), VisionSettings(), sides, **more)  # type: ignore[arg-type]
     stack.warm(set(sides.values()))

@@ -45,7 +45,9 @@ def _usage(entry: Path, own: int) -> Usage | None:
         words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         role = "desk" if pid == own else next((_ROLES[word] for word in words if word in _ROLES), "other")
         resident = int((entry / "statm").read_text(encoding="ascii").split()[1])
-        return Usage(role, (int(fields[11]) + int(fields[12])) * _TICK_S, resident * _PAGE / 2**20, _descriptors(entry))
+        return Usage(
+            role, (int(fields[11]) + int(fields[12])) * _TICK_S, resident * _PAGE / 2**20, _descriptors(entry)
+        )
     except (OSError, IndexError, ValueError):
         return None  # it ended while we looked
 

@@ -48,7 +48,9 @@ class System(Protocol):
 
 
 class Ours:
-    def __init__(self, loaded: Pack, clip: Path, *, side: int, people: int, threads: int, stack: ExitStack) -> None:
+    def __init__(
+        self, loaded: Pack, clip: Path, *, side: int, people: int, threads: int, stack: ExitStack
+    ) -> None:
         vision = VisionStack.open(loaded, threads=threads)
         index = drawn_index(vision.dimension, people)
         self.networks = " + ".join(network.id for network in loaded.manifest.networks) + f" at {side}"
@@ -76,7 +78,11 @@ class Peer:
     """Decode to BGR, hand over, search: what every peer's own example does."""
 
     def __init__(
-        self, networks: str, look: Callable[[np.ndarray], tuple[int, list[Float32Array]]], clip: Path, gallery: Float32Array
+        self,
+        networks: str,
+        look: Callable[[np.ndarray], tuple[int, list[Float32Array]]],
+        clip: Path,
+        gallery: Float32Array,
     ) -> None:
         self.networks = networks
         self.faces = self.embedded = 0
@@ -128,7 +134,8 @@ def _import(scratch: Path, folder: Path) -> Pack:
     from lfr_edge.models.importers import Terms
 
     terms = Terms(
-        licence=Licence(name="research only", operational_use="no", note="benchmark"), training_data="not stated"
+        licence=Licence(name="research only", operational_use="no", note="benchmark"),
+        training_data="not stated",
     )
     return import_pack(ModelStore(scratch / "store"), "scrfd", [folder], terms=terms).pack
 
@@ -220,7 +227,11 @@ def opencv(default: Pack, threads: int, side: int, scratch: Path) -> Callable[[n
             for network, net in nets:
                 contract = network.input
                 blob = cv2.dnn.blobFromImage(
-                    crop, 1 / contract.scale, (112, 112), (contract.mean,) * 3, swapRB=contract.colour == "rgb"
+                    crop,
+                    1 / contract.scale,
+                    (112, 112),
+                    (contract.mean,) * 3,
+                    swapRB=contract.colour == "rgb",
                 )
                 net.setInput(blob)
                 part = net.forward().ravel()

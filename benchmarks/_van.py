@@ -78,7 +78,12 @@ async def van(
                     {"id": f"cam{number}", "url": url, "detector_side": side}
                     for number, url in enumerate(urls, start=1)
                 ],
-                "models": {"pack": pack, "store": model_store().root, "purpose": "evaluation", "threads": threads},
+                "models": {
+                    "pack": pack,
+                    "store": model_store().root,
+                    "purpose": "evaluation",
+                    "threads": threads,
+                },
                 # A clip comes round every 20 s: without a short cool-down each person would raise one alert for all.
                 "matching": {"threshold": cut, "cooldown_s": 1.0},
                 "watchlist": watchlist,
@@ -96,5 +101,5 @@ async def van(
 
 async def _live(service: Service) -> None:
     async with asyncio.timeout(_LIVE_S):
-        while any(camera.state != "live" for camera in service.cameras.statuses):
+        while any(camera.state != "live" for camera in service.cameras.statuses):  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.1)

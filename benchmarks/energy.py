@@ -38,7 +38,13 @@ def main(argv: list[str] | None = None) -> int:
         before = {name: read() for name, read in counters.items()}
         began = time.perf_counter()
         done = drive(
-            loaded, stack, drawn_index(stack.dimension, 1000), found.clips, cut=0.99, threads=args.threads, go_on=go_on
+            loaded,
+            stack,
+            drawn_index(stack.dimension, 1000),
+            found.clips,
+            cut=0.99,
+            threads=args.threads,
+            go_on=go_on,
         )
         took_s = time.perf_counter() - began
         used_mj = {name: read() - before[name] for name, read in counters.items()}
@@ -71,7 +77,9 @@ def meters() -> tuple[dict[str, Callable[[], float]], dict[str, str]]:
         except (OSError, ValueError) as error:
             absent[zone.name] = f"{type(error).__name__}: readable by root only, or not at all"
     if not any(name.startswith("rapl") for name in found) and not absent:
-        absent["rapl"] = "this machine has no /sys/class/powercap/intel-rapl (a virtual machine, or not Intel/AMD)"
+        absent["rapl"] = (
+            "this machine has no /sys/class/powercap/intel-rapl (a virtual machine, or not Intel/AMD)"
+        )
     try:
         found |= _nvml()
     except OSError:

@@ -1,6 +1,6 @@
 """Bare session.run of each network at each rung of the ladder: what nothing around it can beat.
 
-    python -m benchmarks.floor --quick --json
+python -m benchmarks.floor --quick --json
 """
 
 from __future__ import annotations
@@ -37,10 +37,16 @@ def main(argv: list[str] | None = None) -> int:
         rounds += 1
         report.say(f"round {rounds}")
     rows = [_row(bare) for bare in (*detectors, *embedders)]
-    cheapest = {name: {"batch": bare.batch, "cpu_ms": round(bare.cpu, 2)} for name, bare in best(embedders).items()}
+    cheapest = {
+        name: {"batch": bare.batch, "cpu_ms": round(bare.cpu, 2)} for name, bare in best(embedders).items()
+    }
     report.emit(
         {"rounds": rounds, "networks": rows, "best": cheapest},
-        shapes={"frame": [frame.width, frame.height], "detector_sides": list(sides), "batches": list(batches)},
+        shapes={
+            "frame": [frame.width, frame.height],
+            "detector_sides": list(sides),
+            "batches": list(batches),
+        },
     )
     return 0
 

@@ -45,7 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     if named is not None:
         figures["one_probe_20k_cpu_ms"] = named["search"]["1"]["ours"]["cpu_ms"]["median"]
         figures["one_probe_20k_within_goal"] = figures["one_probe_20k_cpu_ms"] <= _GOAL_MS
-    report.emit(figures, shapes={"people": list(sizes), "dimension": args.dimension, "batches": list(_BATCHES)})
+    report.emit(
+        figures, shapes={"people": list(sizes), "dimension": args.dimension, "batches": list(_BATCHES)}
+    )
     return 0
 
 
@@ -72,7 +74,8 @@ def _measure(size: int, dimension: int, rounds: int, report: _line.Report) -> di
         floor = max(read_ms, floor)
         ours = statistics.median(times["ours"][0])
         found[str(batch)] = {
-            name: {"cpu_ms": _line.spread(cpu), "wall_ms": _line.spread(wall)} for name, (cpu, wall) in times.items()
+            name: {"cpu_ms": _line.spread(cpu), "wall_ms": _line.spread(wall)}
+            for name, (cpu, wall) in times.items()
         } | {"floor_ms": round(floor, 3), "ours_over_floor": round(ours / floor, 2)}
     return {
         "people": size,
@@ -93,7 +96,9 @@ def _probes(matrix: Float32Array, count: int) -> Float32Array:
     return noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
 
 
-def _interleaved(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[list[float], list[float]]]:
+def _interleaved(
+    ways: dict[str, Callable[[], object]], rounds: int
+) -> dict[str, tuple[list[float], list[float]]]:
     times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in ways}
     for way in ways.values():
         way()

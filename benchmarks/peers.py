@@ -102,7 +102,8 @@ def main(argv: list[str] | None = None) -> int:
                     break
             report.say(f"round {number + 1} of {rounds}")
     report.emit(
-        _ratios(lanes) | {"skipped": skipped, "systems": {name: lane.figures() for name, lane in lanes.items()}},
+        _ratios(lanes)
+        | {"skipped": skipped, "systems": {name: lane.figures() for name, lane in lanes.items()}},
         shapes={"frame": [1920, 1080], "list": _PEOPLE, "clip": clip.name, "round_frames": count},
     )
     return 0
@@ -128,11 +129,19 @@ def _lanes(args: Any, clip: Path, stack: ExitStack, skipped: dict[str, str]) -> 
     same = " + ".join(network.id for network in default.manifest.networks)
     peer("opencv", f"{same} at 1280, cv2.dnn", default.manifest.dimension,
          lambda: opencv(default, threads, 1280, scratch), "ours")  # fmt: skip
-    peer("face_recognition", "dlib HOG + dlib_resnet (its own; dlib cannot run ours)", 128, face_recognition, "ours")
+    peer(
+        "face_recognition",
+        "dlib HOG + dlib_resnet (its own; dlib cannot run ours)",
+        128,
+        face_recognition,
+        "ours",
+    )
     try:
         shared, folder = stack.enter_context(scrfd_pack(default))
     except Unavailable as why:
-        skipped.update({name: str(why) for name in ("insightface", "insightface_640", "uniface") if name in args.peers})
+        skipped.update(
+            {name: str(why) for name in ("insightface", "insightface_640", "uniface") if name in args.peers}
+        )
         return lanes
     if {"insightface", "insightface_640", "uniface"} & set(args.peers):
         lanes["ours_scrfd_640"] = Lane(Ours(shared, clip, side=640, **ours), "")

@@ -31,8 +31,12 @@ _SETTLE_S = 1.5  # after the last camera went live: decoders and counters have f
 def main(argv: list[str] | None = None) -> int:
     options = _line.parser(__doc__)
     options.add_argument("--side", type=int, default=SIDE, help="longest side of the detector's picture")
-    options.add_argument("--cameras", type=int, nargs="+", metavar="N", help="live runs (default: 1 2; quick: 1)")
-    options.add_argument("--seconds", type=float, metavar="S", help="of each live run (default: 40; quick: 10)")
+    options.add_argument(
+        "--cameras", type=int, nargs="+", metavar="N", help="live runs (default: 1 2; quick: 1)"
+    )
+    options.add_argument(
+        "--seconds", type=float, metavar="S", help="of each live run (default: 40; quick: 10)"
+    )
     options.add_argument("--only", choices=("fast", "live"), help="one half of the benchmark")
     args = options.parse_args(argv)
     report = _line.Report("pipeline", args)
@@ -63,7 +67,9 @@ def _fast(
         loaded, stack, index, found.clips, cut=cut, threads=args.threads, go_on=go_on, side=args.side
     )
     figures = done.figures()
-    report.say(f"fast: efficiency {figures['efficiency']}, {figures['frames_per_cpu_s']} frames per CPU second")
+    report.say(
+        f"fast: efficiency {figures['efficiency']}, {figures['frames_per_cpu_s']} frames per CPU second"
+    )
     return {"efficiency": figures["efficiency"], "fast": figures}
 
 
@@ -77,7 +83,9 @@ async def _live(
         watchlist = await asyncio.to_thread(sealed_list, Path(scratch), found, loaded, stack)
         for count in counts:
             run = await _one(args, found, watchlist, cut, count, seconds)
-            report.say(f"{count} cameras: {run['latency_ms']} ms, {run['drops']} drops, {run['alerts']} alerts")
+            report.say(
+                f"{count} cameras: {run['latency_ms']} ms, {run['drops']} drops, {run['alerts']} alerts"
+            )
             runs.append(run)
     return {"latency_ms": runs[-1]["latency_ms"], "drops": runs[-1]["drops"], "live": runs}
 
@@ -112,7 +120,9 @@ async def _one(
         "put_off": change["put_off"],
         "passed_over": change["passed_over"],
         "cpu_cores": {role: round(value / seconds, 3) for role, value in cpu.items()},
-        "cpu_cores_per_camera": round(sum(v for role, v in cpu.items() if role != "street") / seconds / cameras, 3),
+        "cpu_cores_per_camera": round(
+            sum(v for role, v in cpu.items() if role != "street") / seconds / cameras, 3
+        ),
         "rss_mib": memory(after),
         "worst_loop_lag_ms": round(lag_ms, 1),
         "stages_ms": stages,

@@ -1,7 +1,7 @@
 """Hours in one line: memory, descriptors and latency of the live service over time, with their slope.
 
-    python -m benchmarks.soak --quick --json
-    python -m benchmarks.soak --minutes 60 --cameras 2 --threads 0
+python -m benchmarks.soak --quick --json
+python -m benchmarks.soak --minutes 60 --cameras 2 --threads 0
 """
 
 from __future__ import annotations
@@ -36,11 +36,16 @@ def main(argv: list[str] | None = None) -> int:
     loaded = pack(args.pack)
     with material(most_people=8 if args.quick else None) as found:
         figures = asyncio.run(_soak(args, report, loaded, found, minutes))
-    report.emit(figures, shapes={"frame": [1920, 1080], "side": args.side, "cameras": args.cameras, "list": found.listed})
+    report.emit(
+        figures,
+        shapes={"frame": [1920, 1080], "side": args.side, "cameras": args.cameras, "list": found.listed},
+    )
     return 0
 
 
-async def _soak(args: Any, report: _line.Report, loaded: Pack, found: Material, minutes: float) -> dict[str, Any]:
+async def _soak(
+    args: Any, report: _line.Report, loaded: Pack, found: Material, minutes: float
+) -> dict[str, Any]:
     period_s = max(1.0, min(30.0, minutes * 60 / 40))
     samples: list[tuple[float, dict[int, Usage]]] = []
     with tempfile.TemporaryDirectory(prefix="lfr-list-") as scratch:

@@ -1,6 +1,6 @@
 """Every stage of a step: CPU ms p50/p95/p99 and its share of the whole.
 
-    python -m benchmarks.stages --quick --json
+python -m benchmarks.stages --quick --json
 """
 
 from __future__ import annotations

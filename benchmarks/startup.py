@@ -1,6 +1,6 @@
 """From nothing to the first picture recognised: the interpreter, the networks, the whole service.
 
-    python -m benchmarks.startup --quick --json
+python -m benchmarks.startup --quick --json
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from benchmarks._van import sealed_list, van
 from lfr_edge.models.store import Pack
 from lfr_edge.vision.pipeline import VisionStack
 
-_IMPORTS: Final = ("lfr_edge.cli.main", "lfr_edge.recogniser.worker", "lfr_edge.service.service", "lfr_edge.capture.child")
+_IMPORTS: Final = (
+    "lfr_edge.cli.main",
+    "lfr_edge.recogniser.worker",
+    "lfr_edge.service.service",
+    "lfr_edge.capture.child",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,7 +55,9 @@ def _import(module: str) -> tuple[float, float]:
     """CPU and wall milliseconds of a fresh interpreter that imports one module and ends."""
     code = f"import {module}, time; print(time.process_time())"
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     return 1000 * float(done.stdout.split()[-1]), 1000 * (time.perf_counter() - began)
 
 
@@ -77,7 +84,7 @@ async def _service(
                 side=1280, on_started=lambda at=at: at.update(started=time.perf_counter()),
             ) as service:  # fmt: skip
                 async with asyncio.timeout(30):
-                    while not service.warden.pulse.get("ledger", {}).get("frames"):
+                    while not service.warden.pulse.get("ledger", {}).get("frames"):  # noqa: ASYNC110
                         await asyncio.sleep(0.01)
                 looked.append(1000 * (time.perf_counter() - began))
             started.append(1000 * (at["started"] - began))

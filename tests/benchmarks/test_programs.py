@@ -1,0 +1,167 @@
+"""Every benchmark still runs and says what others rely on. Nothing here looks at how long anything took."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+ALWAYS = {
+    "benchmark",
+    "measured",
+    "commit",
+    "hardware",
+    "versions",
+    "threads",
+    "precision",
+    "shapes",
+    "took_s",
+}
+PROGRAMS = ("floor", "stages", "pipeline", "peers", "index", "startup", "soak", "energy")
+
+
+def run(name: str, *arguments: str) -> dict[str, Any]:
+    """The one line that the program prints, as a user would call it."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}", "--quick", "--json", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=170,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.strip().splitlines()
+    assert len(lines) == 1, "one JSON line and nothing else"
+    return json.loads(lines[0])
+
+
+def check(line: Mapping[str, Any], *keys: str) -> None:
+    """Fails for a line that lacks a key that is always there, or one of `keys`, or whose number is no number."""
+    missing = (ALWAYS | set(keys)) - set(line)
+    assert not missing, f"missing: {missing}"
+    assert line["hardware"]["cpu"]
+    assert line["hardware"]["load_after"] >= 0
+    assert line["versions"]["numpy"]
+    assert not _bad_numbers(line), _bad_numbers(line)
+
+
+def _bad_numbers(value: object, path: str = "") -> list[str]:
+    if isinstance(value, float) and not math.isfinite(value):
+        return [path]
+    if isinstance(value, Mapping):
+        return [bad for key, item in value.items() for bad in _bad_numbers(item, f"{path}/{key}")]
+    if isinstance(value, list):
+        return [bad for number, item in enumerate(value) for bad in _bad_numbers(item, f"{path}/{number}")]
+    return []
+
+
+def test_the_check_notices_a_broken_line() -> None:
+    good: dict[str, Any] = dict.fromkeys(ALWAYS, "x") | {
+        "hardware": {"cpu": "a", "load_after": 0.1}, "versions": {"numpy": "2"}, "efficiency": 0.5
+    }  # fmt: skip
+    check(good, "efficiency")
+    with pytest.raises(AssertionError, match="missing"):
+        check(good, "drops")
+    with pytest.raises(AssertionError, match="efficiency"):
+        check(good | {"efficiency": float("nan")})
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_explains_itself_and_refuses_nonsense(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    module = importlib.import_module(f"benchmarks.{name}")
+    with pytest.raises(SystemExit) as end:
+        module.main(["--help"])
+    assert end.value.code == 0
+    assert "--quick" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        module.main(["--no-such-option"])
+    assert end.value.code == 2
+
+
+def test_every_program_is_here_and_in_the_readme() -> None:
+    folder = REPOSITORY / "benchmarks"
+    assert {path.stem for path in folder.glob("[a-z]*.py")} >= set(PROGRAMS)
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert all(f"{name}.py" in text for name in PROGRAMS)
+
+
+def test_floor(default_pack: object) -> None:
+    line = run("floor")
+    check(line, "networks", "best")
+    assert {row["network"] for row in line["networks"]} > set(line["best"])
+    assert all(row["cpu_ms"]["median"] > 0 for row in line["networks"])
+
+
+def test_index_answers_as_numpy_does() -> None:
+    line = run("index", "--sizes", "300", "2000", "--dimension", "64")
+    check(line, "sizes")
+    for row in line["sizes"]:
+        assert row["agrees_with_numpy"]
+        assert row["withdrawn_gone_with_next_probe"]
+        assert row["added_found_with_next_probe"]
+        assert set(row["search"]) == {"1", "8", "32"}
+
+
+def test_energy_measures_or_says_why_not(default_pack: object) -> None:
+    line = run("energy")
+    check(line, "counters", "absent", "mj_per_1000_faces")
+    assert line["counters"] or line["absent"]
+
+
+def test_pipeline_as_fast_as_possible(default_pack: object) -> None:
+    line = run("pipeline", "--only", "fast")
+    check(line, "efficiency", "latency_ms", "drops", "fast")
+    fast = line["fast"]
+    assert 0 < line["efficiency"] == fast["efficiency"]
+    assert sum(fast["stage_shares"].values()) == pytest.approx(1, abs=0.01)
+    assert fast["frames"] >= 25
+    assert line["drops"] is None, "nothing ran live"
+
+
+@pytest.mark.slow
+def test_pipeline_live(default_pack: object) -> None:
+    line = run("pipeline", "--only", "live", "--seconds", "4", "--cameras", "2", "--side", "640")
+    check(line, "efficiency", "latency_ms", "drops", "live")
+    assert set(line["latency_ms"]) == {"p50", "p95", "p99"}
+    (live,) = line["live"]
+    assert live["cameras"] == 2
+    assert live["looked_at_fps_per_camera"] > 0
+    assert {"desk", "recogniser", "capture"} <= set(live["cpu_cores"])
+
+
+@pytest.mark.slow
+def test_stages(default_pack: object) -> None:
+    line = run("stages")
+    check(line, "stages", "efficiency", "non_network_share")
+    assert {"video_decode", "letterbox", "detector_network", "align", "track", "nms"} <= set(line["stages"])
+
+
+@pytest.mark.slow
+def test_peers_names_who_was_skipped(default_pack: object, shared: Path) -> None:
+    wanted = ("opencv", "insightface", "uniface")
+    line = run("peers", "--peers", *wanted, "--rounds", "1", "--frames", "2")
+    check(line, "ratios", "skipped", "systems")
+    assert set(line["ratios"]) | set(line["skipped"]) == set(wanted)
+    assert all(line["skipped"].values()), "each with its reason"
+    assert all(ratio > 0 for ratio in line["ratios"].values())
+
+
+@pytest.mark.slow
+def test_startup(default_pack: object) -> None:
+    line = run("startup")
+    check(line, "import_ms", "open_networks_ms", "service_ms")
+
+
+@pytest.mark.slow
+def test_soak(default_pack: object) -> None:
+    line = run("soak", "--minutes", "0.1", "--side", "640")
+    check(line, "processes", "ledger", "recogniser_restarts")
+    ledger = line["ledger"]
+    assert ledger["processed"] == ledger["erased"] + ledger["retained"]
+    assert line["recogniser_restarts"] == 0
