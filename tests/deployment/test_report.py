@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lfr_edge.audit.event import PROCESSING
 from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.proof import parse_proof
 from lfr_edge.audit.verify import verify
@@ -322,6 +323,19 @@ def test_every_proof_of_the_auditors_pack_holds(logs: tuple[VerifiedLog, ...], t
     assert not broken.holds(VerifierKey.parse(_log_key(logs[0])))
     strict(files["index.html"].decode())
     assert "no entry in the record" in files["index.html"].decode()
+
+
+def test_every_clause_names_verbs_of_the_record_and_every_duty_of_the_log_is_claimed() -> None:
+    claimed = {verb for chapter in CHAPTERS for clause in chapter.clauses for verb in clause.verbs}
+    assert claimed <= set(PROCESSING)
+    for verb in (
+        "alert.decided",
+        "ledger.counted",
+        "watchlist.destroyed",
+        "threshold.changed",
+        "evidence.exported",
+    ):
+        assert verb in claimed
 
 
 def _log_key(log: VerifiedLog) -> str:
