@@ -32,7 +32,7 @@ from lfr_edge.vision.pipeline import VisionStack
 CUT: Final = 0.99  # nobody of a drawn list is ever found: all systems work on without raising alerts
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """This system cannot be had here; the text says why."""
 
 
@@ -90,7 +90,7 @@ class Peer:
         self._gallery = gallery
         self._video = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not self._video.isOpened():
-            raise Unavailable(f"cv2 cannot open {clip.name}")
+            raise UnavailableError(f"cv2 cannot open {clip.name}")
 
     def run(self, count: int) -> int:
         for done in range(count):
@@ -114,7 +114,9 @@ def gallery(dimension: int, people: int) -> Float32Array:
 def scrfd_file() -> Path:
     path = SHARED / "models" / "noncommercial_test_only" / "scrfd_2.5g_bnkps.onnx"
     if not path.exists():
-        raise Unavailable("its detector (SCRFD) is published for research only and is in no package registry")
+        raise UnavailableError(
+            "its detector (SCRFD) is published for research only and is in no package registry"
+        )
     return path
 
 
@@ -144,7 +146,7 @@ def insightface(folder: Path, threads: int, det_size: tuple[int, int] | None) ->
     try:
         from insightface.app import FaceAnalysis
     except ImportError as error:
-        raise Unavailable(f"not installed (extra 'peers'): {error}") from None
+        raise UnavailableError(f"not installed (extra 'peers'): {error}") from None
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     app = FaceAnalysis(name=str(folder), providers=["CPUExecutionProvider"], sess_options=options)
@@ -165,7 +167,7 @@ def uniface(folder: Path, threads: int) -> Callable[[np.ndarray], Any]:
         from uniface.analyzer import FaceAnalyzer
         from uniface.recognition.base import PreprocessConfig
     except ImportError as error:
-        raise Unavailable(f"not installed (extra 'peers'): {error}") from None
+        raise UnavailableError(f"not installed (extra 'peers'): {error}") from None
 
     def with_threads() -> Any:
         options = ort.SessionOptions()
@@ -247,7 +249,7 @@ def face_recognition() -> Callable[[np.ndarray], Any]:
     try:
         import face_recognition as library
     except (ImportError, SystemExit) as error:
-        raise Unavailable(f"not installed (extra 'peers'): {error}") from None
+        raise UnavailableError(f"not installed (extra 'peers'): {error}") from None
 
     def look(picture: np.ndarray) -> tuple[int, list[Float32Array]]:
         rgb = np.ascontiguousarray(picture[:, :, ::-1])

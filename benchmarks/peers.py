@@ -26,7 +26,7 @@ from benchmarks._systems import (
     Ours,
     Peer,
     System,
-    Unavailable,
+    UnavailableError,
     face_recognition,
     gallery,
     insightface,
@@ -121,7 +121,7 @@ def _lanes(args: Any, clip: Path, stack: ExitStack, skipped: dict[str, str]) -> 
             return
         try:
             lanes[name] = Lane(Peer(networks, make(), clip, gallery(dimension, _PEOPLE)), against)
-        except Unavailable as why:
+        except UnavailableError as why:
             skipped[name] = str(why)
         except Exception as why:  # a peer that breaks is the peer's finding, not this program's end
             skipped[name] = f"failed: {type(why).__name__}: {str(why)[:200]}"
@@ -138,7 +138,7 @@ def _lanes(args: Any, clip: Path, stack: ExitStack, skipped: dict[str, str]) -> 
     )
     try:
         shared, folder = stack.enter_context(scrfd_pack(default))
-    except Unavailable as why:
+    except UnavailableError as why:
         skipped.update(
             {name: str(why) for name in ("insightface", "insightface_640", "uniface") if name in args.peers}
         )
