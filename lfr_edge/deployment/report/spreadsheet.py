@@ -51,7 +51,8 @@ def published(logs: Sequence[VerifiedLog], table: ModuleType, faces: str = HEADL
     rows += [[], ["Column", "Definition"]]
     rows += [[column, definitions[column]] for column in columns if column in definitions]
     rows += [[], ["Log", "Signed entries", "Root"]]
-    rows += [[log.report.origin, log.signed, log.root] for log in logs]
+    # A word before it: a root may begin with a plus sign, and an apostrophe in it would make it another root.
+    rows += [[log.report.origin, log.signed, f"sha256 {log.root}"] for log in logs]
     return rows_to_csv(rows)
 
 
