@@ -58,10 +58,10 @@ def _fast(
     args: Any, report: _line.Report, loaded: Pack, stack: VisionStack, found: Material, cut: float
 ) -> dict[str, Any]:
     index = gallery_of(found.people, stack).make()
-    most = 75 if args.quick else 2000
+    most = 75 if args.quick else 1000
 
     def go_on(done: Drive) -> bool:
-        return report.elapsed_s < (20 if args.quick else 240) and done.total("frames") < most
+        return report.elapsed_s < (20 if args.quick else 150) and done.total("frames") < most
 
     done = drive(
         loaded, stack, index, found.clips, cut=cut, threads=args.threads, go_on=go_on, side=args.side
