@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import secrets
 import signal
 import ssl
@@ -238,10 +239,19 @@ async def _serve(arguments: argparse.Namespace) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    if arguments.until_eof:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _stop_at_end_of_input, stopped)
     sys.stdout.write(json.dumps({"urls": [server.url(path) for path in paths]}) + "\n")
     sys.stdout.flush()
     await stopped.wait()
     await server.stop()
+
+
+def _stop_at_end_of_input(stopped: asyncio.Event) -> None:
+    """Whoever started this server has ended, in whatever way: nobody is left to watch its cameras."""
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stopped.set()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -257,6 +267,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--once", action="store_true", help="end each stream with its file instead of looping"
     )
+    parser.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
     arguments = parser.parse_args(argv)
     if bool(arguments.username) != bool(arguments.password_file):
         parser.error("--username and --password-file belong together")

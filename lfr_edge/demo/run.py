@@ -166,7 +166,8 @@ async def _street(clip: Path, options: DemoOptions) -> AsyncIterator[list[str]]:
     """The cameras: an RTSP server in a process of its own, so that its work is not counted as ours."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "lfr_edge.demo.rtsp_server", *[str(clip)] * options.cameras),
-        *("--username", "van", "--password-file", str(options.folder / "camera.password")),
+        *("--username", "van", "--password-file", str(options.folder / "camera.password"), "--until-eof"),
+        stdin=asyncio.subprocess.PIPE,  # ends with this process, however that ends
         stdout=asyncio.subprocess.PIPE,
     )
     try:

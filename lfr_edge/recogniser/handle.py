@@ -35,7 +35,11 @@ class Ending:
     code: str
     message: str
     wiped: int | None = None
-    ledger: dict[str, int] | None = None
+    counters: dict[str, Any] | None = None  # as in a pulse, after the last passage was ended
+
+    @property
+    def ledger(self) -> dict[str, int] | None:
+        return None if self.counters is None else self.counters["ledger"]
 
 
 class RecogniserHandle:
@@ -142,9 +146,7 @@ class RecogniserHandle:
                 receipt = await self.request("stop", timeout_s=STOP_TIMEOUT_S)
                 await asyncio.wait_for(self.ended(), STOP_TIMEOUT_S)
                 body = receipt.body
-                return Ending(
-                    True, "recogniser_stopped", "ended and wiped", int(body["wiped"]), body["ledger"]
-                )
+                return Ending(True, "recogniser_stopped", "ended and wiped", int(body["wiped"]), body)
             except (RecogniserError, TimeoutError):
                 await self.kill()
         return await self.ended()

@@ -144,8 +144,9 @@ class Worker:
                 answer |= self._counters()
             case "stop":
                 self._running = False
-                reading = self._recogniser.finish()
-                answer |= {"wiped": self._recogniser.wipe(), "ledger": reading.to_json()}
+                self._recogniser.finish()
+                answer |= self._counters()
+                answer["wiped"] = self._recogniser.wipe()
             case _:
                 answer["unknown"] = message.kind
         self._channel.send(Message("answer", answer))

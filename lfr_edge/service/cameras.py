@@ -33,6 +33,7 @@ class CameraBank:
         self, cameras: tuple[CameraSettings, ...], clock: Clock, on_status: Callable[[CameraStatus], None]
     ) -> None:
         self._lines: list[_Line] = []
+        self._last: tuple[CameraStatus, ...] = ()
         for settings in cameras:
             slot = FrameSlot.create()
             read, write = os.pipe()
@@ -60,7 +61,8 @@ class CameraBank:
 
     @property
     def statuses(self) -> tuple[CameraStatus, ...]:
-        return tuple(line.keeper.status for line in self._lines)
+        """What each keeper knows; after :meth:`stop`, what it knew last."""
+        return self._last or tuple(line.keeper.status for line in self._lines)
 
     async def start(self) -> None:
         for line in self._lines:
@@ -69,6 +71,7 @@ class CameraBank:
     async def stop(self) -> None:
         """Kill every capture child and give the frames' memory back."""
         await asyncio.gather(*(line.keeper.stop() for line in self._lines))
+        self._last = self.statuses
         for line in self._lines:
             line.slot.close()
             os.close(line.bell_read)

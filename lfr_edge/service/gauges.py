@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ _LEDGER: Final = ("frames", "faces", "probes", "held", "processed", "erased", "r
 def percentile(values: Sequence[float], share: float) -> float | None:
     """Nearest rank; None where nothing was measured."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
 @dataclass(slots=True)

@@ -105,8 +105,9 @@ class Warden:
 
     async def _end(self, handle: RecogniserHandle) -> None:
         self.ending = await handle.stop()
-        if self.ending.ledger is not None:
-            self.totals.update(self.ending.ledger)
+        if self.ending.counters is not None:
+            self.pulse = self.ending.counters
+            self.totals.update(self.ending.counters["ledger"])
         else:
             self.totals.died()
         with contextlib.suppress(AuditError):

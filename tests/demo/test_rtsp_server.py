@@ -248,6 +248,15 @@ def test_as_a_process_of_its_own(clips, tmp_path):
     assert process.returncode == 0
 
 
+def test_it_ends_with_whoever_started_it(clips):
+    command = [sys.executable, "-m", "lfr_edge.demo.rtsp_server", str(clips / "h264.mp4"), "--until-eof"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert json.loads(process.stdout.readline())["urls"]
+    process.stdin.close()  # what the kernel does when the parent is killed
+    assert process.wait(10) == 0
+    process.stdout.close()
+
+
 def test_command_line_faults(tmp_path, capsys):
     with pytest.raises(SystemExit):
         rtsp_server.main(["a.mp4", "--username", "u"])

@@ -13,8 +13,10 @@ from lfr_edge.service.gauges import Latencies, LoopLag, Totals, percentile
 
 def test_percentiles_by_nearest_rank() -> None:
     values = [float(value) for value in range(1, 101)]
-    assert percentile(values, 0.5) == 51
-    assert percentile(values, 0.99) == 100
+    assert percentile(values, 0.5) == 50
+    assert percentile(values, 0.99) == 99
+    assert percentile([1.0, 2.0], 0.5) == 1
+    assert percentile([1.0, 2.0], 0.95) == 2
     assert percentile([7.0], 0.99) == 7
     assert percentile([], 0.5) is None
 

@@ -73,6 +73,14 @@ async def test_from_the_camera_to_the_record(van, start, at_console) -> None:
     assert service.warden.ending.wiped is not None
     report = verify(van.log())
     assert report.intact, report
+    counted = [entry.event.data for entry in van.entries() if entry.event.ev == "statistics.counted"]
+    seen = [minute["cameras"]["gate"] for minute in counted]
+    assert sum(gate["frames"] for gate in seen) == totals["frames"]
+    assert sum(gate["probes"] for gate in seen) == totals["probes"]
+    opportunities = sum(gate["opportunities"] for gate in seen)
+    assert raised <= opportunities <= sum(gate["passages"] for gate in seen)
+    assert sum(sum(minute.get("score_e4", {}).values()) for minute in counted) == opportunities
+    assert sum(sum(minute.get("latency_ms", {}).values()) for minute in counted) == raised
     verbs = van.verbs()
     for earlier, later in (
         ("deployment.opened", "watchlist.activated"),
