@@ -3,8 +3,8 @@
     python -m benchmarks.index --quick --json
 
 At 1 k, 20 k, 100 k and 500 k people: one probe, 8 and 32; adding, withdrawing, and that a withdrawn person is gone
-with the next probe. ``floor`` is the larger of reading all rows once (measured here) and multiplying them (BLAS,
-measured here).
+with the next probe. ``floor`` is reading all rows once, or the quicker of BLAS and FAISS's bare scan where that is
+more; all three are measured here.
 """
 
 from __future__ import annotations
