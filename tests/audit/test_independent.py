@@ -133,6 +133,7 @@ def test_go_gives_the_same_verdict_on_every_trial(go_verifier: Path, box: Box, c
     assert trials(go_verifier, box.folder(), 150, seed=closed) > 0
 
 
+@pytest.mark.trial
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_go_gives_the_same_verdict_on_many_trials(go_verifier: Path, box: Box) -> None:

@@ -135,6 +135,7 @@ def test_every_third_write_and_sync(traced: Path, call: str, fault: str) -> None
     faults(traced, call, fault, forever=False, step=3)
 
 
+@pytest.mark.trial
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("forever", [False, True], ids=["once", "for-ever"])

@@ -71,6 +71,7 @@ def test_every_bit_of_every_frame_is_seen_by_its_own_check(closed: Path) -> None
             raw[bit // 8] ^= 1 << bit % 8
 
 
+@pytest.mark.trial
 @pytest.mark.slow
 def test_every_bit_of_every_frame_all_of_them(closed: Path) -> None:
     raw = bytearray(LogFolder(closed).entries.read_bytes())
@@ -106,6 +107,7 @@ def test_bits_of_the_signed_files(copied: Path, name: str) -> None:
         flip(copied / name, bit)
 
 
+@pytest.mark.trial
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", SIGNED_FILES)
@@ -157,6 +159,7 @@ def test_random_edits(copied: Path) -> None:
     random_edits(copied, 120, seed=1)
 
 
+@pytest.mark.trial
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_ten_thousand_random_edits(copied: Path) -> None:
@@ -248,6 +251,7 @@ def test_no_false_alarm(
     clean(tmp_path_factory.mktemp("clean"), first, second, close)
 
 
+@pytest.mark.trial
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_no_false_alarm_in_a_thousand_clean_logs(tmp_path: Path) -> None:

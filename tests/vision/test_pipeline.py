@@ -100,6 +100,7 @@ def central(faces) -> int:
     return int(np.argmin(np.linalg.norm(centre - 125, axis=1) / (faces.boxes[:, 2] - faces.boxes[:, 0])))
 
 
+@pytest.mark.trial
 @pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.timeout(900)
