@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import ASKED_FOR_BLAS_THREADS
 from benchmarks._material import Material, model_store
 from lfr_edge.models.store import Pack
 from lfr_edge.service import Service
@@ -89,6 +91,8 @@ async def van(
                 "watchlist": watchlist,
                 "console": {"port": 0},
             }
+            if not ASKED_FOR_BLAS_THREADS:
+                os.environ.pop("OPENBLAS_NUM_THREADS", None)  # the product's processes run as they ship
             service = Service(Settings.model_validate(raw))
             await service.start()
             on_started()
