@@ -38,12 +38,12 @@ class CameraStatus:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """``processed = erased + retained + held`` at every moment."""
+    """``processed = erased + retained`` at every moment; `held` are still undecided and not part of it."""
 
     processed: int
     erased: int
     retained: int
-    held: int = 0  # in a slot at this instant
+    held: int = 0  # templates of people who are still in front of a camera
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,13 @@ from lfr_edge.alerts.alert import SCORE_SCALE, Alert
 from lfr_edge.alerts.desk import AlertDesk
 from lfr_edge.clock import utc_text
 from lfr_edge.console.ports import SystemStatus
+from lfr_edge.watchlist.entry import categories
+
+
+def category_title(code: str) -> str:
+    """A category in the policy's words."""
+    known = categories().get(code)
+    return known.title if known else code
 
 
 def alert_view(desk: AlertDesk, alert: Alert, viewer: str) -> dict[str, Any]:
@@ -22,7 +29,7 @@ def alert_view(desk: AlertDesk, alert: Alert, viewer: str) -> dict[str, Any]:
         "version": alert.version,
         "camera": facts.camera,
         "captured": utc_text(facts.captured_wall_ns),
-        "category": facts.category,
+        "category": category_title(facts.category),
         "response": facts.requested_response,
         "candidate_taken": facts.candidate_taken,
         "candidate_source": facts.candidate_source,

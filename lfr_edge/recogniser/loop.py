@@ -76,10 +76,7 @@ class _Shot:
     probe: int  # slot
     quality: Quality  # of the faces that were aligned from this frame
     at: int  # row of `quality`
-
-    @property
-    def overall(self) -> float:
-        return float(self.quality.overall[self.at])
+    overall: float  # that row's overall quality
 
 
 class Recogniser:
@@ -220,14 +217,15 @@ class Recogniser:
         camera.view.counts.frames += 1
         camera.view.counts.detections += len(faces)
         wanted: list[tuple[int, Passage]] = []
+        eye_px = faces.eye_px
         shown = np.zeros(len(faces), np.bool_)
         for row, track in enumerate(update.track_ids):
-            passage = self._passage(camera, int(track), float(faces.eye_px[row]), frame.captured_ns)
+            passage = self._passage(camera, int(track), float(eye_px[row]), frame.captured_ns)
             if passage is None:
                 continue
             passage.last_seen_ns = frame.captured_ns
             shown[row] = passage.alerted
-            if not passage.alerted and faces.eye_px[row] >= self._settings.min_eye_px:
+            if not passage.alerted and eye_px[row] >= self._settings.min_eye_px:
                 wanted.append((row, passage))
         if camera.tile_width:
             # A face whose alert stands may be seen; everybody else is blurred before the pixels leave.
@@ -273,9 +271,10 @@ class Recogniser:
                 float(values[at]) for values in (quality.eye_px, quality.sharpness, quality.light)
             )
             camera.view.samples.append((now_ns, eyes, sharpness, light))
+        overall = quality.overall
         looks, unused = [], []
         for at, ((row, passage), probe) in enumerate(zip(due, probes, strict=True)):
-            look = _Shot(passage, frame, faces, row, probe, quality, at)
+            look = _Shot(passage, frame, faces, row, probe, quality, at, float(overall[at]))
             enough = look.overall >= self._settings.min_quality
             if enough and passage.worth(look.overall, now_ns, budget) > 0:
                 looks.append(look)

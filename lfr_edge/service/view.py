@@ -22,6 +22,7 @@ from lfr_edge.console.ports import (
     SystemStatus,
     Trouble,
 )
+from lfr_edge.console.views import category_title
 from lfr_edge.errors import AlertError, RecogniserError, WatchlistError
 from lfr_edge.service.gauges import percentile
 
@@ -123,7 +124,7 @@ class View:
         return tuple(
             ListedEntry(
                 reference=entry.reference,
-                category=entry.category,
+                category=category_title(entry.category),
                 requested_response=entry.requested_response.value,
                 images=len(entry.images),
                 source=entry.image_source,

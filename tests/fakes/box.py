@@ -204,7 +204,7 @@ def van_status() -> SystemStatus:
         recognising=True,
         paused=False,
         cameras=(north, south),
-        ledger=Ledger(18_204, 18_190, 12, 2),
+        ledger=Ledger(18_202, 18_190, 12, 2),
         counters=Counters(412_110, 30_521, 18_204, 3),
         models=models,
         deployment=DeploymentStatus(

@@ -22,8 +22,8 @@ function draw(state) {
     put(node, value === null ? "–" : `${value.toFixed(0)} ms`);
   }
   put($("#lag"), `${state.loop_lag_ms.toFixed(1)} ms`);
-  const { processed, erased, retained, held } = state.ledger;
-  const exact = processed === erased + retained + held;
+  const { processed, erased, retained } = state.ledger;
+  const exact = processed === erased + retained;
   $("#ledger-exact").hidden = !exact;
   $("#ledger-inexact").hidden = exact;
   for (const camera of state.cameras) {
