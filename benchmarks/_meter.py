@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,8 +23,8 @@ class Meter:
     """Seconds of CPU and of the wall clock by stage, and how often each network ran. **Thread rule:** one thread."""
 
     def __init__(self) -> None:
-        self.cpu_s: Counter[str] = Counter()
-        self.wall_s: Counter[str] = Counter()
+        self.cpu_s: defaultdict[str, float] = defaultdict(float)
+        self.wall_s: defaultdict[str, float] = defaultdict(float)
         self.calls: Counter[str] = Counter()
         self.rows: Counter[str] = Counter()  # inputs that a network was given
         self.steps: list[dict[str, float]] = []  # CPU ms by stage, one for each :meth:`lap`
@@ -39,11 +39,11 @@ class Meter:
             return
         self._sealed += keeps
         self._open.append([0.0, 0.0])
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall_began, cpu_began = time.perf_counter(), time.process_time()
         try:
             yield
         finally:
-            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            cpu, wall = time.process_time() - cpu_began, time.perf_counter() - wall_began
             inner_cpu, inner_wall = self._open.pop()
             self._sealed -= keeps
             self.calls[name] += 1
@@ -68,7 +68,8 @@ class Meter:
 
     def shares(self) -> dict[str, float]:
         total = self.total_cpu_s or 1.0
-        return {name: round(value / total, 4) for name, value in self.cpu_s.most_common()}
+        largest_first = sorted(self.cpu_s.items(), key=lambda item: -item[1])
+        return {name: round(value / total, 4) for name, value in largest_first}
 
     def wrap(self, owner: Any, name: str, stage: str, *, keeps: bool = False) -> Callable[[], None]:
         """Measure `owner.name`; returns what takes the measurement off again."""
@@ -108,6 +109,7 @@ def metered(meter: Meter, recogniser: Recogniser, stack: VisionStack) -> Iterato
         (embedder, "embed", "embed_rest", False),
         (embedder_module, "fill_blob", "embedder_blob", False),
     ]
+    assert isinstance(embedder, embedder_module.FusedEmbedder)
     for network in embedder._networks:
         plans.append((network.session, "run_into", f"embedder_network:{network.manifest.id}", False))
     undo = [meter.wrap(owner, name, stage, keeps=keeps) for owner, name, stage, keeps in plans]

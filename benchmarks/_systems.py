@@ -40,8 +40,14 @@ class System(Protocol):
     """One pipeline on one clip. **Thread rule:** one thread."""
 
     networks: str
-    faces: int  # found so far
-    embedded: int  # so far
+
+    @property
+    def faces(self) -> int:
+        """Found so far."""
+
+    @property
+    def embedded(self) -> int:
+        """So far."""
 
     def run(self, count: int) -> int:
         """The next `count` frames; how many there were."""
@@ -108,7 +114,7 @@ class Peer:
 
 def gallery(dimension: int, people: int) -> Float32Array:
     rows = np.random.default_rng(7).standard_normal((people, dimension), np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
 def scrfd_file() -> Path:

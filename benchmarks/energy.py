@@ -11,6 +11,7 @@ import ctypes
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,7 +116,7 @@ def _nvml() -> dict[str, Callable[[], float]]:
         library.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(device))
         energy = ctypes.c_ulonglong()
         if library.nvmlDeviceGetTotalEnergyConsumption(device, ctypes.byref(energy)) == 0:
-            found[f"nvml:{number}"] = lambda device=device: _gpu_energy(library, device)
+            found[f"nvml:{number}"] = partial(_gpu_energy, library, device)
     return found
 
 

@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import faiss
@@ -63,10 +64,10 @@ def _measure(size: int, dimension: int, rounds: int, report: _line.Report) -> di
         some = np.ascontiguousarray(probes[:batch])
         out = np.empty((batch, size), np.float32)
         ways: dict[str, Callable[[], object]] = {
-            "ours": lambda some=some: index.search(some),
-            "faiss_flat": lambda some=some: flat.search(some, 2),
-            "numpy": lambda some=some, out=out: np.matmul(some, matrix.T, out=out).argmax(axis=1),
-            "blas": lambda some=some, out=out: np.matmul(some, matrix.T, out=out),
+            "ours": partial(index.search, some),
+            "faiss_flat": partial(flat.search, some, 2),
+            "numpy": partial(_best, some, matrix, out),
+            "blas": partial(np.matmul, some, matrix.T, out=out),
         }
         times = _interleaved(ways, rounds)
         # The sum reads every row once and does almost nothing with it; BLAS must read and multiply.
@@ -93,7 +94,11 @@ def _probes(matrix: Float32Array, count: int) -> Float32Array:
     rng = np.random.default_rng(11)
     chosen = rng.integers(0, len(matrix), count)
     noisy = matrix[chosen] + rng.standard_normal((count, matrix.shape[1]), np.float32) * np.float32(0.02)
-    return noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
+    return np.asarray(noisy / np.linalg.norm(noisy, axis=1, keepdims=True), np.float32)
+
+
+def _best(probes: Float32Array, matrix: Float32Array, out: Float32Array) -> object:
+    return np.matmul(probes, matrix.T, out=out).argmax(axis=1)
 
 
 def _interleaved(

@@ -92,7 +92,7 @@ def _trends(samples: list[tuple[float, dict[int, Usage]]]) -> dict[str, Any]:
     table = {}
     for role, points in rows.items():
         steady = np.array(points[int(_WARM_SHARE * len(points)) :], np.float64)
-        slope = [None, None]
+        slope: list[float | None] = [None, None]
         if len(steady) >= 3 and np.ptp(steady[:, 0]) > 0:
             slope = [round(float(np.polyfit(steady[:, 0], steady[:, c], 1)[0]) * 3600, 2) for c in (1, 2)]
         table[role] = {

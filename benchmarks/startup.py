@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,12 +29,16 @@ _IMPORTS: Final = (
 )
 
 
+def _now(at: dict[str, float]) -> None:
+    at["started"] = time.perf_counter()
+
+
 def main(argv: list[str] | None = None) -> int:
     args = _line.parser(__doc__).parse_args(argv)
     report = _line.Report("startup", args)
     rounds = 2 if args.quick else 7
     loaded = pack(args.pack)
-    imports = {name: _repeat(lambda name=name: _import(name), rounds) for name in _IMPORTS}
+    imports = {name: _repeat(partial(_import, name), rounds) for name in _IMPORTS}
     report.say("imports measured")
     opened = _repeat(lambda: _open(loaded, args.threads), rounds)
     with material(most_people=4) as found:
@@ -81,7 +86,7 @@ async def _service(
             at: dict[str, float] = {}
             async with van(
                 found, watchlist, cameras=1, pack=args.pack, threads=args.threads, cut=threshold(loaded, 300),
-                side=1280, on_started=lambda at=at: at.update(started=time.perf_counter()),
+                side=1280, on_started=partial(_now, at),
             ) as service:  # fmt: skip
                 async with asyncio.timeout(30):
                     while not service.warden.pulse.get("ledger", {}).get("frames"):  # noqa: ASYNC110
