@@ -192,6 +192,7 @@ class CameraKeeper:
                 "-m",
                 "lfr_edge.capture.child",
                 str(order_read),
+                start_new_session=True,  # Ctrl-C is for the desk, which ends its cameras itself
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,  # FFmpeg's messages hold addresses with passwords

@@ -167,6 +167,7 @@ async def _street(clip: Path, options: DemoOptions) -> AsyncIterator[list[str]]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "lfr_edge.demo.rtsp_server", *[str(clip)] * options.cameras),
         *("--username", "van", "--password-file", str(options.folder / "camera.password"), "--until-eof"),
+        start_new_session=True,  # Ctrl-C is for the demonstration, which ends its cameras last
         stdin=asyncio.subprocess.PIPE,  # ends with this process, however that ends
         stdout=asyncio.subprocess.PIPE,
     )

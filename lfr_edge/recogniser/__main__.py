@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -24,6 +25,10 @@ from lfr_edge.recogniser.worker import Worker, build
 
 
 def main(arguments: list[str]) -> int:
+    # Ctrl-C and a service manager reach every process of the group. This one ends when the desk says so, with its
+    # receipt, or with the desk.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     channel = BlockingChannel(socket.socket(fileno=int(arguments[0])))
     message = channel.receive()
     if message is None or message.kind != "start":

@@ -50,7 +50,7 @@ async def serve() -> AsyncIterator[Serve]:
     async def begin(config: Path) -> Desk:
         command = (sys.executable, "-m", "lfr_edge.cli.main", "serve", "--config", str(config))
         both = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
-        started.append(await asyncio.create_subprocess_exec(*command, **both))
+        started.append(await asyncio.create_subprocess_exec(*command, **both, start_new_session=True))
         return Desk(started[-1])
 
     yield begin
@@ -167,3 +167,16 @@ async def test_a_second_service_on_the_same_folders_is_refused(van, serve) -> No
     assert first.process.returncode is None
     os.kill(first.process.pid, signal.SIGTERM)
     assert await first.ended() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_ctrl_c_reaches_the_whole_group_and_ends_the_deployment_in_order(van, serve, number) -> None:
+    """A terminal and a service manager signal every process; the recogniser still gives its receipt."""
+    desk = await serve(van.config())
+    await desk.line(r"console +(\S+)")
+    await until(lambda: "camera.connected" in van.verbs(), 30, "a camera")
+    os.killpg(os.getpgid(desk.process.pid), number)
+    assert await desk.line(r"retained; (\d+) slots and rows", 30) != "0"
+    assert await desk.ended() == 0
+    stopped = [entry.event.data for entry in van.entries() if entry.event.ev == "recogniser.stopped"]
+    assert [data["why"] for data in stopped] == ["recogniser_stopped"]
