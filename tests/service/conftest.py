@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+import lfr_edge.service.service as service_module
 from lfr_edge.audit.entry import Entry, parse_entry
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.segment import BadFrame, map_segment, read_frames
@@ -235,16 +236,25 @@ async def until(condition: Callable[[], Any], timeout_s: float = ALERT_S, what: 
 
 
 def children(parent: int | None = None) -> set[int]:
-    """The processes that `parent` (this one by default) started and that still run; zombies do not count."""
+    """The product's processes that `parent` (this one by default) started and that still run; no zombies, and no
+    browser of another test."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, ppid = stat.read_text().rsplit(") ", 1)[1].split()[:2]
+            command = (stat.parent / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(ppid) == (parent or os.getpid()) and state != "Z":
+        if int(ppid) == (parent or os.getpid()) and state != "Z" and b"lfr_edge." in command:
             found.add(int(stat.parent.name))
     return found
+
+
+@pytest.fixture(autouse=True)
+def one_process_for_all_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service hardens its own process for good; here that would be pytest, whose later tests need a control that
+    may do anything. test_serve.py starts the real command."""
+    monkeypatch.setattr(service_module, "harden_process", lambda: None)
 
 
 @pytest.fixture(autouse=True)
