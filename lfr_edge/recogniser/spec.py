@@ -34,3 +34,6 @@ class StartSpec(BaseModel):
         ge=-1, le=1, description="Cosine; what this list and this model were calibrated to."
     )
     cameras: tuple[CameraPlan, ...] = Field(min_length=1)
+    paused: bool = Field(
+        False, description="Start without looking: a pause outlives the process it was asked of."
+    )

@@ -48,7 +48,7 @@ def build(spec: StartSpec, channel: BlockingChannel, *, templates: bytes, key: b
         vision, index, judge, spec.vision, {plan.id: plan.detector_side for plan in spec.cameras}
     )
     recogniser.rehearse()
-    return Worker(recogniser, channel, spec.cameras, SystemClock())
+    return Worker(recogniser, channel, spec.cameras, SystemClock(), paused=spec.paused)
 
 
 class _Feed:
@@ -77,13 +77,19 @@ class Worker:
     """**Thread rule:** one thread; it waits in ``select`` and nowhere else."""
 
     def __init__(
-        self, recogniser: Recogniser, channel: BlockingChannel, cameras: tuple[CameraPlan, ...], clock: Clock
+        self,
+        recogniser: Recogniser,
+        channel: BlockingChannel,
+        cameras: tuple[CameraPlan, ...],
+        clock: Clock,
+        *,
+        paused: bool = False,
     ) -> None:
         self._recogniser = recogniser
         self._channel = channel
         self._clock = clock
         self._feeds = [_Feed(plan, clock) for plan in cameras]
-        self._paused = False
+        self._paused = paused
         self._running = True
         self._pulsed_ns = 0
         self._tiles: dict[str, list[tuple[int, int]]] = {}  # camera → (request, deadline)

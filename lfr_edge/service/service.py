@@ -280,6 +280,7 @@ class Service:
             matching=settings.matching,
             threshold=self.threshold,
             cameras=self.cameras.plans,
+            paused=self.paused,
         )
         return spec.model_dump(mode="json"), (self.sealed.template_part(), self.sealed.template_key())
 

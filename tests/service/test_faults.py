@@ -125,7 +125,7 @@ async def test_a_withdrawal_and_a_pause_survive_a_recogniser_that_dies(van, star
     actor = _actor()
     await view.withdraw(SOUGHT, actor, "found")  # while there is no recogniser at all
     await view.pause(actor, "the van is moved")
-    await until(lambda: service.warden._handle is not None and service.warden.pulse, 60, "a new recogniser")
+    await until(lambda: van.verbs().count("recogniser.started") == 2, 60, "a new recogniser")
     assert (await service.warden.handle.request("read")).body["paused"] is True
     await view.resume(actor, "the van stands")
     frames = service.warden.totals["frames"]
