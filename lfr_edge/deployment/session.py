@@ -29,7 +29,6 @@ from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.settings import Settings
 
 POINTER: Final = "deployment"
-SCORE_SCALE: Final = 10_000  # the record holds integers only: cosine × 10⁴ (reliability.md 1.2)
 _SLUG: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -158,10 +157,6 @@ def material_key(watchlist_key: bytes, deployment: str) -> bytes:
     return HKDF(SHA256(), 32, None, b"lfr-edge/alert-material/v1/" + deployment.encode()).derive(
         watchlist_key
     )
-
-
-def scaled(score: float) -> int:
-    return round(score * SCORE_SCALE)
 
 
 def _slug(site: str) -> str:

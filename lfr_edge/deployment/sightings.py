@@ -15,12 +15,12 @@ from typing import Final
 from lfr_edge.audit.entry import Entry
 from lfr_edge.audit.event import Event
 from lfr_edge.deployment.reading import count, count_in, table_in, whole_in, word, words
+from lfr_edge.recogniser.view import SCORE_BIN_E4
 
 LATENCY_EDGES_MS: Final = (
     50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 900, 1000, 1500, 2000, 3000, 5000,
 )  # fmt: skip
 BEYOND: Final = "inf"
-SCORE_BIN_E4: Final = 200  # 0.02 of cosine: about forty bins over all scores in use
 _EDGE: Final = re.compile(r"-?[0-9]{1,6}")
 _SUMMED: Final = ("frames", "detections", "passages", "probes", "opportunities", "dropped")
 

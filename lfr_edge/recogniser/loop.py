@@ -103,7 +103,6 @@ class Recogniser:
         self.passed_over = 0  # faces that found no free slot
         self.put_off = 0  # looks that waited for a later step because time was short
         self.stages = Stages()
-        self.nonmatch_best = float("-inf")
         self._vision = vision
         self._index = index
         self._judge = judge

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
 
-SCORE_BIN_E4: Final = 200
+SCORE_BIN_E4: Final = 200  # 0.02 of cosine: about forty bins over all scores in use
 WINDOW_NS: Final = 60_000_000_000
 _MOST_SAMPLES: Final = 512  # a minute of a busy street's probes; older ones leave first
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lfr_edge.alerts.alert import DeskPolicy, RaisedAlert
+from lfr_edge.alerts.alert import DeskPolicy, RaisedAlert, scaled
 from lfr_edge.alerts.desk import AlertDesk
 from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.alerts.store import AlertStore
@@ -29,7 +29,7 @@ from lfr_edge.console.accounts import Accounts
 from lfr_edge.console.app import build_app
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Sessions
-from lfr_edge.deployment.session import DeploymentSession, material_key, scaled
+from lfr_edge.deployment.session import DeploymentSession, material_key
 from lfr_edge.errors import AuditError, ConfigError, LfrError
 from lfr_edge.matching.threshold import choose, load_calibrations
 from lfr_edge.models.licence import require_permission

@@ -10,8 +10,9 @@ from lfr_edge.deployment.alert_cases import FALSE_FINDINGS, TRUE_FINDINGS
 from lfr_edge.deployment.period import Period
 from lfr_edge.deployment.report.document import Bar, Chart, Ink, Lettering, Mark, Stroke
 from lfr_edge.deployment.report.wording import cosine
-from lfr_edge.deployment.sightings import SCORE_BIN_E4, Histogram
+from lfr_edge.deployment.sightings import Histogram
 from lfr_edge.deployment.statistics import Statistics
+from lfr_edge.recogniser.view import SCORE_BIN_E4
 
 LEFT: Final = 52.0
 RIGHT: Final = 708.0
