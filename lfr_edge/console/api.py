@@ -141,3 +141,21 @@ async def change_account(request: web.Request) -> web.Response:
 
 async def healthz(_: web.Request) -> web.Response:
     return web.Response(text="ok\n")
+
+
+ROUTES: Final = {
+    "GET /healthz": healthz,
+    "GET /api/alerts": alerts,
+    "GET /api/alerts/{token}": one_alert,
+    "POST /api/alerts/{token}/looks": look,
+    "POST /api/alerts/{token}/outcome": outcome,
+    "GET /alerts/{token}/{which}.jpg": picture,
+    "GET /tiles/{camera}.jpg": tile,
+    "GET /api/status": status,
+    "POST /api/pause": pause,
+    "POST /api/resume": resume,
+    "POST /api/watchlist/{reference}/withdraw": withdraw,
+    "POST /api/audit/verify": verify_log,
+    "POST /api/accounts": add_account,
+    "POST /api/accounts/{name}/{change}": change_account,
+}

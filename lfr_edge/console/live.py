@@ -117,3 +117,8 @@ async def _receive(request: web.Request, socket: web.WebSocketResponse, session:
 def _after(request: web.Request) -> int | None:
     text = request.query.get("after", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+ROUTES: Final = {
+    "GET /live": live,
+}

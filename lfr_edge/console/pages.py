@@ -106,3 +106,13 @@ async def audit(request: web.Request) -> web.Response:
 async def accounts(request: web.Request) -> web.Response:
     found = request.app[PORTS].accounts.all()
     return render(request, "accounts.html", accounts=found, roles=tuple(Role), me=session_of(request).account)
+
+
+ROUTES: Final = {
+    "GET /": home,
+    "GET /desk": desk,
+    "GET /system": system,
+    "GET /watchlist": watchlist,
+    "GET /audit": audit,
+    "GET /accounts": accounts,
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
@@ -128,3 +128,12 @@ def _field(form: Any, key: str) -> str:
 def _inside(path: str) -> str:
     """Only our own pages may follow a sign-in: no open redirect."""
     return path if path in {"/desk", "/system", "/watchlist", "/audit", "/accounts"} else "/"
+
+
+ROUTES: Final = {
+    "GET /sign-in": sign_in_page,
+    "POST /sign-in": sign_in,
+    "POST /sign-out": sign_out,
+    "GET /setup": setup_page,
+    "POST /setup": setup,
+}
