@@ -139,7 +139,7 @@ class TemplateDuty:
     _out: int = 0
 
     def feed(self, entry: Entry) -> None:
-        if entry.event.ev == "watchlist.activated":
+        if entry.event.ev in {"watchlist.activated", "watchlist.added"}:
             self._in += _count(entry, "templates")
         elif entry.event.ev in {"watchlist.withdrawn", "watchlist.destroyed"}:
             self._out += _count(entry, "templates")

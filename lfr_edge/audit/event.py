@@ -32,10 +32,12 @@ Verb: TypeAlias = Literal[
     "alert.offered",
     "alert.outcome",
     "alert.raised",
+    "alert.released",
     "alert.suppressed",
     "anchor.confirmed",
     "anchor.printed",
     "anchor.witnessed",
+    "briefing.acknowledged",
     "camera.changed",
     "camera.connected",
     "camera.lost",
@@ -47,9 +49,12 @@ Verb: TypeAlias = Literal[
     "deployment.cancelled",
     "deployment.closed",
     "deployment.opened",
+    "deployment.started",
     "device.deployment_closed",
     "device.deployment_opened",
+    "disclosure.sent",
     "disk.full",
+    "drill.answered",
     "drill.raised",
     "evidence.exported",
     "evidence.viewed",
@@ -61,6 +66,7 @@ Verb: TypeAlias = Literal[
     "material.erased",
     "model.changed",
     "model.loaded",
+    "receipt.issued",
     "recogniser.started",
     "recogniser.stopped",
     "recognition.paused",
@@ -70,7 +76,9 @@ Verb: TypeAlias = Literal[
     "statistics.counted",
     "threshold.changed",
     "threshold.set",
+    "trust.changed",
     "watchlist.activated",
+    "watchlist.added",
     "watchlist.compiled",
     "watchlist.destroyed",
     "watchlist.imported",
@@ -83,18 +91,20 @@ Processing: TypeAlias = Literal[
 
 _CLASSES: Final[Mapping[Processing, str]] = {
     "collection": "alert.raised alert.suppressed drill.raised watchlist.imported",
-    "alteration": "access.account_changed alert.held alert.outcome model.changed retention.changed threshold.changed"
-    " watchlist.activated",
+    "alteration": "access.account_changed alert.held alert.outcome alert.released model.changed retention.changed"
+    " threshold.changed watchlist.activated watchlist.added",
     "consultation": "alert.decided alert.engaged alert.looked evidence.viewed watchlist.viewed access.break_glass",
-    "disclosure": "alert.assigned alert.escalated alert.offered evidence.exported report.made",
+    "disclosure": "alert.assigned alert.escalated alert.offered disclosure.sent evidence.exported receipt.issued"
+    " report.made",
     "combination": "watchlist.compiled",
     "erasure": "alert.erased ledger.counted material.erased watchlist.destroyed watchlist.withdrawn",
     "operation": "access.refused access.signed_in access.signed_out alert.expired anchor.confirmed anchor.printed"
-    " anchor.witnessed camera.changed camera.connected camera.lost clock.jumped control.approved"
+    " anchor.witnessed briefing.acknowledged camera.changed camera.connected camera.lost clock.jumped control.approved"
     " control.proposed control.refused deployment.authorised deployment.cancelled deployment.closed"
-    " deployment.opened device.deployment_closed device.deployment_opened disk.full log.closed log.opened"
+    " deployment.opened deployment.started device.deployment_closed device.deployment_opened disk.full drill.answered"
+    " log.closed log.opened"
     " log.recovered log.succeeded model.loaded recogniser.started recogniser.stopped recognition.paused"
-    " recognition.resumed statistics.counted threshold.set",
+    " recognition.resumed statistics.counted threshold.set trust.changed",
 }
 PROCESSING: Final[Mapping[str, Processing]] = {
     verb: processing for processing, verbs in _CLASSES.items() for verb in verbs.split()
@@ -108,10 +118,12 @@ REFUSED_WHEN_FULL: Final = frozenset(
         "alert.raised",
         "camera.connected",
         "deployment.opened",
+        "deployment.started",
         "drill.raised",
         "recogniser.started",
         "recognition.resumed",
         "watchlist.activated",
+        "watchlist.added",
         "watchlist.imported",
     }
 )
@@ -123,7 +135,9 @@ TWO_PERSONS: Final = frozenset(
         "model.changed",
         "retention.changed",
         "threshold.changed",
+        "trust.changed",
         "watchlist.activated",
+        "watchlist.added",
     }
 )
 
