@@ -115,7 +115,13 @@ class RecogniserHandle:
         assert self._ended is not None, "not started"
         return await asyncio.shield(self._ended)
 
-    async def request(self, kind: str, body: dict[str, Any] | None = None, timeout_s: float = 2.0) -> Message:
+    async def request(
+        self,
+        kind: str,
+        body: dict[str, Any] | None = None,
+        timeout_s: float = 2.0,
+        parts: tuple[bytes, ...] = (),
+    ) -> Message:
         """Send and wait for the answer.
 
         Raises:
@@ -130,7 +136,7 @@ class RecogniserHandle:
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            await self._channel.send(Message(kind, {**(body or {}), "request": number}))
+            await self._channel.send(Message(kind, {**(body or {}), "request": number}, parts))
             return await asyncio.wait_for(answer, timeout_s)
         except TimeoutError:
             raise RecogniserError(
