@@ -13,8 +13,9 @@ from aiohttp import web
 from lfr_edge.console import api, live, pages, sign_in
 from lfr_edge.console.access import check_complete, load_rules
 from lfr_edge.console.guard import add_headers, guard
-from lfr_edge.console.keys import HASHING, PAGES, PORTS, RULES, TEXTS, TRIES
+from lfr_edge.console.keys import HASHING, PAGES, PORTS, REFUSALS, RULES, TEXTS, TRIES
 from lfr_edge.console.ports import ConsolePorts
+from lfr_edge.console.refusals import Refusals, tell_left_out
 from lfr_edge.console.sessions import Tries
 from lfr_edge.console.texts import Texts
 
@@ -41,6 +42,7 @@ def build_app(ports: ConsolePorts) -> web.Application:
     app[PORTS] = ports
     app[RULES] = load_rules()
     app[TRIES] = Tries(ports.clock)
+    app[REFUSALS] = Refusals(ports.clock)
     app[TEXTS] = texts
     app[PAGES] = pages.environment(texts)
     app[HASHING] = asyncio.Semaphore(_HASHES_AT_ONCE)
@@ -86,6 +88,7 @@ async def _sweeping(app: web.Application) -> AsyncIterator[None]:
         while True:
             await asyncio.sleep(_SWEEP_S)
             app[PORTS].sessions.sweep()
+            await tell_left_out(app)
 
     task = asyncio.create_task(sweep())
     yield

@@ -13,6 +13,7 @@ from lfr_edge.console.access import Rule
 from lfr_edge.console.faults import fault_response
 from lfr_edge.console.keys import PORTS, RULES, SESSION
 from lfr_edge.console.ports import ConsolePorts
+from lfr_edge.console.refusals import RECORDED, record_refusal
 from lfr_edge.console.sessions import Session
 from lfr_edge.errors import AccessError, LfrError
 
@@ -65,6 +66,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
                 return redirect
         return await handler(request)
     except LfrError as error:
+        if error.code in RECORDED:
+            await record_refusal(request, error.code)
         return fault_response(request, error)
     except web.HTTPException as error:
         if error.status < 400:

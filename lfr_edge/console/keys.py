@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import jinja2
 from aiohttp import web
@@ -13,10 +13,14 @@ from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Session, Tries
 from lfr_edge.console.texts import Texts
 
+if TYPE_CHECKING:
+    from lfr_edge.console.refusals import Refusals
+
 PORTS: Final = web.AppKey("PORTS", ConsolePorts)
 RULES: Final = web.AppKey("RULES", dict[str, Rule])
 TRIES: Final = web.AppKey("TRIES", Tries)
 TEXTS: Final = web.AppKey("TEXTS", Texts)
 PAGES: Final = web.AppKey("PAGES", jinja2.Environment)
+REFUSALS: Final[web.AppKey[Refusals]] = web.AppKey("REFUSALS")
 HASHING: Final = web.AppKey("HASHING", asyncio.Semaphore)
 SESSION: Final = web.RequestKey("SESSION", Session)

@@ -29,6 +29,7 @@ class Session:
     generation: int
     opened_ns: int
     used_ns: int
+    authenticated_ns: int  # when this person last proved who they are: at the sign-in, or since
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -50,7 +51,7 @@ class Sessions:
         """A fresh 256-bit id for the cookie, and the session it opens."""
         raw = secrets.token_urlsafe(32)
         now = self._clock.monotonic_ns()
-        session = Session(account.name, account.role, _digest(raw), account.generation, now, now)
+        session = Session(account.name, account.role, _digest(raw), account.generation, now, now, now)
         self._open[session.digest] = session
         return raw, session
 
@@ -62,6 +63,10 @@ class Sessions:
     def touch(self, session: Session) -> None:
         """A person did something: the idle time begins anew. What a page asks by itself does not count."""
         session.used_ns = self._clock.monotonic_ns()
+
+    def authenticated(self, session: Session) -> None:
+        """The person proved again who they are (:mod:`lfr_edge.console.fresh`)."""
+        session.authenticated_ns = session.used_ns = self._clock.monotonic_ns()
 
     def idle_left_s(self, session: Session) -> int:
         """Seconds until the session ends if nobody touches the page."""
@@ -130,6 +135,11 @@ class Tries:
     def _forget(self, now: int) -> None:
         for key in [k for k, times in self._times.items() if not times or now - times[-1] >= _WINDOW_NS]:
             del self._times[key]
+
+
+def fresh_authentication(session: Session) -> int:
+    """CLOCK_MONOTONIC of this person's last proof of identity: what an approval compares with its 60 seconds."""
+    return session.authenticated_ns
 
 
 def _digest(raw: str) -> str:

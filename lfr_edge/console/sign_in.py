@@ -15,6 +15,7 @@ from lfr_edge.console.guard import cookie_name, see_other, session_of
 from lfr_edge.console.keys import HASHING, PORTS, SESSION, TRIES
 from lfr_edge.console.pages import render
 from lfr_edge.console.recording import record
+from lfr_edge.console.refusals import record_refusal
 from lfr_edge.errors import AccessError
 
 T = TypeVar("T")
@@ -35,8 +36,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         _count_try(request, f"account:{name[:32]}")
         account = await _hashing(request, lambda: request.app[PORTS].accounts.verify(name, password))
     except AccessError as error:
-        if error.code == "access_refused":
-            await _record_refusal(request, name)
+        await _record_refusal(request, name, error)
         page = render(request, "sign_in.html", next=inside, name=name[:32], error=error)
         page.set_status(status_of(error))
         return page
@@ -72,8 +72,8 @@ async def setup(request: web.Request) -> web.StreamResponse:
             request, lambda: accounts.redeem(given["code"], given["name"], role, given["password"])
         )
     except AccessError as error:
-        if error.code == "access_code_refused":
-            await _record_refusal(request, "setup")
+        if error.code in {"access_code_refused", "access_too_many_tries"}:
+            await _record_refusal(request, "setup", error)
         page = _setup(request, given, error)
         page.set_status(status_of(error))
         return page
@@ -112,12 +112,10 @@ async def _hashing(request: web.Request, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
 
 
-async def _record_refusal(request: web.Request, name: str) -> None:
+async def _record_refusal(request: web.Request, name: str, error: AccessError) -> None:
     """People type passwords into the name field: only names that exist are recorded."""
     known = request.app[PORTS].accounts.get(name) is not None or name == "setup"
-    await record(
-        request, "access.refused", None, name if known else "unknown", {"from": request.remote or ""}
-    )
+    await record_refusal(request, error.code, name if known else "unknown")
 
 
 def _field(form: Any, key: str) -> str:
