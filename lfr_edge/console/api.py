@@ -79,7 +79,7 @@ async def tile(request: web.Request) -> web.Response:
 
 async def status(request: web.Request) -> web.Response:
     ports = request.app[PORTS]
-    return web.json_response(status_view(ports.system.status(), ports.desk))
+    return web.json_response(status_view(ports.system.status(), ports.desk_counts()))
 
 
 async def pause(request: web.Request) -> web.Response:

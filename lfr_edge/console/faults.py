@@ -30,6 +30,8 @@ _STATUS: Final = {
     "alert_store_failed": 503,
     "alert_unknown": 404,
     "alert_wrong_state": 409,
+    "deployment_ended": 409,
+    "deployment_not_started": 409,
 }
 
 

@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from aiohttp import WSMsgType, web
 
+from lfr_edge.alerts.desk import AlertDesk
 from lfr_edge.console.api import desk_view
 from lfr_edge.console.guard import session_of
 from lfr_edge.console.keys import PORTS
+from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Session
 from lfr_edge.console.views import alert_view, status_view
-from lfr_edge.errors import AlertError
+from lfr_edge.errors import AlertError, DeploymentError
 
 HEARTBEAT_S: Final = 10.0
 SEND_TIMEOUT_S: Final = 5.0
@@ -32,11 +34,9 @@ async def live(request: web.Request) -> web.StreamResponse:
     """``GET /live?after=CURSOR`` upgraded to a WebSocket. Without a cursor, or with one that is too old, the first
     message is a full picture of the desk.
     """
-    ports = request.app[PORTS]
     session = session_of(request)
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=_MAX_MESSAGE, compress=False)
     await socket.prepare(request)
-    ports.desk.turns.arrive(session.account)
     tasks = {
         asyncio.create_task(_send(request, socket, session)),
         asyncio.create_task(_receive(request, socket, session)),
@@ -50,7 +50,6 @@ async def live(request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
             request.transport.abort()  # no farewell to somebody who does not read
     finally:
-        ports.desk.turns.leave(session.account)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -62,31 +61,71 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 
 async def _send(request: web.Request, socket: web.WebSocketResponse, session: Session) -> None:
+    """What happens at the desk, and every second how the box is; before a start and after an end only the latter."""
     ports = request.app[PORTS]
-    cursor = _after(request)
+    cursor, seat = _after(request), _desk(ports)
     due = 0.0
     loop = asyncio.get_running_loop()
-    while not socket.closed and not session.ended.is_set():
-        events = ports.desk.since(cursor) if cursor is not None else None
-        if events is None:
-            picture = desk_view(request)
-            cursor = picture["cursor"]
-            await _put(socket, {"t": "desk", **picture})
-        else:
-            for event in events[:_BATCH]:
-                if session.ended.is_set():
-                    return
-                alert = ports.desk.get(event.token)
-                view = alert_view(ports.desk, alert, session.account)
-                await _put(socket, {"t": "alert", "cursor": event.cursor, "kind": event.kind, "alert": view})
-                cursor = event.cursor
-        assert cursor is not None
-        if loop.time() >= due:
-            due = loop.time() + STATUS_S
-            view = status_view(ports.system.status(), ports.desk)
-            await _put(socket, {"t": "status", "idle_left_s": ports.sessions.idle_left_s(session), **view})
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ports.desk.feed.wait(cursor), max(0.0, due - loop.time()))
+    _sit(seat, session)
+    try:
+        while not socket.closed and not session.ended.is_set():
+            if (desk := _desk(ports)) is not seat:  # another deployment counts from one again
+                _rise(seat, session)
+                _sit(desk, session)
+                seat, cursor = desk, None
+            if seat is not None:
+                cursor = await _catch_up(request, socket, session, seat, cursor)
+            if loop.time() >= due:
+                due = loop.time() + STATUS_S
+                view = status_view(ports.system.status(), ports.desk_counts())
+                await _put(
+                    socket, {"t": "status", "idle_left_s": ports.sessions.idle_left_s(session), **view}
+                )
+            left_s = max(0.0, due - loop.time())
+            with contextlib.suppress(TimeoutError):
+                news = asyncio.sleep(left_s) if seat is None else seat.feed.wait(cursor or 0)
+                await asyncio.wait_for(news, left_s)
+    finally:
+        _rise(seat, session)
+
+
+async def _catch_up(
+    request: web.Request,
+    socket: web.WebSocketResponse,
+    session: Session,
+    desk: AlertDesk,
+    cursor: int | None,
+) -> int:
+    """Send what happened after `cursor`, or everything; where the client stands now."""
+    events = desk.since(cursor) if cursor is not None else None
+    if events is None or cursor is None:
+        picture = desk_view(request)
+        await _put(socket, {"t": "desk", **picture})
+        return int(picture["cursor"])
+    for event in events[:_BATCH]:
+        if session.ended.is_set():
+            break
+        view = alert_view(desk, desk.get(event.token), session.account)
+        await _put(socket, {"t": "alert", "cursor": event.cursor, "kind": event.kind, "alert": view})
+        cursor = event.cursor
+    return cursor
+
+
+def _desk(ports: ConsolePorts) -> AlertDesk | None:
+    try:
+        return ports.desk
+    except DeploymentError:
+        return None
+
+
+def _sit(desk: AlertDesk | None, session: Session) -> None:
+    if desk is not None:
+        desk.turns.arrive(session.account)
+
+
+def _rise(desk: AlertDesk | None, session: Session) -> None:
+    if desk is not None:
+        desk.turns.leave(session.account)
 
 
 async def _put(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
@@ -109,7 +148,7 @@ async def _receive(request: web.Request, socket: web.WebSocketResponse, session:
             ports.sessions.touch(session)
         token, wall_ms = said.get("painted"), said.get("wall_ms", 0)
         if isinstance(token, str) and isinstance(wall_ms, int) and abs(wall_ms) < 1 << 53:
-            with contextlib.suppress(AlertError):  # a made-up token measures nothing
+            with contextlib.suppress(AlertError, DeploymentError):  # a made-up token measures nothing
                 ports.desk.get(token)
                 ports.system.painted(token, ports.clock.monotonic_ns(), wall_ms * 1_000_000)
 

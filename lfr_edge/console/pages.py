@@ -80,7 +80,7 @@ async def system(request: web.Request) -> web.Response:
     ports = request.app[PORTS]
     status = ports.system.status()
     may_pause = request.app[RULES]["POST /api/pause"].admits(session_of(request).role)
-    view = status_view(status, ports.desk)
+    view = status_view(status, ports.desk_counts())
     return render(request, "system.html", status=status, view=view, may_pause=may_pause)
 
 
@@ -100,7 +100,7 @@ async def watchlist(request: web.Request) -> web.Response:
 async def audit(request: web.Request) -> web.Response:
     ports = request.app[PORTS]
     summary = await ports.system.log_summary(verify=False)
-    return render(request, "audit.html", summary=summary, counts=ports.desk.counts())
+    return render(request, "audit.html", summary=summary, counts=ports.desk_counts())
 
 
 async def accounts(request: web.Request) -> web.Response:

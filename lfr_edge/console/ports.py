@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from lfr_edge.alerts.desk import AlertDesk
+from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.alerts.record import Actor, Recorder
 from lfr_edge.clock import Clock
+from lfr_edge.errors import DeploymentError
 
 if TYPE_CHECKING:
     from lfr_edge.console.accounts import Accounts
     from lfr_edge.console.sessions import Sessions
 
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+NOTHING_RAISED: Final = DeskCounts(0, 0, 0, 0, 0, 0, 0)
+Phase = Literal["preparing", "running", "ended"]
 CameraState = Literal["live", "connecting", "stalled", "lost", "paused"]
 Health = Literal["ok", "degraded", "failed"]
 
@@ -74,6 +78,8 @@ class DeploymentStatus:
     threshold: float | None
     list_size: int
     list_digest: str = ""
+    phase: Phase = "running"
+    remaining_s: int | None = None  # until the authority ends, by the monotonic clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +173,7 @@ class SystemView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConsolePorts:
-    desk: AlertDesk
+    desk_now: Callable[[], AlertDesk]  # raises DeploymentError deployment_not_started or deployment_ended
     system: SystemView
     accounts: Accounts
     sessions: Sessions
@@ -176,6 +182,22 @@ class ConsolePorts:
     site: str
     tls: bool  # decides the cookie's name and its Secure attribute
     hosts: frozenset[str] = frozenset()  # further names by which the console may be addressed, without port
+
+    @property
+    def desk(self) -> AlertDesk:
+        """The desk of the running deployment.
+
+        Raises:
+            DeploymentError: ``deployment_not_started``, ``deployment_ended``; pages show an empty state.
+        """
+        return self.desk_now()
+
+    def desk_counts(self) -> DeskCounts:
+        """What the desk holds; zeros where there is none."""
+        try:
+            return self.desk.counts()
+        except DeploymentError:
+            return NOTHING_RAISED
 
     def answers_to(self, name: str) -> bool:
         """Stops DNS rebinding. With TLS the certificate already does: another name does not get this far."""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lfr_edge.alerts.alert import SCORE_SCALE, Alert
-from lfr_edge.alerts.desk import AlertDesk
+from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.clock import utc_text
 from lfr_edge.console.ports import SystemStatus
 from lfr_edge.watchlist.entry import categories
@@ -79,12 +79,12 @@ def _after(alert: Alert, viewer: str) -> dict[str, Any]:
     }
 
 
-def status_view(status: SystemStatus, desk: AlertDesk) -> dict[str, Any]:
+def status_view(status: SystemStatus, counts: DeskCounts) -> dict[str, Any]:
     """The state of the box for every role: counts and health, nothing about any person."""
     view: dict[str, Any] = asdict(status)
     deployment = view["deployment"]
     for name in ("started", "ends"):
         wall_ns = deployment.pop(f"{name}_wall_ns")
         deployment[name] = utc_text(wall_ns) if wall_ns else None
-    view["desk"] = asdict(desk.counts())
+    view["desk"] = asdict(counts)
     return view

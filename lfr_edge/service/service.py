@@ -242,7 +242,7 @@ class Service:
         tls = _tls(console.tls_certificate, console.tls_key)
         view = View(self)
         ports = ConsolePorts(
-            self.desk, view, self.accounts, sessions, self.session, self.clock,
+            lambda: self.desk, view, self.accounts, sessions, self.session, self.clock,
             site=self.settings.site, tls=tls is not None,
         )  # fmt: skip
         runner = web.AppRunner(build_app(ports), access_log=None)

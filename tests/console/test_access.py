@@ -74,7 +74,14 @@ def box_ports(box) -> ConsolePorts:
     from lfr_edge.clock import SystemClock
 
     return ConsolePorts(
-        box.desk, box.system, box.accounts, box.sessions, box.recorder, SystemClock(), "Van 3", tls=True
+        lambda: box.desk,
+        box.system,
+        box.accounts,
+        box.sessions,
+        box.recorder,
+        SystemClock(),
+        "Van 3",
+        tls=True,
     )
 
 

@@ -267,7 +267,7 @@ async def house(
     accounts = Accounts(folder / "accounts.json", clock)
     sessions = Sessions(accounts, clock, idle_s=idle_s, longest_s=43_200)
     system = FakeSystem(recorder)
-    ports = ConsolePorts(desk, system, accounts, sessions, recorder, clock, site, tls=tls)
+    ports = ConsolePorts(lambda: desk, system, accounts, sessions, recorder, clock, site, tls=tls)
     runner = web.AppRunner(build_app(ports), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site_ = web.TCPSite(runner, "127.0.0.1", 0)
