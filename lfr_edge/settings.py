@@ -208,6 +208,20 @@ class RetentionSettings(Section):
     alert_images_h: float = Field(
         24.0, gt=0, le=24 * 31, title="Alert images", description="Hours until an alert's images are erased."
     )
+    hold_days: int = Field(
+        92,
+        ge=1,
+        le=366,
+        title="Holds",
+        description="Most days for which one hold (evidence, complaint, disclosure) keeps an alert's images.",
+    )
+    register_days: int = Field(
+        365,
+        ge=1,
+        le=6 * 366,
+        title="Register",
+        description="Days for which 'was I on a list?' can be answered: a keyed code of each reference, and the date.",
+    )
 
 
 class Settings(Section):
