@@ -10,20 +10,23 @@ from typing import Final
 
 from aiohttp import web
 
-from lfr_edge.console import api, live, pages, sign_in
+from lfr_edge.console import api, fresh, language, live, pages, sign_in
 from lfr_edge.console.access import check_complete, load_rules
 from lfr_edge.console.guard import add_headers, guard
-from lfr_edge.console.keys import HASHING, PAGES, PORTS, REFUSALS, RULES, TEXTS, TRIES
+from lfr_edge.console.keys import HASHING, PORTS, REFUSALS, RULES, SPOKEN, TRIES
+from lfr_edge.console.language import Spoken
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.refusals import Refusals, tell_left_out
 from lfr_edge.console.sessions import Tries
-from lfr_edge.console.texts import Texts
+from lfr_edge.console.texts import LANGUAGES, Texts
 
 _MAX_BODY: Final = 64 * 1024  # the longest honest body is a note of some hundred bytes
 _SWEEP_S: Final = 0.5  # sockets of a disabled account close within a second (reliability.md 7, C3-C6)
 _HASHES_AT_ONCE: Final = 2
 _ROOMS: Final = (
     sign_in,
+    language,
+    fresh,
     pages,
     live,
     api,
@@ -38,13 +41,11 @@ def build_app(ports: ConsolePorts) -> web.Application:
         ConfigError: ``access_rules_incomplete`` when a route has no rule: then nothing is served at all.
     """
     app = web.Application(middlewares=[guard], client_max_size=_MAX_BODY)
-    texts = Texts()
     app[PORTS] = ports
     app[RULES] = load_rules()
     app[TRIES] = Tries(ports.clock)
     app[REFUSALS] = Refusals(ports.clock)
-    app[TEXTS] = texts
-    app[PAGES] = pages.environment(texts)
+    app[SPOKEN] = {code: _spoken(code) for code in LANGUAGES}
     app[HASHING] = asyncio.Semaphore(_HASHES_AT_ONCE)
     app.router.add_get("/static/{name}", _static_handler(), allow_head=False)
     _add_routes(app.router)
@@ -53,6 +54,11 @@ def build_app(ports: ConsolePorts) -> web.Application:
     app.cleanup_ctx.append(_sweeping)
     app.on_shutdown.append(_sign_everybody_out)
     return app
+
+
+def _spoken(code: str) -> Spoken:
+    texts = Texts(code)
+    return Spoken(texts, pages.environment(texts))
 
 
 def routes_of(app: web.Application) -> list[str]:

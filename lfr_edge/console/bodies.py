@@ -43,6 +43,10 @@ class WhyBody(Body):
     why: Why
 
 
+class PasswordBody(Body):
+    password: Annotated[str, Field(max_length=256)]
+
+
 class AccountBody(Body):
     name: Annotated[str, Field(max_length=32)]
     role: Role

@@ -7,7 +7,8 @@ from typing import Final
 from aiohttp import web
 
 from lfr_edge.alerts.desk import AlreadyDecidedError
-from lfr_edge.console.keys import PAGES, PORTS, SESSION, TEXTS
+from lfr_edge.console.keys import PORTS, SESSION
+from lfr_edge.console.language import spoken
 from lfr_edge.console.views import alert_view
 from lfr_edge.errors import AccessError, AuditError, LfrError, WatchlistError
 
@@ -16,6 +17,7 @@ _STATUS: Final = {
     "access_cross_site": 403,
     "access_host_refused": 403,
     "access_name_taken": 409,
+    "access_proof_refused": 403,
     "access_refused": 401,
     "access_role_refused": 403,
     "access_signed_out": 401,
@@ -57,10 +59,9 @@ def fault_response(request: web.Request, error: LfrError, status: int | None = N
 def fault_page(request: web.Request, error: LfrError, status: int) -> web.Response:
     session = request.get(SESSION)
     html = (
-        request.app[PAGES]
-        .get_template("fault.html")
+        spoken(request)
+        .pages.get_template("fault.html")
         .render(
-            t=request.app[TEXTS],
             session=session,
             nav=(),
             path=request.path,

@@ -12,7 +12,8 @@ from lfr_edge.alerts.factors import Answer, EnvironmentFactor, SubjectFactor, Sy
 from lfr_edge.clock import utc_text
 from lfr_edge.console.accounts import Role
 from lfr_edge.console.guard import see_other, session_of
-from lfr_edge.console.keys import PAGES, PORTS, RULES, SESSION, TEXTS
+from lfr_edge.console.keys import PORTS, RULES, SESSION
+from lfr_edge.console.language import spoken
 from lfr_edge.console.recording import record
 from lfr_edge.console.texts import Texts
 from lfr_edge.console.views import status_view
@@ -23,13 +24,18 @@ FACTOR_KEYS: Final = {
     "system": tuple(zip("asdf", SystemFactor, strict=True)),
     "environment": tuple(zip("zxcvb", EnvironmentFactor, strict=True)),
 }
-_NAV: Final = ("/desk", "/system", "/watchlist", "/audit", "/accounts")
-_HOME: Final = {
-    Role.OPERATOR: "/desk",
-    Role.DEPLOYMENT_OFFICER: "/system",
-    Role.AUTHORISING_OFFICER: "/watchlist",
-    Role.AUDITOR: "/audit",
-    Role.ENGINEER: "/system",
+# In the order of a deployment's life; who sees which is for access.toml to say.
+_NAV: Final = (
+    "/desk", "/engagement", "/deployment", "/approvals", "/watchlist", "/supervision", "/holds", "/system",
+    "/reports", "/accuracy", "/audit", "/notice", "/accounts",
+)  # fmt: skip
+# The first of these that there is; for a role that is not named, the first page of its menu.
+_HOME: Final[dict[Role, tuple[str, ...]]] = {
+    Role.OPERATOR: ("/desk",),
+    Role.DEPLOYMENT_OFFICER: ("/deployment", "/system"),
+    Role.AUTHORISING_OFFICER: ("/approvals", "/watchlist"),
+    Role.AUDITOR: ("/audit",),
+    Role.ENGINEER: ("/system",),
 }
 
 
@@ -49,26 +55,28 @@ def environment(texts: Texts) -> jinja2.Environment:
 
 def render(request: web.Request, template: str, **values: Any) -> web.Response:
     session = request.get(SESSION)
-    rules = request.app[RULES]
-    nav = tuple(path for path in _NAV if session and rules[f"GET {path}"].admits(session.role))
-    script_texts = json.dumps(request.app[TEXTS].section("js")).replace("<", "\\u003c")
-    html = (
-        request.app[PAGES]
-        .get_template(template)
-        .render(
-            session=session,
-            nav=nav,
-            path=request.path,
-            site=request.app[PORTS].site,
-            script_texts=script_texts,
-            **values,
-        )
+    nav = tuple(path for path in _NAV if session and _admits(request, path, session.role))
+    language = spoken(request)
+    script_texts = json.dumps(language.texts.section("js")).replace("<", "\\u003c")
+    html = language.pages.get_template(template).render(
+        session=session,
+        nav=nav,
+        path=request.path,
+        site=request.app[PORTS].site,
+        script_texts=script_texts,
+        **values,
     )
     return web.Response(text=html, content_type="text/html")
 
 
 async def home(request: web.Request) -> web.Response:
-    return see_other(_HOME[session_of(request).role])
+    role = session_of(request).role
+    return see_other(next(path for path in (*_HOME.get(role, ()), *_NAV) if _admits(request, path, role)))
+
+
+def _admits(request: web.Request, path: str, role: Role) -> bool:
+    rule = request.app[RULES].get(f"GET {path}")
+    return rule is not None and rule.admits(role)
 
 
 async def desk(request: web.Request) -> web.Response:

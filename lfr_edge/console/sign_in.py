@@ -13,6 +13,7 @@ from lfr_edge.console.accounts import PASSWORD_MIN, Account, Role
 from lfr_edge.console.faults import status_of, too_many_tries
 from lfr_edge.console.guard import cookie_name, see_other, session_of
 from lfr_edge.console.keys import HASHING, PORTS, SESSION, TRIES
+from lfr_edge.console.language import inside
 from lfr_edge.console.pages import render
 from lfr_edge.console.recording import record
 from lfr_edge.console.refusals import record_refusal
@@ -24,23 +25,25 @@ T = TypeVar("T")
 async def sign_in_page(request: web.Request) -> web.Response:
     if SESSION in request:
         return see_other("/")
-    return render(request, "sign_in.html", next=_inside(request.query.get("next", "/")), name="", error=None)
+    return render(
+        request, "sign_in.html", next=inside(request, request.query.get("next", "/")), name="", error=None
+    )
 
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
     """Check name and password; a fresh session id on success, whatever was signed in before."""
     form = await request.post()
     name, password = _field(form, "name").strip().lower(), _field(form, "password")
-    inside = _inside(_field(form, "next"))
+    next_page = inside(request, _field(form, "next"))
     try:
-        _count_try(request, f"account:{name[:32]}")
-        account = await _hashing(request, lambda: request.app[PORTS].accounts.verify(name, password))
+        count_try(request, f"account:{name[:32]}")
+        account = await hashing(request, lambda: request.app[PORTS].accounts.verify(name, password))
     except AccessError as error:
         await _record_refusal(request, name, error)
-        page = render(request, "sign_in.html", next=inside, name=name[:32], error=error)
+        page = render(request, "sign_in.html", next=next_page, name=name[:32], error=error)
         page.set_status(status_of(error))
         return page
-    return await _open_session(request, account, inside)
+    return await open_session(request, account, next_page)
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
@@ -64,11 +67,11 @@ async def setup(request: web.Request) -> web.StreamResponse:
     given = {key: _field(form, key) for key in ("code", "name", "role", "password", "again")}
     accounts = request.app[PORTS].accounts
     try:
-        _count_try(request, "setup")
+        count_try(request, "setup")
         if given["password"] != given["again"]:
             raise AccessError("access_password_differs", "the two passwords differ", hint="type it again")
         role = Role(given["role"]) if given["role"] in set(Role) else None
-        account = await _hashing(
+        account = await hashing(
             request, lambda: accounts.redeem(given["code"], given["name"], role, given["password"])
         )
     except AccessError as error:
@@ -79,7 +82,7 @@ async def setup(request: web.Request) -> web.StreamResponse:
         return page
     actor = Actor(account.name, str(account.role), "")
     await record(request, "access.account_changed", actor, account.name, {"change": "password chosen"})
-    return await _open_session(request, account, "/")
+    return await open_session(request, account, "/")
 
 
 def _setup(request: web.Request, given: dict[str, str], error: AccessError | None) -> web.Response:
@@ -89,24 +92,24 @@ def _setup(request: web.Request, given: dict[str, str], error: AccessError | Non
     )
 
 
-async def _open_session(request: web.Request, account: Account, inside: str) -> web.StreamResponse:
+async def open_session(request: web.Request, account: Account, next_page: str) -> web.StreamResponse:
     ports = request.app[PORTS]
     old = request.get(SESSION)
     if old is not None:
         ports.sessions.end(old)
     raw, session = ports.sessions.open(account)
     await record(request, "access.signed_in", session.actor, account.name)
-    response = see_other(inside)
+    response = see_other(next_page)
     response.set_cookie(cookie_name(ports), raw, path="/", secure=ports.tls, httponly=True, samesite="Strict")
     return response
 
 
-def _count_try(request: web.Request, key: str) -> None:
+def count_try(request: web.Request, key: str) -> None:
     if not request.app[TRIES].allow(key, f"address:{request.remote}"):
         raise too_many_tries()
 
 
-async def _hashing(request: web.Request, work: Callable[[], T]) -> T:
+async def hashing(request: web.Request, work: Callable[[], T]) -> T:
     """Argon2 off the loop, two at a time: it takes 64 MiB a piece."""
     async with request.app[HASHING]:
         return await asyncio.to_thread(work)
@@ -121,11 +124,6 @@ async def _record_refusal(request: web.Request, name: str, error: AccessError) -
 def _field(form: Any, key: str) -> str:
     value = form.get(key, "")
     return value if isinstance(value, str) else ""
-
-
-def _inside(path: str) -> str:
-    """Only our own pages may follow a sign-in: no open redirect."""
-    return path if path in {"/desk", "/system", "/watchlist", "/audit", "/accounts"} else "/"
 
 
 ROUTES: Final = {

@@ -6,7 +6,6 @@ import aiohttp
 import pytest
 
 from lfr_edge.console.accounts import Role
-from lfr_edge.console.sign_in import _inside
 from lfr_edge.errors import AuditError
 from tests.fakes.box import PASSWORD, ListRecorder, enrol, house, raised
 
@@ -100,11 +99,28 @@ async def test_no_record_no_sign_in(box, sign_in):
 
 
 @pytest.mark.parametrize(
-    "path", ["https://evil.example", "//evil.example", "/\\evil", "/api/status", "", "desk"]
+    "path",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil",
+        "/api/status",
+        "",
+        "desk",
+        "/alerts/{token}/{which}.jpg",
+    ],
 )
-def test_a_sign_in_leads_nowhere_else(path):
-    assert _inside(path) == "/"
-    assert _inside("/audit") == "/audit"
+async def test_a_sign_in_leads_nowhere_else(box, sign_in, path):
+    enrol(box.accounts, "miller", Role.OPERATOR)
+    person = await sign_in()
+    for url, form in (
+        ("/sign-in", {"name": "miller", "password": PASSWORD}),
+        ("/language", {"language": "cy"}),
+    ):
+        async with person.post(url, data=form | {"next": path}, allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/", url
+        async with person.post(url, data=form | {"next": "/audit"}, allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/audit"
 
 
 async def test_a_page_without_a_session_leads_to_the_sign_in_and_back(box, sign_in):

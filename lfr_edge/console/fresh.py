@@ -1,0 +1,51 @@
+"""Proving again who one is, for what must not rest on a session that somebody left open.
+
+Approvals ask for a proof that is at most 60 seconds old (reliability.md 3): a password or a passkey.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from lfr_edge.console.bodies import PasswordBody, read_body
+from lfr_edge.console.guard import session_of
+from lfr_edge.console.keys import PORTS
+from lfr_edge.console.recording import record
+from lfr_edge.console.refusals import record_refusal
+from lfr_edge.console.sign_in import count_try, hashing
+from lfr_edge.errors import AccessError
+
+FRESH_S: Final = 60
+
+
+def refused_again() -> AccessError:
+    return AccessError(
+        "access_proof_refused", "that was not the proof of who you are", hint="try again, or sign out"
+    )
+
+
+async def proved(request: web.Request, by: str) -> web.Response:
+    """Note that the session's person proved who they are, `by` password or passkey."""
+    session = session_of(request)
+    await record(request, "access.signed_in", session.actor, session.account, {"again": True, "by": by})
+    request.app[PORTS].sessions.authenticated(session)
+    return web.json_response({"fresh_s": FRESH_S})
+
+
+async def authenticate(request: web.Request) -> web.Response:
+    """Prove again who you are, by password; what you approve within 60 seconds then counts."""
+    body = await read_body(request, PasswordBody)
+    session = session_of(request)
+    count_try(request, f"account:{session.account}")
+    try:
+        accounts = request.app[PORTS].accounts
+        await hashing(request, lambda: accounts.verify(session.account, body.password))
+    except AccessError as error:
+        await record_refusal(request, error.code)
+        raise refused_again() from None
+    return await proved(request, "password")
+
+
+ROUTES: Final = {"POST /api/authenticate": authenticate}
