@@ -20,7 +20,6 @@ from lfr_edge.watchlist.container import Enrolled
 from lfr_edge.watchlist.entry import Entry
 from lfr_edge.watchlist.folder import Progress, Survey
 from lfr_edge.watchlist.pages import Float32Array
-from lfr_edge.watchlist.pictures import read_picture
 
 # A face clearly in the foreground: its box has four times the area of any other.
 _DOMINANT: Final = 4.0
@@ -180,26 +179,26 @@ class Enrolment:
         pictures: list[bytes] = []
         names: list[str] = []
         usable: list[Usable] = []
-        for name in entry.images:
-            data = self._read(name)
-            report, gave = enrol_image(self.portraitist, name, data, self.rules)
+        for image in entry.images:
+            data = self._read(image.file)
+            report, gave = enrol_image(self.portraitist, image.file, data, self.rules)
             reports.append(report)
             if gave is not None:
-                names.append(name)
+                names.append(image.file)
                 pictures.append(data)
                 usable.append(gave)
         worst = {report.verdict for report in reports}
         if not usable:
             return EntryReport(entry.reference, Verdict.REFUSE, tuple(reports)), None
         verdict = Verdict.PASS if worst == {Verdict.PASS} else Verdict.WARN
-        kept = Entry.from_json(entry.to_json() | {"images": names})
+        kept = entry.with_images(names)
         templates = np.vstack([gave.templates for gave in usable])
         enrolled = Enrolled(kept, tuple(pictures), templates, usable[0].shown)
         return EntryReport(entry.reference, verdict, tuple(reports)), enrolled
 
     def _read(self, name: str) -> bytes:
         try:
-            return read_picture(self.survey.folder, name)
+            return self.survey.pictures.read(name)
         except ValueError as error:
             raise WatchlistError(
                 "watchlist_refused",

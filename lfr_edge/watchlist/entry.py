@@ -1,12 +1,12 @@
-"""A sought person on the list of one deployment, and the closed set of reasons for being on it."""
+"""A sought person on the list of one deployment, and the closed sets of reasons and sources for being on it."""
 
 from __future__ import annotations
 
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -16,6 +16,16 @@ from typing import Any, Final
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}")
 MOST_IMAGES: Final = 32  # of one person
 MOST_TEXT: Final = 500  # characters of a free field
+ADULT_YEARS: Final = 18
+TEXTS: Final = (
+    "legal_basis",
+    "holding_statement",
+    "reason",
+    "originating_officer",
+    "under_18_authority",
+    "consent_reference",
+)
+"""The free texts of an entry. None is needed to make one; :func:`lfr_edge.watchlist.lawful.gaps` says what lacks."""
 
 
 class Response(StrEnum):
@@ -34,28 +44,78 @@ class Category:
     meaning: str
 
 
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """Where candidate images may come from; the authority names which of these it admits."""
+
+    code: str
+    title: str
+    meaning: str
+
+
 @cache
 def categories() -> Mapping[str, Category]:
     """Every category there is, by code, in the order of reports."""
-    text = files("lfr_edge.watchlist").joinpath("categories.json").read_text(encoding="utf-8")
-    return {item["code"]: Category(**item) for item in json.loads(text)["categories"]}
+    return {item["code"]: Category(**item) for item in _closed()["categories"]}
+
+
+@cache
+def image_sources() -> Mapping[str, ImageSource]:
+    """Every source that an operational list may name, by code, in the order of reports."""
+    return {item["code"]: ImageSource(**item) for item in _closed()["image_sources"]}
+
+
+def _closed() -> Any:
+    return json.loads(files("lfr_edge.watchlist").joinpath("categories.json").read_text(encoding="utf-8"))
+
+
+def check_text(field: str, text: str) -> None:
+    """Raises ValueError, beginning with the field, for text that is long, not NFC or holds control characters.
+
+    Text that looks like a formula (``=1+1``) is kept: whoever writes a table escapes it.
+    """
+    if len(text) > MOST_TEXT or text != unicodedata.normalize("NFC", text):
+        raise ValueError(f"{field}: at most {MOST_TEXT} characters of normalised (NFC) text")
+    if any(unicodedata.category(sign).startswith("C") for sign in text):
+        raise ValueError(f"{field}: control characters are not allowed")
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateImage:
+    """One picture of a sought person, before and after it is sealed. Raises ValueError like :class:`Entry`."""
+
+    file: str  # name below the list's folder; in a sealed list it only counts the images
+    source: str = ""  # a code of image_sources() on an operational list
+    taken: date | None = None
+
+    def __post_init__(self) -> None:
+        check_text("image_source", self.source)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"file": self.file, "source": self.source, "taken": self.taken and self.taken.isoformat()}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One sought person. No name: the van needs none, the reference leads to it elsewhere.
 
-    Raises ValueError where a field is not allowed; the message is for a person and begins with the field.
+    Empty text and None mean "not said"; which of them an operational list may not leave unsaid is
+    :func:`lfr_edge.watchlist.lawful.gaps`. Raises ValueError where a field is not allowed; the message is for a
+    person and begins with the field.
     """
 
     reference: str
     category: str  # a code of categories()
     requested_response: Response
-    images: tuple[str, ...]  # file names, best first; in a sealed list they only count the images
-    image_source: str = ""  # e.g. "custody"
-    image_taken: date | None = None
+    images: tuple[CandidateImage, ...]  # best first
     date_of_birth: date | None = None
-    reason: str = ""
+    legal_basis: str = ""  # the power under which the person may be looked for
+    holding_statement: str = ""  # why these images are lawfully held
+    reason: str = ""  # for including this person on this list
+    originating_officer: str = ""  # a staff number or role, who asked for it
+    review_date: date | None = None  # past it, the entry needs a new decision
+    under_18_authority: str = ""  # reference of the separate authority
+    consent_reference: str = ""  # of a member of staff on the blue list
 
     def __post_init__(self) -> None:
         if not _REFERENCE.fullmatch(self.reference):
@@ -66,41 +126,71 @@ class Entry:
             raise ValueError(f"category: must be one of {', '.join(categories())}")
         if not 1 <= len(self.images) <= MOST_IMAGES:
             raise ValueError(f"images: 1 to {MOST_IMAGES} are needed, found {len(self.images)}")
-        if len(set(self.images)) != len(self.images):
+        if len({image.file for image in self.images}) != len(self.images):
             raise ValueError("images: the same file is named twice")
-        for field in ("image_source", "reason"):
-            text = getattr(self, field)
-            if len(text) > MOST_TEXT or text != unicodedata.normalize("NFC", text):
-                raise ValueError(f"{field}: at most {MOST_TEXT} characters of normalised (NFC) text")
-            if any(unicodedata.category(sign).startswith("C") for sign in text):
-                raise ValueError(f"{field}: control characters are not allowed")
-        if self.date_of_birth and self.image_taken and self.image_taken < self.date_of_birth:
-            raise ValueError("image_taken: lies before the date of birth")
+        for field in TEXTS:
+            check_text(field, getattr(self, field))
+        for image in self.images:
+            if self.date_of_birth and image.taken and image.taken < self.date_of_birth:
+                raise ValueError("image_taken: lies before the date of birth")
+
+    @property
+    def policy_paragraph(self) -> str:
+        """Of the force's LFR policy: what the category stands on."""
+        return categories()[self.category].paragraph
+
+    @property
+    def image_source(self) -> str:
+        """Of the image that an alert shows."""
+        return self.images[0].source
+
+    @property
+    def image_taken(self) -> date | None:
+        return self.images[0].taken
+
+    def age_on(self, day: date) -> int | None:
+        """In full years, from the date of birth and nothing else; None where none is given."""
+        born = self.date_of_birth
+        if born is None:
+            return None
+        return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+    def under_18_on(self, day: date) -> bool:
+        """Whether known to be a child on that day; never inferred from a picture."""
+        age = self.age_on(day)
+        return age is not None and age < ADULT_YEARS
+
+    def with_images(self, kept: Sequence[str]) -> Entry:
+        """The same entry with only these files. Raises ValueError where none is left."""
+        return replace(self, images=tuple(image for image in self.images if image.file in kept))
 
     def to_json(self) -> dict[str, Any]:
         return {
             "reference": self.reference,
             "category": self.category,
             "requested_response": self.requested_response.value,
-            "images": list(self.images),
-            "image_source": self.image_source,
-            "image_taken": self.image_taken and self.image_taken.isoformat(),
+            "images": [image.to_json() for image in self.images],
             "date_of_birth": self.date_of_birth and self.date_of_birth.isoformat(),
-            "reason": self.reason,
+            "review_date": self.review_date and self.review_date.isoformat(),
+            **{name: getattr(self, name) for name in TEXTS},
         }
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> Entry:
         """Raises ValueError, KeyError or TypeError for what :meth:`to_json` did not write."""
-        dates = {
-            name: raw[name] and date.fromisoformat(raw[name]) for name in ("image_taken", "date_of_birth")
-        }
         return Entry(
             reference=raw["reference"],
             category=raw["category"],
             requested_response=Response(raw["requested_response"]),
-            images=tuple(raw["images"]),
-            image_source=raw["image_source"],
-            reason=raw["reason"],
-            **dates,
+            images=tuple(
+                CandidateImage(image["file"], image["source"], _day(image["taken"]))
+                for image in raw["images"]
+            ),
+            date_of_birth=_day(raw["date_of_birth"]),
+            review_date=_day(raw["review_date"]),
+            **{name: raw[name] for name in TEXTS},
         )
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)

@@ -9,74 +9,26 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from lfr_edge.errors import WatchlistError
-from lfr_edge.watchlist.entry import MOST_IMAGES, Entry, Response, categories
-from lfr_edge.watchlist.pictures import read_picture
+from lfr_edge.models.licence import Purpose
+from lfr_edge.watchlist.entry import MOST_IMAGES, TEXTS, CandidateImage, Entry, Response, categories
+from lfr_edge.watchlist.findings import Findings, FolderPictures, Pictures, Problem, Progress, Survey
+
+__all__ = ["MOST_CSV_BYTES", "Problem", "Progress", "Survey", "check_pictures", "read_folder", "survey"]
 
 REQUIRED: Final = ("reference", "category", "response", "images")
-OPTIONAL: Final = ("image_source", "image_taken", "date_of_birth", "reason")
+OPTIONAL: Final = ("image_source", "image_taken", "date_of_birth", "review_date", *TEXTS)
 # A van needs no names: the reference leads to the person in the force's own system (domain.md 2).
 NAMES: Final = frozenset({"name", "surname", "forename", "first_name", "last_name", "full_name"})
 MOST_CSV_BYTES: Final = 64 << 20
 MOST_PICTURES: Final = 500_000
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
-_SHOWN: Final = 20  # problems in an error's text; `check --json` prints all
-
-Progress = Callable[[int, int], None]
-"""Told (done, total) entries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    line: int | None  # of the CSV, counted from 1; None where there is no CSV or no one line
-    field: str
-    message: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        place = f"line {self.line}, {self.field}" if self.line else self.field
-        return f"{place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What was found in a folder. `entries` are complete only where there is no problem."""
-
-    folder: Path
-    entries: tuple[Entry, ...]
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[Problem, ...] = ()
-
-    def required(self) -> Survey:
-        """Itself, or WatchlistError ``watchlist_refused`` with the first problems in its text."""
-        if self.problems:
-            shown = [str(problem) for problem in self.problems[:_SHOWN]]
-            more = len(self.problems) - len(shown)
-            raise WatchlistError(
-                "watchlist_refused",
-                f"the list is refused, nothing was changed; {len(self.problems)} problem(s):\n  "
-                + "\n  ".join(shown + ([f"… and {more} more"] if more else [])),
-                hint="correct the rows named above; see every problem with: lfr-edge watchlist check FOLDER",
-            )
-        return self
-
-
-@dataclass(slots=True)
-class _Found:
-    today: date
-    entries: list[Entry] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-    lines: dict[str, int | None] = field(default_factory=dict)  # reference → where it stood first
-
-    def problem(self, line: int | None, name: str, message: str, hint: str = "") -> None:
-        self.problems.append(Problem(line, name, message, hint))
 
 
 def survey(
@@ -86,26 +38,29 @@ def survey(
     response: Response = Response.AMBER,
     progress: Progress | None = None,
     today: date | None = None,
+    purpose: Purpose = "evaluation",
 ) -> Survey:
     """Read a folder (or a CSV file beside its pictures) and look at every field and every picture's header.
 
     A folder without a CSV holds one folder per person, whose name is the reference; `category` is then needed and
-    `response` applies to all. Nothing is decoded.
+    `response` applies to all. Nothing is decoded. `today` is the day of the deployment, UTC's unless given.
 
     Raises:
         WatchlistError: ``watchlist_folder_missing`` or ``watchlist_csv_unreadable``. Faults of single rows are
             not raised: they are the survey's problems.
     """
     folder, table = _locate(path)
-    found = _Found(today or datetime.now(UTC).date())
+    found = Findings(today or datetime.now(UTC).date(), purpose)
+    digest = ""
     if table is None:
         _read_people(folder, category, response, found)
     else:
-        _read_rows(_csv_text(table), found)
-    _check_pictures(folder, found, progress)
-    if not found.entries and not found.problems:
-        found.problem(None, "list", "there is nobody on it")
-    return Survey(folder, tuple(found.entries), tuple(found.problems), tuple(found.warnings))
+        raw, text = _csv_text(table)
+        digest = sha256(raw).hexdigest()
+        _read_rows(text, found)
+    pictures = FolderPictures(folder)
+    check_pictures(pictures, found, progress)
+    return found.survey(folder, pictures, bundle_sha256=digest)
 
 
 def read_folder(path: Path, *, category: str | None = None, response: Response = Response.AMBER) -> Survey:
@@ -134,7 +89,7 @@ def _locate(path: Path) -> tuple[Path, Path | None]:
     return path, tables[0] if tables else None
 
 
-def _csv_text(table: Path) -> str:
+def _csv_text(table: Path) -> tuple[bytes, str]:
     try:
         with table.open("rb") as file:
             raw = file.read(MOST_CSV_BYTES + 1)
@@ -152,10 +107,10 @@ def _csv_text(table: Path) -> str:
         raise WatchlistError(
             "watchlist_csv_unreadable", f"{table}: {error}", hint="see watchlists/README.md for the format"
         ) from None
-    return unicodedata.normalize("NFC", text)
+    return raw, unicodedata.normalize("NFC", text)
 
 
-def _read_rows(text: str, found: _Found) -> None:
+def _read_rows(text: str, found: Findings) -> None:
     rows = _rows(text, found)
     head = next(rows, (1, []))[1]
     columns = [name.strip().lower() for name in head]
@@ -175,7 +130,7 @@ def _read_rows(text: str, found: _Found) -> None:
         _read_row(line, dict(zip(columns, map(str.strip, cells), strict=True)), found)
 
 
-def _rows(text: str, found: _Found) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: str, found: Findings) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for cells in reader:
@@ -184,7 +139,7 @@ def _rows(text: str, found: _Found) -> Iterator[tuple[int, list[str]]]:
         found.problem(reader.line_num, "row", f"not CSV: {error}", "check the double quotes")
 
 
-def _check_columns(columns: list[str], found: _Found) -> bool:
+def _check_columns(columns: list[str], found: Findings) -> bool:
     before = len(found.problems)
     if len(columns) == 1 and any(sign in columns[0] for sign in ";\t"):
         found.problem(1, "columns", "the fields are not separated by commas", "save with comma as separator")
@@ -205,59 +160,61 @@ def _check_columns(columns: list[str], found: _Found) -> bool:
     return len(found.problems) == before
 
 
-def _read_row(line: int, row: dict[str, str], found: _Found) -> None:
+def _read_row(line: int, row: dict[str, str], found: Findings) -> None:
     before = len(found.problems)
-    dates = {name: _date(line, name, row.get(name, ""), found) for name in ("image_taken", "date_of_birth")}
+    born = found.day_of(line, "date_of_birth", row.get("date_of_birth", ""))
+    review = found.day_of(line, "review_date", row.get("review_date", ""), future=True)
     try:
         response = Response(row["response"].lower())
     except ValueError:
         found.problem(line, "response", f"{row['response']!a} is none of red, amber, green")
         response = Response.AMBER
-    images = tuple(name.strip() for name in row["images"].split(";") if name.strip())
     try:
         entry = Entry(
             reference=row["reference"],
             category=row["category"].lower(),
             requested_response=response,
-            images=images,
-            image_source=row.get("image_source", ""),
-            reason=row.get("reason", ""),
-            **dates,
+            images=_images(line, row, found),
+            date_of_birth=born,
+            review_date=review,
+            **{name: row.get(name, "") for name in TEXTS},
         )
     except ValueError as error:
         name, _, message = str(error).partition(": ")
         found.problem(line, name, message)
         return
     if len(found.problems) == before:
-        _add(line, entry, found)
+        found.add(line, entry)
 
 
-def _date(line: int, name: str, text: str, found: _Found) -> date | None:
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        found.problem(line, name, f"{text!a} is not a date", "write year-month-day, as in 2026-11-22")
-        return None
-    if not date(1900, 1, 1) <= day <= found.today:
-        found.problem(line, name, f"{text} lies before 1900 or in the future")
-    return day
+def _images(line: int, row: dict[str, str], found: Findings) -> tuple[CandidateImage, ...]:
+    """Raises ValueError as :class:`CandidateImage` does, or where there are not as many values as images."""
+    names = _listed(row["images"])
+    sources = _one_each("image_source", row.get("image_source", ""), len(names))
+    days = [
+        found.day_of(line, "image_taken", text)
+        for text in _one_each("image_taken", row.get("image_taken", ""), len(names))
+    ]
+    return tuple(CandidateImage(*image) for image in zip(names, sources, days, strict=True))
 
 
-def _add(line: int | None, entry: Entry, found: _Found) -> None:
-    if entry.reference in found.lines:
-        first = found.lines[entry.reference]
-        where = f" (first in line {first})" if first else ""
-        found.problem(
-            line, "reference", f"{entry.reference} is there twice{where}", "give all images in one row"
+def _one_each(name: str, cell: str, images: int) -> list[str]:
+    """One value for all images, or one for each, separated as the images are."""
+    values = [value.strip() for value in cell.split(";")]
+    if len(values) == 1:
+        return values * images
+    if len(values) != images:
+        raise ValueError(
+            f"{name}: {len(values)} values for {images} images; give one for all, or one for each"
         )
-        return
-    found.lines[entry.reference] = line
-    found.entries.append(entry)
+    return values
 
 
-def _read_people(folder: Path, category: str | None, response: Response, found: _Found) -> None:
+def _listed(cell: str) -> list[str]:
+    return [name.strip() for name in cell.split(";") if name.strip()]
+
+
+def _read_people(folder: Path, category: str | None, response: Response, found: Findings) -> None:
     if category is None:
         found.problem(
             None,
@@ -272,26 +229,28 @@ def _read_people(folder: Path, category: str | None, response: Response, found: 
     for person in sorted(item for item in folder.iterdir() if item.is_dir() and not item.is_symlink()):
         pictures = sorted(item.name for item in person.iterdir() if item.suffix.lower() in _SUFFIXES)
         try:
-            images = tuple(f"{person.name}/{name}" for name in pictures[:MOST_IMAGES])
-            _add(None, Entry(person.name, category, response, images), found)
+            images = tuple(CandidateImage(f"{person.name}/{name}") for name in pictures[:MOST_IMAGES])
+            found.add(None, Entry(person.name, category, response, images))
         except ValueError as error:
             found.problem(None, person.name, str(error))
 
 
-def _check_pictures(folder: Path, found: _Found, progress: Progress | None) -> None:
+def check_pictures(pictures: Pictures, found: Findings, progress: Progress | None = None) -> None:
+    """Read every picture once: it is there, nobody else's, and of a kind and size that is taken."""
     total, owners = len(found.entries), dict[str, str]()
     for done, entry in enumerate(found.entries, 1):
         line = found.lines[entry.reference]
-        for name in entry.images:
+        where = "" if line else f"{entry.reference}, "
+        for image in entry.images:
             try:
-                if name in owners:
-                    raise ValueError(f"{name} is also the image of {owners[name]}")
-                read_picture(folder, name)
+                if image.file in owners:
+                    raise ValueError(f"{image.file} is also the image of {owners[image.file]}")
+                pictures.read(image.file)
             except ValueError as error:
-                found.problem(line, "images", str(error))
-            owners[name] = entry.reference
+                found.problem(line, f"{where}images", str(error))
+            owners[image.file] = entry.reference
         if len(owners) > MOST_PICTURES:
-            found.problem(line, "images", f"more than {MOST_PICTURES} pictures")
+            found.problem(line, f"{where}images", f"more than {MOST_PICTURES} pictures")
             return
         if progress:
             progress(done, total)

@@ -24,7 +24,7 @@ from lfr_edge.recogniser.handle import RecogniserHandle
 from lfr_edge.recogniser.spec import CameraPlan, StartSpec
 from lfr_edge.settings import MatchingSettings, ModelSettings, VisionSettings
 from lfr_edge.watchlist.container import Enrolled, SealedWatchlist, seal
-from lfr_edge.watchlist.entry import Entry, Response
+from lfr_edge.watchlist.entry import CandidateImage, Entry, Response
 from lfr_edge.watchlist.keys import new_key
 from tests.recogniser.conftest import picture
 
@@ -99,7 +99,10 @@ class Desk:
 def sealed(tmp_path: Path, default_pack: Pack, sought: np.ndarray) -> SealedWatchlist:
     key, path = new_key(), tmp_path / "list.sealed"
     entry = Entry(
-        "SOUGHT-1", "missing_person", Response.AMBER, ("a.png",), image_taken=datetime.now(UTC).date()
+        "SOUGHT-1",
+        "missing_person",
+        Response.AMBER,
+        (CandidateImage("a.png", "custody", datetime.now(UTC).date()),),
     )
     seal(
         path,

@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 
 from lfr_edge.watchlist.container import Enrolled
-from lfr_edge.watchlist.entry import Entry, Response
+from lfr_edge.watchlist.entry import CandidateImage, Entry, Response
 
 DIMENSION = 8
 FINGERPRINT = "sha256:0123"
@@ -23,9 +23,7 @@ def person(number: int, images: int = 1, dimension: int = DIMENSION) -> Enrolled
         reference=f"W-{number:04}",
         category="wanted_by_court",
         requested_response=Response.RED,
-        images=tuple(f"{number}-{i}.jpg" for i in range(images)),
-        image_source="custody",
-        image_taken=date(2025, 3, 1),
+        images=tuple(CandidateImage(f"{number}-{i}.jpg", "custody", date(2025, 3, 1)) for i in range(images)),
         date_of_birth=date(1990, 1, 2),
     )
     pictures = tuple(f"picture {number} {i} ".encode() * 20 for i in range(images))

@@ -115,6 +115,7 @@ def test_every_altered_byte_is_noticed(tmp_path):
             "watchlist_altered",
             "watchlist_not_sealed",
             "watchlist_model_mismatch",
+            "watchlist_key_wrong",
         }, position
 
 
@@ -144,7 +145,7 @@ def test_the_recognisers_key_opens_templates_only(tmp_path):
     with SealedWatchlist.open(sealed(tmp_path), KEY) as opened:
         narrow = opened.template_key()
         assert code_of(unseal_templates, opened.template_part(), KEY) == "watchlist_altered"
-    assert code_of(SealedWatchlist.open, tmp_path / "list.sealed", narrow) == "watchlist_altered"
+    assert code_of(SealedWatchlist.open, tmp_path / "list.sealed", narrow) == "watchlist_key_wrong"
 
 
 def test_another_model_is_refused_on_both_sides(tmp_path):
@@ -179,7 +180,8 @@ def test_a_passphrase_for_a_list_that_has_none(tmp_path):
 )
 def test_a_hostile_wrap_costs_nothing(change):
     wrapped = {"kdf": "argon2id", "time_cost": 1, "memory_cost": 64, "parallelism": 1, "key": "00" * 48}
-    assert code_of(keys.unwrap, wrapped | change, "x", bytes(32)) == "watchlist_passphrase_wrong"
+    hostile = {"key_file": None, "passphrase": wrapped | change}
+    assert code_of(keys.unwrap, hostile, "x", bytes(32)) == "watchlist_passphrase_wrong"
 
 
 def test_a_failed_seal_leaves_the_old_list_and_nothing_else(tmp_path):
@@ -212,7 +214,7 @@ def test_files_that_are_no_lists(tmp_path):
     assert code_of(inspect_header, tmp_path) == "watchlist_missing"
     (tmp_path / "text").write_text("hello")
     assert code_of(inspect_header, tmp_path / "text") == "watchlist_not_sealed"
-    (tmp_path / "other").write_text('{"format": "lfr-edge watchlist 1"}')
+    (tmp_path / "other").write_text('{"format": "lfr-edge watchlist 2"}')
     assert code_of(inspect_header, tmp_path / "other") == "watchlist_not_sealed"
     (tmp_path / "link").symlink_to(sealed(tmp_path))
     assert code_of(inspect_header, tmp_path / "link") == "watchlist_missing"
@@ -280,6 +282,8 @@ def test_a_deep_head_of_a_templates_part():
         {"fingerprint": None},
         {"created": 5},
         {"extra": 1},
+        {"wrapped": None},
+        {"wrapped": {"key_file": "00"}},
     ],
 )
 def test_header_fields_that_cannot_be(tmp_path, change):

@@ -118,7 +118,9 @@ def test_a_folder_becomes_a_sealed_list(tmp_path):
     assert [report.to_json()["verdict"] for report in enrolment.reports] == ["warn", "pass"]
     assert seen == enrolment.reports
     with SealedWatchlist.open(tmp_path / "list", bytes(32)) as opened:
-        assert opened.entry("W1").images == ("W1-0.png",)  # the refused picture was left out
+        assert [image.file for image in opened.entry("W1").images] == [
+            "W1-0.png"
+        ]  # the refused picture was left out
         assert opened.candidate_image("W1") == picture(LARGE)
         assert opened.portrait("W1").startswith(b"\xff\xd8")  # a JPEG of the face alone
         assert opened.header.rows == 2

@@ -19,7 +19,7 @@ from pictures_for_tests import png
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist import folder as folder_module
 from lfr_edge.watchlist import pictures
-from lfr_edge.watchlist.entry import Entry, Response, categories
+from lfr_edge.watchlist.entry import TEXTS, CandidateImage, Entry, Response, categories
 from lfr_edge.watchlist.folder import survey
 
 HEAD = "reference,category,response,images"
@@ -49,11 +49,12 @@ def test_a_full_row(tmp_path):
             "W-1",
             "wanted_by_court",
             Response.RED,
-            ("sub/a.png", "b.png"),
-            "custody",
-            date(2025, 1, 31),
+            (
+                CandidateImage("sub/a.png", "custody", date(2025, 1, 31)),
+                CandidateImage("b.png", "custody", date(2025, 1, 31)),
+            ),
             date(1990, 5, 6),
-            "warrant, 2025",
+            reason="warrant, 2025",
         ),
     )
 
@@ -182,7 +183,8 @@ def test_a_folder_per_person(tmp_path):
     assert problems(tmp_path)[0][1] == "watchlist.csv"
     assert problems(tmp_path, category="other")[0][1] == "category"
     found = survey(tmp_path, category="wanted_by_court", response=Response.RED).required()
-    assert [entry.images for entry in found.entries] == [("Ada/0.png", "Ada/1.png"), ("Bo/0.png", "Bo/1.png")]
+    files = [[image.file for image in entry.images] for entry in found.entries]
+    assert files == [["Ada/0.png", "Ada/1.png"], ["Bo/0.png", "Bo/1.png"]]
     (tmp_path / "Cy").mkdir()
     assert problems(tmp_path, category="wanted_by_court") == [
         (None, "Cy", "images: 1 to 32 are needed, found 0")
@@ -254,7 +256,8 @@ def test_any_bytes_are_a_size_or_a_refusal(raw):
 @settings(max_examples=200)
 def test_any_text_is_an_entry_that_survives_the_way_or_a_refusal(reference, text):
     try:
-        entry = Entry(reference, "court_order", Response.RED, ("a.png",), image_source=text, reason=text)
+        image = CandidateImage("a.png", text)
+        entry = Entry(reference, "court_order", Response.RED, (image,), **dict.fromkeys(TEXTS, text))
     except ValueError:
         return
     assert Entry.from_json(entry.to_json()) == entry
