@@ -224,6 +224,56 @@ class RetentionSettings(Section):
     )
 
 
+class DeskSettings(Section):
+    """How people decide alerts, and how the deciding is tested."""
+
+    looks: Literal[1, 2] = Field(
+        1, title="Looks", description="Independent looks that an alert needs: one person, or two."
+    )
+    looks_by_category: dict[str, Literal[1, 2]] = Field(
+        default_factory=dict,
+        title="Looks by category",
+        description="Looks for single watchlist categories, by category code, where they differ.",
+    )
+    disagreement: Literal["third_look", "not_referred"] = Field(
+        "not_referred",
+        title="Disagreement",
+        description="Two looks that differ: a third person looks, or the alert is closed as not referred.",
+    )
+    reassign_s: Seconds = Field(
+        15.0, title="Pass on", description="Seconds until another operator is asked to look."
+    )
+    escalate_s: Seconds = Field(
+        30.0, title="Escalate", description="Seconds until everybody at the desk is called."
+    )
+    expire_s: Seconds = Field(
+        600.0, title="Expire", description="Seconds after which an alert nobody looked at ends unreviewed."
+    )
+    max_open: int = Field(
+        40, ge=1, le=200, title="Open alerts", description="Alerts the desk shows at once; more are held back."
+    )
+    drill_pack: Path | None = Field(
+        None,
+        title="Drill pack",
+        description="Folder of known-answer cases made of pictures of consenting staff. Empty: no drills.",
+    )
+    drills_per_hour: float = Field(
+        0.0,
+        ge=0,
+        le=60,
+        title="Drills an hour",
+        description="Known-answer alerts mixed in, on average; they come at random moments. 0: none.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DeskSettings:
+        if not self.reassign_s < self.escalate_s < self.expire_s:
+            raise ValueError("reassign_s, escalate_s and expire_s must rise")
+        if self.drills_per_hour and self.drill_pack is None:
+            raise ValueError("drills_per_hour needs a drill_pack")
+        return self
+
+
 class Settings(Section):
     """The whole configuration file."""
 
@@ -245,6 +295,7 @@ class Settings(Section):
     watchlist: WatchlistSettings = Field(default_factory=WatchlistSettings, title="Watchlist")
     console: ConsoleSettings = Field(default_factory=ConsoleSettings, title="Console")
     retention: RetentionSettings = Field(default_factory=RetentionSettings, title="Retention")
+    desk: DeskSettings = Field(default_factory=DeskSettings, title="Desk")
 
     @field_validator("cameras")
     @classmethod

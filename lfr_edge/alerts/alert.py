@@ -4,24 +4,26 @@
 
     raised ──offer──▶ offered ──second──▶ second_look ──third──▶ third_look
       │                 │                     │                      │
-      └─suppress─▶ suppressed ──offer──▶ …    ├──refer──▶ referred ──outcome──▶ closed
+      └─suppress─▶ suppressed ──offer──▶ …    ├──refer──▶ referred ──engage──▶ engaged ──outcome──▶ closed
+                        │                     │              └──────────lose (not located)──────────▲
                         │                     ├──decline──▶ not_referred
+                        │                     ├──reveal──▶ revealed        (drills, and only drills)
                         └──expire──▶ expired_unreviewed ◀──expire──┘
 
 ``TRANSITIONS`` below is the table; nothing else in the product moves an alert. Expiry without a look is a real
-end: it is counted and published, never hidden.
+end: it is counted and published, never hidden. A drill has no way to *referred*: :func:`advance` refuses it.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from typing import Final, Literal
 
 from lfr_edge.alerts.factors import Answer, Factors
+from lfr_edge.alerts.street import Engagement, Identity, Outcome, Receipt
 from lfr_edge.errors import AlertError
 
 SCORE_SCALE: Final = 10_000  # scores are kept and recorded as integers, cosine × 10⁴ (reliability.md 1.2)
@@ -34,7 +36,9 @@ class State(StrEnum):
     SECOND_LOOK = "second_look"
     THIRD_LOOK = "third_look"
     REFERRED = "referred"
+    ENGAGED = "engaged"
     NOT_REFERRED = "not_referred"
+    REVEALED = "revealed"
     EXPIRED_UNREVIEWED = "expired_unreviewed"
     CLOSED = "closed"
 
@@ -46,7 +50,10 @@ class Step(StrEnum):
     THIRD = "third"
     REFER = "refer"
     DECLINE = "decline"
+    REVEAL = "reveal"
     EXPIRE = "expire"
+    ENGAGE = "engage"
+    LOSE = "lose"
     OUTCOME = "outcome"
 
 
@@ -58,28 +65,29 @@ TRANSITIONS: Final[dict[tuple[State, Step], State]] = {
     (State.OFFERED, Step.SECOND): State.SECOND_LOOK,
     (State.OFFERED, Step.REFER): State.REFERRED,
     (State.OFFERED, Step.DECLINE): State.NOT_REFERRED,
+    (State.OFFERED, Step.REVEAL): State.REVEALED,
     (State.OFFERED, Step.EXPIRE): State.EXPIRED_UNREVIEWED,
     (State.SECOND_LOOK, Step.THIRD): State.THIRD_LOOK,
     (State.SECOND_LOOK, Step.REFER): State.REFERRED,
     (State.SECOND_LOOK, Step.DECLINE): State.NOT_REFERRED,
+    (State.SECOND_LOOK, Step.REVEAL): State.REVEALED,
     (State.SECOND_LOOK, Step.EXPIRE): State.EXPIRED_UNREVIEWED,
     (State.THIRD_LOOK, Step.REFER): State.REFERRED,
     (State.THIRD_LOOK, Step.DECLINE): State.NOT_REFERRED,
+    (State.THIRD_LOOK, Step.REVEAL): State.REVEALED,
     (State.THIRD_LOOK, Step.EXPIRE): State.EXPIRED_UNREVIEWED,
-    (State.REFERRED, Step.OUTCOME): State.CLOSED,
+    (State.REFERRED, Step.ENGAGE): State.ENGAGED,
+    (State.REFERRED, Step.LOSE): State.CLOSED,
+    (State.ENGAGED, Step.OUTCOME): State.CLOSED,
 }
 AWAITING_LOOK: Final = frozenset({State.OFFERED, State.SECOND_LOOK, State.THIRD_LOOK})
-ENDS: Final = frozenset({State.NOT_REFERRED, State.EXPIRED_UNREVIEWED, State.CLOSED})
+ENDS: Final = frozenset({State.NOT_REFERRED, State.REVEALED, State.EXPIRED_UNREVIEWED, State.CLOSED})
+ON_THE_STREET: Final = frozenset({State.REFERRED, State.ENGAGED, State.CLOSED})
+_FOR_DRILLS: Final = frozenset({Step.REVEAL})
+_NOT_FOR_DRILLS: Final = frozenset(
+    {Step.REFER, Step.DECLINE, Step.SUPPRESS, Step.ENGAGE, Step.LOSE, Step.OUTCOME}
+)
 RESPONSES: Final = ("red", "amber", "green")  # immediate · arrest or engage · identify (domain.md 2)
-
-
-class Outcome(StrEnum):
-    """What came of a referral on the street."""
-
-    ARREST = "arrest"
-    OTHER_DISPOSAL = "other_disposal"
-    NO_ACTION = "no_action"
-    NOT_LOCATED = "not_located"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +199,19 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Drill:
+    """What makes an alert a test of the desk: somebody knows the answer."""
+
+    truth: Answer  # SAME_PERSON or DIFFERENT_PERSON
+    case: str  # of the drill pack
+    right: bool | None = None  # whether the desk's answer was the known one; None until it is given
+
+    def __post_init__(self) -> None:
+        if self.truth is Answer.CANNOT_JUDGE:
+            raise ValueError("a drill has a known answer")
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     id: AlertId
     version: int  # rises with every transition and look; a decision names the version it saw
@@ -200,6 +221,10 @@ class Alert:
     offered_wall_ns: int | None = None
     looks: tuple[Look, ...] = ()
     outcome: Outcome | None = None
+    identity: Identity | None = None
+    engagement: Engagement | None = None
+    receipt: Receipt | None = None
+    drill: Drill | None = None
     assigned_to: str | None = None  # whose turn it is; anybody may still decide
     escalated: bool = False
     pictures_erased: bool = False
@@ -243,28 +268,11 @@ def advance(alert: Alert, step: Step) -> Alert:
         AlertError: ``alert_wrong_state`` where the table has no such transition.
     """
     state = TRANSITIONS.get((alert.state, step))
-    if state is None:
+    barred = _FOR_DRILLS if alert.drill is None else _NOT_FOR_DRILLS
+    if state is None or step in barred:
         raise AlertError(
             "alert_wrong_state",
             f"alert {alert.id.number} is {alert.state}: it cannot {step}",
             hint="reload the desk page to see where the alert stands",
         )
     return replace(alert, state=state, version=alert.version + 1)
-
-
-def step_after(looks: Sequence[Look], policy: DeskPolicy, category: str) -> Step:
-    """What the looks so far lead to. At least one look is there.
-
-    Only agreement refers: every required look, or two of three, must say *same person*.
-    """
-    required = policy.looks_for(category)
-    same = sum(look.answer is Answer.SAME_PERSON for look in looks)
-    if len(looks) < required:
-        return Step.SECOND
-    if len(looks) > 2:
-        return Step.REFER if same >= 2 else Step.DECLINE
-    if same == len(looks):
-        return Step.REFER
-    if same and policy.disagreement == "third_look" and len(looks) == 2:
-        return Step.THIRD
-    return Step.DECLINE

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from lfr_edge.alerts.alert import AWAITING_LOOK, ENDS, Alert, State
+from lfr_edge.alerts.alert import AWAITING_LOOK, ENDS, ON_THE_STREET, Alert, State
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AlertError
 
@@ -83,18 +83,24 @@ class Book:
 
     def recent(self, limit: int) -> tuple[Alert, ...]:
         """The newest `limit` alerts that no longer await a look, newest first."""
-        ended = [a for a in self._alerts.values() if a.state in ENDS or a.state is State.REFERRED]
+        ended = [a for a in self._alerts.values() if a.state in ENDS or a.state in ON_THE_STREET]
         return tuple(sorted(ended, key=lambda a: -a.id.number)[:limit])
 
-    def counts(self) -> DeskCounts:
-        alerts = self._alerts.values()
+    def on_the_street(self, limit: int) -> tuple[Alert, ...]:
+        """The newest `limit` alerts that were referred, those that wait for somebody first, newest first."""
+        found = [a for a in self._alerts.values() if a.state in ON_THE_STREET]
+        return tuple(sorted(found, key=lambda a: (a.state is State.CLOSED, -a.id.number))[:limit])
+
+    def counts(self, *, as_shown: bool = False) -> DeskCounts:
+        """Drills are no alerts. `as_shown`: an open drill counts as one, as long as nobody may know."""
+        alerts = [a for a in self._alerts.values() if a.drill is None or (as_shown and a.undecided)]
         offered = sum(a.offered_wall_ns is not None for a in alerts)
         return DeskCounts(
             raised=len(alerts),
             offered=offered,
             suppressed=len(alerts) - offered,
-            decided=sum(a.state in {State.REFERRED, State.NOT_REFERRED, State.CLOSED} for a in alerts),
+            decided=sum(a.state is State.NOT_REFERRED or a.state in ON_THE_STREET for a in alerts),
             undecided=sum(a.undecided for a in alerts),
-            referred=sum(a.state in {State.REFERRED, State.CLOSED} for a in alerts),
+            referred=sum(a.state in ON_THE_STREET for a in alerts),
             expired=sum(a.state is State.EXPIRED_UNREVIEWED for a in alerts),
         )

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from lfr_edge.alerts.alert import (
     AWAITING_LOOK,
@@ -18,24 +18,25 @@ from lfr_edge.alerts.alert import (
     Alert,
     AlertId,
     DeskPolicy,
+    Drill,
     Facts,
     Hold,
     Look,
-    Outcome,
     RaisedAlert,
     State,
     Step,
     advance,
-    step_after,
 )
-from lfr_edge.alerts.book import SECOND_NS, Book, DeskCounts
+from lfr_edge.alerts.book import SECOND_NS, DeskCounts
 from lfr_edge.alerts.deadlines import Due, due
-from lfr_edge.alerts.entries import look_data, raised_data, reconcile
+from lfr_edge.alerts.entries import answer_data, drill_data, look_data, raised_data, reconcile
 from lfr_edge.alerts.factors import Answer, Factors, clean_note
 from lfr_edge.alerts.feed import KEPT_EVENTS, Feed
 from lfr_edge.alerts.material import AlertMaterial, AlertPictures
-from lfr_edge.alerts.record import Actor, Plain, Recorder, Verb
-from lfr_edge.alerts.refusals import AlreadyDecidedError, changed, refuse_late
+from lfr_edge.alerts.policy import step_after
+from lfr_edge.alerts.record import Actor, Plain, Recorder
+from lfr_edge.alerts.referrals import Referrals
+from lfr_edge.alerts.refusals import AlreadyDecidedError, refuse_late, refuse_unlooked
 from lfr_edge.alerts.store import AlertStore, FeedEvent
 from lfr_edge.alerts.turns import Turns
 from lfr_edge.audit.entry import Entry
@@ -43,31 +44,21 @@ from lfr_edge.clock import Clock
 from lfr_edge.errors import AlertError, AuditError
 
 _TICK_S: Final = 0.5  # finer than any deadline of the desk; costs a walk over the open alerts
-T = TypeVar("T")
-
 
 __all__ = ["AlertDesk", "AlreadyDecidedError", "DeskCounts"]
 
 
-class AlertDesk:
+class AlertDesk(Referrals):
     """**Thread rule:** every method belongs to the event loop; disk work leaves it."""
 
     def __init__(
         self, store: AlertStore, material: AlertMaterial, recorder: Recorder, clock: Clock, policy: DeskPolicy
     ) -> None:
-        self._store = store
-        self._material = material
-        self._recorder = recorder
-        self._clock = clock
-        self.policy = policy
+        super().__init__(store, material, recorder, clock, policy)
         self.turns = Turns()
-        self.book = Book(clock)
-        self._locks: dict[str, asyncio.Lock] = {}
         self._last_number = 0
         self._opening = 0  # offers in flight count against max_open
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._ticker: asyncio.Task[None] | None = None
-        self.feed: Feed
 
     async def start(
         self, entries: Iterable[Entry] | None = None, references: Mapping[str, str] | None = None
@@ -114,7 +105,14 @@ class AlertDesk:
             AlertError: ``alert_material_failed``, ``alert_store_failed``.
             AuditError: the record refused; then nobody has seen the alert.
         """
-        return await self._whole(self._raise(raised))
+        return await self._whole(self._raise(raised, None))
+
+    async def raise_drill(self, raised: RaisedAlert, drill: Drill) -> Alert:
+        """Offer a known-answer case as if it were an alert. It is recorded as a drill and counted apart.
+
+        Raises as :meth:`raise_alert`.
+        """
+        return await self._whole(self._raise(raised, drill))
 
     async def decide(
         self, token: str, actor: Actor, answer: Answer, factors: Factors, note: str, expected_version: int
@@ -135,17 +133,6 @@ class AlertDesk:
             self._decide(token, actor, answer, factors, clean_note(note), expected_version)
         )
 
-    async def record_outcome(
-        self, token: str, actor: Actor, outcome: Outcome, expected_version: int
-    ) -> Alert:
-        """What came of a referral on the street; closes the alert.
-
-        Raises:
-            AlreadyDecidedError: the outcome is already recorded.
-            AlertError: ``alert_wrong_state`` before a referral.
-        """
-        return await self._whole(self._outcome(token, actor, outcome, expected_version))
-
     async def hold(self, token: str, actor: Actor, hold: Hold) -> Alert:
         """Keep the pictures beyond their retention, for a reason, until a date."""
         return await self._whole(self._hold(token, actor, hold))
@@ -163,9 +150,19 @@ class AlertDesk:
         )
         return pictures.probe_jpeg if which == "probe" else pictures.candidate_jpeg
 
-    def get(self, token: str) -> Alert:
-        """Raises AlertError ``alert_unknown``."""
-        return self.book.get(token)
+    async def pictures_to_explain(self, token: str, actor: Actor) -> AlertPictures:
+        """Both pictures, for the recogniser to show which regions carried the similarity; on the record first.
+
+        Raises:
+            AlertError: ``alert_look_first`` while anybody still has to look, ``alert_is_drill``,
+                ``alert_unknown``, ``alert_pictures_erased``, ``alert_pictures_damaged``.
+        """
+        alert = self.get(token)
+        refuse_unlooked(alert)
+        pictures: AlertPictures = await asyncio.to_thread(self._material.read, token)
+        data: dict[str, Plain] = {"number": alert.id.number, "which": "explanation"}
+        await self._record("evidence.viewed", actor, token, data, "desk")
+        return pictures
 
     def open_alerts(self) -> tuple[Alert, ...]:
         """Alerts that await a look, oldest first."""
@@ -183,8 +180,9 @@ class AlertDesk:
         """How long the present look has been due."""
         return self.book.waiting_ns(token) // 1_000_000
 
-    def counts(self) -> DeskCounts:
-        return self.book.counts()
+    def counts(self, *, as_shown: bool = False) -> DeskCounts:
+        """Drills do not count. `as_shown`: for those who may have to answer one, an open drill is an alert."""
+        return self.book.counts(as_shown=as_shown)
 
     async def tick(self) -> None:
         """Pass turns on, escalate, expire and erase what is due. The ticker calls it; tests may."""
@@ -196,7 +194,7 @@ class AlertDesk:
 
     # ── the changes themselves; each runs to its end even if the caller is cancelled ──────────────────────────
 
-    async def _raise(self, raised: RaisedAlert) -> Alert:
+    async def _raise(self, raised: RaisedAlert, drill: Drill | None) -> Alert:
         self._last_number += 1
         alert = Alert(
             AlertId.new(self._last_number),
@@ -204,6 +202,7 @@ class AlertDesk:
             State.RAISED,
             Facts.of(raised),
             raised_wall_ns=self._clock.wall_ns(),
+            drill=drill,
         )
         token = alert.id.token
         pictures = AlertPictures(raised.probe_jpeg, raised.candidate_jpeg)
@@ -223,8 +222,15 @@ class AlertDesk:
     async def _record_raised(self, alert: Alert) -> None:
         entry = self._material.reference_code(alert.facts.reference)
         commitment = await asyncio.to_thread(self._material.commitment, alert.id.token)
+        if alert.drill is not None:
+            data = drill_data(alert, alert.drill, commitment)
+            return await self._record(
+                "drill.raised", None, alert.id.token, data, "known-answer test of the desk"
+            )
         data = raised_data(alert, entry, commitment)
-        await self._record("alert.raised", None, alert.id.token, data, "score at or above the threshold")
+        return await self._record(
+            "alert.raised", None, alert.id.token, data, "score at or above the threshold"
+        )
 
     async def _erase_ownerless(self) -> None:
         for token in sorted(await asyncio.to_thread(self._material.tokens)):
@@ -239,7 +245,8 @@ class AlertDesk:
             alert = self.book.get(token)
             if alert.state not in {State.RAISED, State.SUPPRESSED}:
                 return
-            if len(self.open_alerts()) + self._opening >= self.policy.max_open:
+            full = len(self.open_alerts()) + self._opening >= self.policy.max_open
+            if full and alert.drill is None:
                 if alert.state is State.RAISED:
                     await self._change(advance(alert, Step.SUPPRESS), "suppressed")
                 return
@@ -250,7 +257,8 @@ class AlertDesk:
                     offered_wall_ns=self._clock.wall_ns(),
                     assigned_to=self.turns.next_for(alert, self.book),
                 )
-                await self._record("alert.offered", None, token, {"number": alert.id.number}, "")
+                if alert.drill is None:
+                    await self._record("alert.offered", None, token, {"number": alert.id.number}, "")
                 self.book.put(offered)
                 self.book.look_due(token)
             finally:
@@ -275,34 +283,38 @@ class AlertDesk:
             look = Look(actor.account, answer, factors, note, self._clock.wall_ns(), took_ms)
             looks = (*alert.looks, look)
             step = step_after(looks, self.policy, alert.facts.category)
-            after = replace(advance(alert, step), looks=looks, assigned_to=None)
-            await self._record("alert.looked", actor, token, look_data(alert, look, len(looks)), note)
+            after = replace(self._step(alert, step), looks=looks, assigned_to=None)
             ended = after.state not in AWAITING_LOOK
-            if ended:
-                data: dict[str, Plain] = {
-                    "number": alert.id.number,
-                    "looks": len(looks),
-                    "result": str(after.state),
-                }
-                await self._record("alert.decided", actor, token, data, "")
-            else:
+            await self._record_look(alert, after, actor, ended)
+            if not ended:
                 after = replace(after, assigned_to=self.turns.next_for(after, self.book), escalated=False)
             self.book.look_due(token)
             await self._change(after, "decided" if ended else "looked")
         await self._offer_waiting()
         return after
 
-    async def _outcome(self, token: str, actor: Actor, outcome: Outcome, expected_version: int) -> Alert:
-        async with self._lock(token):
-            alert = self.get(token)
-            if alert.outcome is not None:
-                raise AlreadyDecidedError(alert)
-            after = replace(advance(alert, Step.OUTCOME), outcome=outcome)
-            if alert.version != expected_version:
-                raise changed(alert)
-            data: dict[str, Plain] = {"number": alert.id.number, "outcome": str(outcome)}
-            await self._record("alert.outcome", actor, token, data, "")
-            return await self._change(after, "outcome")
+    def _step(self, alert: Alert, step: Step) -> Alert:
+        """What the looks lead to; a drill that is decided ends there and then, whatever the answer."""
+        if alert.drill is None or step not in {Step.REFER, Step.DECLINE}:
+            return advance(alert, step)
+        right = (step is Step.REFER) is (alert.drill.truth is Answer.SAME_PERSON)
+        return replace(advance(alert, Step.REVEAL), drill=replace(alert.drill, right=right))
+
+    async def _record_look(self, before: Alert, after: Alert, actor: Actor, ended: bool) -> None:
+        token, look, ordinal = before.id.token, after.looks[-1], len(after.looks)
+        if after.drill is not None:
+            return await self._record(
+                "drill.answered", actor, token, answer_data(before, look, ordinal, after.drill), look.note
+            )
+        await self._record("alert.looked", actor, token, look_data(before, look, ordinal), look.note)
+        if ended:
+            data: dict[str, Plain] = {
+                "number": before.id.number,
+                "looks": ordinal,
+                "result": str(after.state),
+            }
+            await self._record("alert.decided", actor, token, data, "")
+        return None
 
     async def _hold(self, token: str, actor: Actor, hold: Hold) -> Alert:
         async with self._lock(token):
@@ -320,7 +332,10 @@ class AlertDesk:
             if (alert.state, Step.EXPIRE) not in TRANSITIONS:
                 return
             data: dict[str, Plain] = {"number": alert.id.number, "looks": len(alert.looks)}
-            if alert.state is State.SUPPRESSED:  # its one settlement: it was raised and never shown
+            if alert.drill is not None:
+                data["result"] = "expired"
+                await self._record("drill.answered", None, token, data, "nobody answered in time")
+            elif alert.state is State.SUPPRESSED:  # its one settlement: it was raised and never shown
                 await self._record("alert.suppressed", None, token, data, "the desk stayed full")
             else:
                 await self._record("alert.expired", None, token, data, "nobody decided in time")
@@ -345,31 +360,11 @@ class AlertDesk:
             if escalated or following != alert.assigned_to:
                 after = replace(alert, assigned_to=following, escalated=escalated)
                 data: dict[str, Plain] = {"number": alert.id.number, "to": following or "everybody"}
-                await self._record(
-                    "alert.escalated" if escalated else "alert.assigned", None, token, data, ""
-                )
+                if alert.drill is None:
+                    verb: Literal["alert.escalated", "alert.assigned"]
+                    verb = "alert.escalated" if escalated else "alert.assigned"
+                    await self._record(verb, None, token, data, "")
                 await self._change(after, "escalated" if escalated else "assigned")
-
-    async def _change(self, alert: Alert, kind: str) -> Alert:
-        """Memory first: should SQLite fail now, the recorded decision still stands and cannot be taken twice."""
-        self.book.put(alert)
-        await self._store.put(alert, kind)
-        return alert
-
-    async def _record(
-        self, ev: Verb, actor: Actor | None, token: str, data: dict[str, Plain], why: str
-    ) -> None:
-        await asyncio.to_thread(self._recorder.record, ev, actor=actor, ref=token, data=data, why=why)
-
-    def _lock(self, token: str) -> asyncio.Lock:
-        return self._locks.setdefault(token, asyncio.Lock())
-
-    async def _whole(self, change: Coroutine[Any, Any, T]) -> T:
-        """Run `change` to its end: a browser that goes away in the middle leaves no half-recorded decision."""
-        task = asyncio.ensure_future(change)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
 
     async def _run(self) -> None:
         while True:

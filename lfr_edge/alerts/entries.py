@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from lfr_edge.alerts.alert import AWAITING_LOOK, Alert, AlertId, Facts, Look, Outcome, State
+from lfr_edge.alerts.alert import AWAITING_LOOK, Alert, AlertId, Drill, Facts, Look, State
 from lfr_edge.alerts.factors import Answer, EnvironmentFactor, Factors, SubjectFactor, SystemFactor
 from lfr_edge.alerts.record import Plain
+from lfr_edge.alerts.street import Engagement, Identity, Outcome
 from lfr_edge.audit.entry import Entry
 
 UNKNOWN_REFERENCE: Final = "not in this list"  # the record names an entry by a code that dies with the key
@@ -39,6 +40,17 @@ def raised_data(alert: Alert, entry: str, commitment: str) -> dict[str, Plain]:
     return data
 
 
+def drill_data(alert: Alert, drill: Drill, commitment: str) -> dict[str, Plain]:
+    return {
+        "number": alert.id.number,
+        "truth": str(drill.truth),
+        "case": drill.case,
+        "camera": alert.facts.camera,
+        "category": alert.facts.category,
+        "commitment": commitment,
+    }
+
+
 def look_data(alert: Alert, look: Look, ordinal: int) -> dict[str, Plain]:
     return {
         "number": alert.id.number,
@@ -47,6 +59,15 @@ def look_data(alert: Alert, look: Look, ordinal: int) -> dict[str, Plain]:
         "factors": [name for names in look.factors.names().values() for name in names],
         "took_ms": look.took_ms,
     }
+
+
+def answer_data(alert: Alert, look: Look, ordinal: int, drill: Drill) -> dict[str, Plain]:
+    """A look at a drill; once it is decided, what the desk would have done and whether that was right."""
+    data = look_data(alert, look, ordinal)
+    if drill.right is not None:
+        referred = drill.right is (drill.truth is Answer.SAME_PERSON)
+        data |= {"result": "referred" if referred else "not_referred", "right": drill.right}
+    return data
 
 
 def reconcile(
@@ -66,14 +87,18 @@ def reconcile(
         if event.ev == "alert.raised":
             recorded.add(token)
             found.setdefault(token, _raised(entry, references))
+        elif event.ev == "drill.raised" and token in found:  # a drill that SQLite lost is no loss
+            recorded.add(token)
         elif token not in recorded:
             continue
-        elif event.ev == "alert.looked":
+        elif event.ev in {"alert.looked", "drill.answered"} and "answer" in data:
             looks[token] = looks.get(token, 0) + 1
             if looks[token] > len(found[token].looks):
                 found[token] = _looked(found[token], entry)
+            if "right" in data:
+                found[token] = _revealed(found[token], data["right"])
         else:
-            found[token] = _moved(found[token], event.ev, data, entry.t_wall_us * 1000)
+            found[token] = _moved(found[token], entry, data)
     return found, frozenset(recorded)
 
 
@@ -111,19 +136,30 @@ def _looked(alert: Alert, entry: Entry) -> Alert:
     return replace(alert, looks=(*alert.looks, look), state=waiting, version=alert.version + 1)
 
 
-def _moved(alert: Alert, ev: str, data: Mapping[str, Any], wall_ns: int) -> Alert:
+def _revealed(alert: Alert, right: bool) -> Alert:
+    if alert.drill is None or alert.state is State.REVEALED:
+        return alert
+    drill = replace(alert.drill, right=right)
+    return replace(alert, state=State.REVEALED, drill=drill, assigned_to=None, version=alert.version + 1)
+
+
+def _moved(alert: Alert, entry: Entry, data: Mapping[str, Any]) -> Alert:
     """The alert after any other entry about it; unchanged where it already is there or beyond."""
-    waits = alert.state in AWAITING_LOOK
+    ev, wall_ns, waits = entry.event.ev, entry.t_wall_us * 1000, alert.state in AWAITING_LOOK
     if ev == "alert.offered" and alert.state in {State.RAISED, State.SUPPRESSED}:
         return replace(alert, state=State.OFFERED, offered_wall_ns=wall_ns, version=alert.version + 1)
     if ev == "alert.decided" and waits:
         return replace(alert, state=State(data["result"]), assigned_to=None, version=alert.version + 1)
-    if ev == "alert.expired" and waits:
+    if ev in {"alert.expired", "drill.answered"} and waits:
         return replace(alert, state=State.EXPIRED_UNREVIEWED, assigned_to=None, version=alert.version + 1)
     if ev == "alert.suppressed" and alert.state in {State.RAISED, State.SUPPRESSED}:
         return replace(alert, state=State.EXPIRED_UNREVIEWED, version=alert.version + 1)
+    if ev == "alert.engaged" and alert.state is State.REFERRED:
+        taken = Engagement(entry.event.actor.account, wall_ns)
+        return replace(alert, state=State.ENGAGED, engagement=taken, version=alert.version + 1)
     if ev == "alert.outcome" and alert.outcome is None:
-        return replace(alert, state=State.CLOSED, outcome=Outcome(data["outcome"]), version=alert.version + 1)
+        came, identity = Outcome(data["outcome"]), Identity(data["identity"])
+        return replace(alert, state=State.CLOSED, outcome=came, identity=identity, version=alert.version + 1)
     if ev == "alert.erased" and not alert.pictures_erased:
         return replace(alert, pictures_erased=True, hold=None)
     return alert

@@ -20,6 +20,19 @@ class AlreadyDecidedError(AlertError):
         self.winner = winner
 
 
+class AlreadyTakenError(AlertError):
+    """Somebody else took the referral first. ``winner`` is the alert as it stands."""
+
+    def __init__(self, winner: Alert) -> None:
+        who = winner.engagement.account if winner.engagement else "somebody"
+        super().__init__(
+            "alert_already_taken",
+            f"alert {winner.id.number} was already taken by {who}",
+            hint="the page shows who has it",
+        )
+        self.winner = winner
+
+
 def refuse_late(alert: Alert, actor: Actor, expected_version: int) -> None:
     """Compare and refuse: the state, the person, the version that was seen.
 
@@ -37,6 +50,22 @@ def refuse_late(alert: Alert, actor: Actor, expected_version: int) -> None:
         )
     if alert.version != expected_version:
         raise changed(alert)
+
+
+def refuse_unlooked(alert: Alert) -> None:
+    """What the machine found is for after the decision.
+
+    Raises:
+        AlertError: ``alert_look_first``, ``alert_is_drill``.
+    """
+    if alert.undecided:
+        raise AlertError(
+            "alert_look_first",
+            f"alert {alert.id.number} is not decided yet",
+            hint="what the machine saw is shown after the decision, so that it cannot sway anybody",
+        )
+    if alert.drill is not None:
+        raise AlertError("alert_is_drill", f"alert {alert.id.number} was a drill: no machine compared it")
 
 
 def changed(alert: Alert) -> AlertError:

@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from lfr_edge.alerts.alert import Alert, AlertId, Facts, Hold, Look, Outcome, State
+from lfr_edge.alerts.alert import Alert, AlertId, Drill, Facts, Hold, Look, State
 from lfr_edge.alerts.factors import Answer, Factors
+from lfr_edge.alerts.street import Engagement, Identity, Outcome, Receipt
 
 
 def to_document(alert: Alert) -> str:
@@ -25,6 +26,11 @@ def from_document(text: str) -> Alert:
         offered_wall_ns=raw["offered_wall_ns"],
         looks=tuple(_look(look) for look in raw["looks"]),
         outcome=Outcome(raw["outcome"]) if raw["outcome"] else None,
+        # A row from before these fields existed has none of them.
+        identity=Identity(raw["identity"]) if raw.get("identity") else None,
+        engagement=Engagement(**raw["engagement"]) if raw.get("engagement") else None,
+        receipt=Receipt(**raw["receipt"]) if raw.get("receipt") else None,
+        drill=_drill(raw.get("drill")),
         assigned_to=raw["assigned_to"],
         escalated=raw["escalated"],
         pictures_erased=raw["pictures_erased"],
@@ -37,6 +43,10 @@ def _facts(raw: dict[str, Any]) -> Facts:
     raw["quality"] = tuple((name, value) for name, value in raw["quality"])
     raw["look_alikes"] = tuple((reference, score) for reference, score in raw["look_alikes"])
     return Facts(**raw)
+
+
+def _drill(raw: dict[str, Any] | None) -> Drill | None:
+    return Drill(Answer(raw["truth"]), raw["case"], raw["right"]) if raw else None
 
 
 def _look(raw: dict[str, Any]) -> Look:

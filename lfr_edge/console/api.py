@@ -55,7 +55,9 @@ async def outcome(request: web.Request) -> web.Response:
     body = await read_body(request, OutcomeBody)
     desk = request.app[PORTS].desk
     session = session_of(request)
-    alert = await desk.record_outcome(request.match_info["token"], session.actor, body.outcome, body.version)
+    alert = await desk.record_outcome(
+        request.match_info["token"], session.actor, body.outcome, body.identity, body.version
+    )
     return web.json_response(alert_view(desk, alert, session.account))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lfr_edge.alerts.alert import Outcome
 from lfr_edge.alerts.factors import Answer
+from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.console.accounts import Role
 from lfr_edge.errors import AccessError
 
@@ -36,7 +36,16 @@ class LookBody(Body):
 
 class OutcomeBody(Body):
     outcome: Outcome
+    identity: Identity
     version: Annotated[int, Field(ge=0, le=10**6)]
+
+
+class TakeBody(Body):
+    version: Annotated[int, Field(ge=0, le=10**6)]
+
+
+class EmptyBody(Body):
+    """Nothing to say: the address says it."""
 
 
 class WhyBody(Body):
@@ -45,6 +54,35 @@ class WhyBody(Body):
 
 class PasswordBody(Body):
     password: Annotated[str, Field(max_length=256)]
+
+
+class EmptyBody(Body):
+    pass
+
+
+class Credential(BaseModel):
+    """A credential as ``PublicKeyCredential.toJSON()`` writes it. What browsers add later is let through: the
+    library reads what it knows."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: Annotated[str, Field(max_length=1400, pattern=r"^[A-Za-z0-9_-]*$")]
+    rawId: Annotated[str, Field(max_length=1400)]  # noqa: N815 - the specification's name
+    type: Literal["public-key"]
+    response: Annotated[dict[str, Any], Field(max_length=20)]
+
+    def plain(self) -> dict[str, Any]:
+        return self.model_dump()
+
+
+class CredentialBody(Body):
+    credential: Credential
+    next: Annotated[str, Field(max_length=200)] = "/"
+
+
+class PasskeyBody(Body):
+    credential: Credential
+    name: Annotated[str, Field(min_length=1, max_length=40)]
 
 
 class AccountBody(Body):

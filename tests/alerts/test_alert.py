@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from lfr_edge.alerts.alert import (
     AWAITING_LOOK,
@@ -11,16 +15,19 @@ from lfr_edge.alerts.alert import (
     Alert,
     AlertId,
     DeskPolicy,
+    Drill,
     Facts,
     Look,
     State,
     Step,
     advance,
-    step_after,
 )
 from lfr_edge.alerts.factors import Answer, EnvironmentFactor, Factors, SubjectFactor, clean_note
+from lfr_edge.alerts.policy import desk_policy, step_after
 from lfr_edge.alerts.rows import from_document, to_document
+from lfr_edge.alerts.street import Engagement, Identity, Outcome, Receipt
 from lfr_edge.errors import AlertError
+from lfr_edge.settings import DeskSettings
 from tests.fakes.box import raised
 
 
@@ -28,19 +35,25 @@ def look(answer: Answer, account: str = "miller") -> Look:
     return Look(account, answer, Factors.of(["features_agree"]), "", 1, 900)
 
 
-def an_alert(state: State = State.OFFERED, looks: tuple[Look, ...] = ()) -> Alert:
-    return Alert(AlertId.new(7), 3, state, Facts.of(raised(7)), 5, looks=looks)
+def an_alert(state: State = State.OFFERED, looks: tuple[Look, ...] = (), drill: Drill | None = None) -> Alert:
+    return Alert(AlertId.new(7), 3, state, Facts.of(raised(7)), 5, looks=looks, drill=drill)
 
 
-def test_every_pair_outside_the_table_is_refused():
+DRILL = Drill(Answer.SAME_PERSON, "case-1")
+DRILLS_STEPS = {Step.OFFER, Step.SECOND, Step.THIRD, Step.REVEAL, Step.EXPIRE}
+
+
+@pytest.mark.parametrize("drill", [None, DRILL])
+def test_every_pair_outside_the_table_is_refused(drill):
     for state in State:
         for step in Step:
-            if (state, step) in TRANSITIONS:
-                assert advance(an_alert(state), step).state is TRANSITIONS[state, step]
-                assert advance(an_alert(state), step).version == 4
+            allowed = step in DRILLS_STEPS if drill else step is not Step.REVEAL
+            if (state, step) in TRANSITIONS and allowed:
+                assert advance(an_alert(state, drill=drill), step).state is TRANSITIONS[state, step]
+                assert advance(an_alert(state, drill=drill), step).version == 4
             else:
                 with pytest.raises(AlertError, match="cannot") as caught:
-                    advance(an_alert(state), step)
+                    advance(an_alert(state, drill=drill), step)
                 assert caught.value.code == "alert_wrong_state"
 
 
@@ -87,9 +100,36 @@ def test_policy_can_ask_two_looks_of_one_category():
     assert step_after([look(Answer.SAME_PERSON)], policy, "warrant") is Step.REFER
 
 
+def test_the_settings_make_the_policy():
+    settings = DeskSettings(
+        looks=2, looks_by_category={"missing_child": 1}, disagreement="third_look", max_open=7
+    )
+    policy = desk_policy(settings, 12.0)
+    assert (policy.looks_for("warrant"), policy.looks_for("missing_child")) == (2, 1)
+    assert (policy.disagreement, policy.max_open, policy.alert_images_h) == ("third_look", 7, 12.0)
+    assert desk_policy(DeskSettings(), 24.0) == DeskPolicy(), "the defaults are the same in both places"
+    for bad in ({"reassign_s": 40}, {"drills_per_hour": 4}, {"looks_by_category": {"x": 3}}):
+        with pytest.raises(ValidationError):
+            DeskSettings(**bad)
+
+
+def test_a_row_from_before_the_street_is_read():
+    document = json.loads(to_document(an_alert()))
+    for name in ("identity", "engagement", "receipt", "drill"):
+        del document[name]
+    assert from_document(json.dumps(document)).engagement is None
+
+
 def test_alerts_survive_the_row_unchanged():
     alert = an_alert(State.SECOND_LOOK, (look(Answer.CANNOT_JUDGE),))
     assert from_document(to_document(alert)) == alert
+    met = replace(
+        an_alert(State.CLOSED), outcome=Outcome.ARREST, identity=Identity.SAME_PERSON,
+        engagement=Engagement("baker", 9), receipt=Receipt("K7QM-2XRD-9FTA", 11),
+    )  # fmt: skip
+    assert from_document(to_document(met)) == met
+    drill = an_alert(State.REVEALED, drill=replace(DRILL, right=False))
+    assert from_document(to_document(drill)) == drill
     assert "jpeg" not in to_document(alert)
     assert raised().probe_jpeg not in to_document(alert).encode()
 

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from lfr_edge.alerts.alert import DeskPolicy, Hold, Outcome, State
+from lfr_edge.alerts.alert import DeskPolicy, Hold, State
 from lfr_edge.alerts.desk import AlreadyDecidedError
 from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.errors import AlertError, AuditError
@@ -185,23 +185,6 @@ async def test_held_back_alerts_expire_loudly(bench):
         assert desk.counts().expired == 2
         assert desk.counts().suppressed == 1
         assert bench.recorder.verbs("alert.suppressed") == ["alert.suppressed"]
-
-
-async def test_outcomes_close_a_referral_once(bench):
-    async with bench.open() as desk:
-        alert = await desk.raise_alert(raised())
-        with pytest.raises(AlertError) as caught:
-            await desk.record_outcome(alert.id.token, MILLER, Outcome.ARREST, alert.version)
-        assert caught.value.code == "alert_wrong_state"
-        alert = await decide(desk, alert)
-        with pytest.raises(AlertError) as caught:
-            await desk.record_outcome(alert.id.token, MILLER, Outcome.ARREST, 0)
-        assert caught.value.code == "alert_changed"
-        closed = await desk.record_outcome(alert.id.token, MILLER, Outcome.NOT_LOCATED, alert.version)
-        assert closed.state is State.CLOSED
-        with pytest.raises(AlreadyDecidedError):
-            await desk.record_outcome(alert.id.token, REED, Outcome.ARREST, alert.version)
-        assert desk.recent(5) == (closed,)
 
 
 async def test_a_view_of_a_picture_is_recorded_first(bench):

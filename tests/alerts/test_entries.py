@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from lfr_edge.alerts.alert import DeskPolicy, Outcome, State
+from lfr_edge.alerts.alert import DeskPolicy, Drill, State
 from lfr_edge.alerts.desk import AlertDesk, AlreadyDecidedError
 from lfr_edge.alerts.entries import UNKNOWN_REFERENCE
 from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.alerts.record import LogRecorder
 from lfr_edge.alerts.store import AlertStore
+from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
 from lfr_edge.audit.verify import verify
@@ -25,6 +26,10 @@ from tests.fakes.box import KEY, ManualClock, raised
 
 POLICY = DeskPolicy(looks=2, disagreement="third_look", max_open=6)
 WHY = Factors.of(["features_agree"], ["both_clear"], ["motion"])
+
+
+SAME, DIFFERENT = Answer.SAME_PERSON, Answer.DIFFERENT_PERSON
+NOT_LOCATED, NOT_ESTABLISHED = Outcome.NOT_LOCATED, Identity.NOT_ESTABLISHED
 
 
 class KilledError(Exception):
@@ -72,19 +77,22 @@ def story(desk) -> dict:
     """What must survive, whatever happened to SQLite."""
     return {
         a.id.token: (
-            a.id.number, a.state, a.outcome, a.facts.reference, a.facts.score, a.facts.requested_response,
+            a.id.number, a.state, a.outcome, a.identity, a.engagement and a.engagement.account,
+            a.facts.reference, a.facts.score, a.facts.requested_response,
             a.pictures_erased, a.offered_wall_ns is not None,
             tuple((x.account, x.answer, x.factors, x.note, x.took_ms) for x in a.looks),
         )
-        for a in desk.book if a.state is not State.SUPPRESSED
+        for a in desk.book if a.state is not State.SUPPRESSED and a.drill is None
     }  # fmt: skip
 
 
 async def live_a_while(desk, clock, chance: random.Random, steps: int) -> None:
     for _ in range(steps):
-        act = chance.choice(["raise", "look", "look", "look", "outcome", "wait"])
+        act = chance.choice(["raise", "look", "look", "look", "drill", "outcome", "wait"])
         if act == "raise":
             await desk.raise_alert(raised(chance.randrange(1, 50)))
+        elif act == "drill":
+            await desk.raise_drill(raised(900), Drill(chance.choice([SAME, DIFFERENT]), "case-1"))
         elif act == "look" and desk.open_alerts():
             alert = chance.choice(desk.open_alerts())
             actor = chance.choice([MILLER, REED, OKAFOR])
@@ -94,7 +102,15 @@ async def live_a_while(desk, clock, chance: random.Random, steps: int) -> None:
         elif act == "outcome":
             for alert in desk.recent(50):
                 if alert.state is State.REFERRED:
-                    await desk.record_outcome(alert.id.token, MILLER, Outcome.NOT_LOCATED, alert.version)
+                    token = alert.id.token
+                    if chance.random() < 0.5:
+                        await desk.record_outcome(token, MILLER, NOT_LOCATED, NOT_ESTABLISHED, alert.version)
+                    else:
+                        alert = await desk.engage(token, REED, alert.version)
+                        if chance.random() < 0.7:
+                            await desk.record_outcome(
+                                token, REED, Outcome.ARREST, Identity.SAME_PERSON, alert.version
+                            )
         elif act == "wait":
             clock.pass_s(chance.choice([1, 20, 200, 700]))
             await desk.tick()
@@ -122,6 +138,30 @@ async def test_a_lost_or_old_database_is_rebuilt_from_the_record(van, tmp_path, 
     report = verify(van.folder / "log")
     assert report.intact
     assert not [f for f in report.findings if "twice" in f.code]
+
+
+async def test_a_drill_whose_answer_was_recorded_is_answered(van):
+    async with van.desk() as desk:
+        drill = await desk.raise_drill(raised(1), Drill(DIFFERENT, "case-1"))
+        await desk.decide(drill.id.token, MILLER, SAME, WHY, "", drill.version)
+
+        def killed(*_):
+            raise KilledError
+
+        desk._store._put = killed
+        version = desk.get(drill.id.token).version
+        with pytest.raises(KilledError):
+            await desk.decide(drill.id.token, REED, SAME, WHY, "", version)
+    async with van.desk() as desk:
+        restored = desk.get(drill.id.token)
+        assert restored.state is State.REVEALED
+        assert restored.drill.right is False
+        assert len(restored.looks) == 2
+    van.lose_sqlite()
+    async with van.desk() as desk:
+        assert drill.id.token not in desk.book, "a drill that SQLite lost is no loss"
+        assert desk._material.tokens() == frozenset()
+    assert not [f for f in verify(van.folder / "log").findings if f.code.startswith("alert_")]
 
 
 async def test_a_recorded_decision_counts_even_if_nobody_was_told(van):

@@ -7,7 +7,7 @@ from importlib import resources
 
 import pytest
 
-from lfr_edge.alerts.alert import ENDS, RESPONSES, Outcome, State
+from lfr_edge.alerts.alert import ENDS, RESPONSES, State
 from lfr_edge.alerts.factors import Answer, EnvironmentFactor, SubjectFactor, SystemFactor
 from lfr_edge.console.accounts import Role
 from lfr_edge.console.texts import Texts
