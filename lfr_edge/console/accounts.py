@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
@@ -28,6 +28,7 @@ from lfr_edge.errors import AccessError
 
 CODE_LIFE_S: Final = 24 * 3600
 PASSWORD_MIN: Final = 12  # NCSC: length over composition rules
+PASSKEYS_MAX: Final = 8  # of one person
 PASSWORD_MAX: Final = 256  # Argon2 would hash a megabyte for an attacker
 _NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 _CODE_ALPHABET: Final = (
@@ -43,10 +44,22 @@ T = TypeVar("T")
 
 class Role(StrEnum):
     OPERATOR = "operator"
+    ENGAGEMENT_OFFICER = "engagement_officer"
     DEPLOYMENT_OFFICER = "deployment_officer"
     AUTHORISING_OFFICER = "authorising_officer"
     AUDITOR = "auditor"
     ENGINEER = "engineer"
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A credential of :mod:`lfr_edge.console.passkeys`; only its public half is here."""
+
+    id: str  # base64url, chosen by the device
+    public_key: str  # COSE, base64url
+    sign_count: int
+    name: str
+    added_wall_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,7 @@ class Account:
     password_hash: str | None  # Argon2id; None until its code was used
     disabled: bool
     generation: int  # rises whenever sessions of this account must end
+    passkeys: tuple[Passkey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +129,51 @@ class Accounts:
         return self._issue(name)
 
     def reset(self, name: str) -> str:
-        """Take the password away, end the sessions, and return a one-time code for a new password."""
-        self._amend(name, lambda a: replace(a, password_hash=None, generation=a.generation + 1))
+        """Take password and passkeys away, end the sessions, and return a one-time code for a new password."""
+        self._amend(name, lambda a: replace(a, password_hash=None, passkeys=(), generation=a.generation + 1))
         return self._issue(name)
 
     def set_disabled(self, name: str, *, disabled: bool) -> None:
         """Disabled: no sign-in, and every open session and socket ends at once."""
         self._amend(name, lambda a: replace(a, disabled=disabled, generation=a.generation + 1))
+
+    def add_passkey(self, name: str, passkey: Passkey) -> None:
+        """Raises AccessError ``access_passkeys_full``, ``access_passkey_known``."""
+        if self.by_passkey(passkey.id) is not None:
+            raise AccessError("access_passkey_known", "this passkey is registered already")
+
+        def amend(account: Account) -> Account:
+            if len(account.passkeys) >= PASSKEYS_MAX:
+                raise AccessError(
+                    "access_passkeys_full", f"an account has {PASSKEYS_MAX} passkeys at most", hint="remove one"
+                )
+            return replace(account, passkeys=(*account.passkeys, passkey))
+
+        self._amend(name, amend)
+
+    def remove_passkey(self, name: str, passkey_id: str) -> None:
+        self._amend(name, lambda a: replace(a, passkeys=tuple(p for p in a.passkeys if p.id != passkey_id)))
+
+    def passkey_used(self, name: str, passkey_id: str, sign_count: int) -> None:
+        """Keep the device's counter where it has one: it shows a copied key. Most passkeys always say 0."""
+        if sign_count == 0:
+            return
+
+        def used(passkey: Passkey) -> Passkey:
+            return replace(passkey, sign_count=sign_count) if passkey.id == passkey_id else passkey
+
+        self._amend(name, lambda a: replace(a, passkeys=tuple(map(used, a.passkeys))))
+
+    def by_passkey(self, passkey_id: str) -> tuple[Account, Passkey] | None:
+        for account in self._read().accounts.values():
+            for passkey in account.passkeys:
+                if secrets.compare_digest(passkey.id.encode(), passkey_id.encode()):
+                    return account, passkey
+        return None
+
+    def passkey(self, name: str, passkey_id: str) -> Passkey | None:
+        found = self.by_passkey(passkey_id)
+        return found[1] if found is not None and found[0].name == name else None
 
     def redeem(self, code: str, name: str, role: Role | None, password: str) -> Account:
         """Use a one-time code: choose a password and, for the first account, its name and role.
@@ -150,9 +202,8 @@ class Accounts:
             old = book.accounts.get(name)
             chosen = role if old is None else old.role
             assert chosen is not None
-            account = Account(
-                name, chosen, hashed, disabled=False, generation=(old.generation if old else 0) + 1
-            )
+            generation = (old.generation if old else 0) + 1
+            account = Account(name, chosen, hashed, disabled=False, generation=generation)
             codes = tuple(c for c in book.codes if c is not found)
             return _Book({**book.accounts, name: account}, codes), account
 
@@ -276,7 +327,7 @@ def _code_refused() -> AccessError:
 def _parse(path: Path) -> _Book:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        accounts = {a["name"]: Account(**{**a, "role": Role(a["role"])}) for a in raw["accounts"]}
+        accounts = {a["name"]: _account(a) for a in raw["accounts"]}
         return _Book(accounts, tuple(SetupCode(**code) for code in raw["codes"]))
     except (OSError, ValueError, KeyError, TypeError):
         raise AccessError(
@@ -284,6 +335,11 @@ def _parse(path: Path) -> _Book:
             f"{path} is not a readable accounts file",
             hint="move it aside; the next start prints a code for a new first account",
         ) from None
+
+
+def _account(raw: dict[str, Any]) -> Account:
+    passkeys = tuple(Passkey(**item) for item in raw.get("passkeys", ()))
+    return Account(**{**raw, "role": Role(raw["role"]), "passkeys": passkeys})
 
 
 def _write(path: Path, book: _Book) -> None:

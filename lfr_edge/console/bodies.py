@@ -56,10 +56,6 @@ class PasswordBody(Body):
     password: Annotated[str, Field(max_length=256)]
 
 
-class EmptyBody(Body):
-    pass
-
-
 class Credential(BaseModel):
     """A credential as ``PublicKeyCredential.toJSON()`` writes it. What browsers add later is let through: the
     library reads what it knows."""
