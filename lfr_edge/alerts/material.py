@@ -7,6 +7,7 @@ goes too, and every wrapped key left behind by a log-structured disk becomes noi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -19,7 +20,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from lfr_edge.audit.disk import sync_folder
+from lfr_edge.audit.disk import sync_folder, write_new
 from lfr_edge.errors import AlertError
 
 KEY_BYTES: Final = 32
@@ -98,6 +99,21 @@ class AlertMaterial:
                 _overwrite(path)
                 path.unlink(missing_ok=True)
         sync_folder(self._folder)
+
+    def rewrap(self, token: str, new_key: bytes) -> None:
+        """Wrap the alert's key under `new_key` instead: its pictures outlive this deployment's key. Twice is no error.
+
+        Raises:
+            AlertError: ``alert_pictures_erased``, ``alert_pictures_damaged``.
+            OSError: the disk refused; the old wrapping still stands.
+        """
+        with contextlib.suppress(AlertError):
+            AlertMaterial(self._folder, new_key).read(token)
+            return  # a kill came between this and what follows it
+        self._clear(token)
+        path = self._wrapped(token)
+        key = _unseal(bytes(self._key), path.read_bytes(), f"key:{token}")
+        write_new(path, _seal(new_key, key, f"key:{token}"))
 
     def tokens(self) -> frozenset[str]:
         """Alerts of which any file is still there."""

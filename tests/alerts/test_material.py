@@ -125,3 +125,22 @@ def test_reference_codes_need_the_key(material, tmp_path):
     assert material.reference_code("W-1") == material.reference_code("W-1")
     assert material.reference_code("W-1") != material.reference_code("W-2")
     assert material.reference_code("W-1") != other.reference_code("W-1")
+
+
+def test_pictures_outlive_the_deployments_key_when_their_own_is_wrapped_anew(material, tmp_path):
+    name, other, evidence = token(), token(), secrets.token_bytes(32)
+    commitment = material.keep(name, PICTURES)
+    material.keep(other, PICTURES)
+    material.rewrap(name, evidence)
+    material.rewrap(name, evidence)
+    later = AlertMaterial(tmp_path / "material", evidence)
+    assert later.read(name) == PICTURES
+    assert later.commitment(name) == commitment, "the record still names exactly these pictures"
+    for wrong, gone in ((material, name), (later, other)):
+        with pytest.raises(AlertError) as caught:
+            wrong.read(gone)
+        assert caught.value.code == "alert_pictures_damaged"
+    material.erase(name)
+    with pytest.raises(AlertError) as caught:
+        material.rewrap(name, evidence)
+    assert caught.value.code == "alert_pictures_erased"
