@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lfr_edge.errors import WatchlistError
-from lfr_edge.watchlist.container import SealedWatchlist, inspect_header, seal
+from lfr_edge.watchlist.container import SealedWatchlist, seal
 from lfr_edge.watchlist.destroy import destroy_file
 from lfr_edge.watchlist.entry import Response, categories
 from lfr_edge.watchlist.folder import Survey, survey
+from lfr_edge.watchlist.header import inspect_header
 from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@
     templates  a part with a head of its own: handed, still sealed, to the recogniser (templates.py)
     entries    who is on the list, and where each image lies
 
-Each part has a key of its own, derived from the list's key and the header's salt: the recogniser is given the
-templates' key and cannot open an image; the desk never derives the templates' key for itself.
+The list's key is random and lies in the header, wrapped by what opens the list (keys.py). Each part has a key of
+its own, derived from it and the header's salt: the recogniser is given the templates' key and cannot open an image;
+the desk never derives the templates' key for itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +27,20 @@ import numpy as np
 import rfc8785
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from numpy.typing import NDArray
 
 from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist import keys
+from lfr_edge.watchlist.about import About
 from lfr_edge.watchlist.entry import Entry
-from lfr_edge.watchlist.header import HEADER_BYTES, Header, header_digest
+from lfr_edge.watchlist.header import (
+    HEADER_BYTES,
+    Header,
+    descriptor_digest,
+    header_digest,
+    open_header,
+)
 from lfr_edge.watchlist.pages import Float32Array
 from lfr_edge.watchlist.templates import TEMPLATES, altered, nonce, seal_templates
 
@@ -48,22 +57,29 @@ class Enrolled:
     images: tuple[bytes, ...]  # encoded pictures as they came, in the order of entry.images
     templates: Float32Array  # (m, dimension), at least one row, L2-normalised
     portrait: bytes = b""  # JPEG: the face of the first image, cut and turned as the desk shows it
+    warnings: tuple[str, ...] = ()  # what is weak about the images, in plain words
+
+
+Describe = Callable[[Sequence[str], NDArray[np.intp], Sequence[Float32Array]], About]
+"""(references, owner of each row, each entry's templates) → what the list says of itself."""
 
 
 def seal(
     path: Path,
     enrolled: Iterable[Enrolled],
     *,
-    key: bytes,
+    key: bytes | None,
     fingerprint: str,
     dimension: int,
     passphrase: str | None = None,
     created: datetime | None = None,
+    describe: Describe | None = None,
 ) -> Header:
     """Write a sealed list, whole or not at all (a new file is moved over `path`).
 
-    Images are sealed one at a time and never held together; templates are held until the end (80 MB for 20,000
-    people with the default pack). `created` is UTC now unless given.
+    `key` is a key file's, `passphrase` opens the list too; one of them is needed. Images are sealed one at a time
+    and never held together; templates are held until the end (56 MB for 20,000 people with one image each and
+    the default pack) and then overwritten. `created` is UTC now unless given.
 
     Raises:
         WatchlistError: ``watchlist_empty``, ``watchlist_duplicate_reference`` or ``watchlist_unwritable``.
@@ -73,11 +89,11 @@ def seal(
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                salt = secrets.token_bytes(32)
-                wrapped = keys.wrap(key, passphrase, salt) if passphrase is not None else None
+                salt, own = secrets.token_bytes(32), keys.new_key()
+                wrapped = keys.wrap(own, salt, key_file=key, passphrase=passphrase)
                 when = (created or datetime.now(UTC)).isoformat(timespec="seconds")
                 blank = Header(fingerprint, dimension, 0, 0, 0, when, salt, (0, 0), (0, 0), wrapped)
-                header = _write(file, enrolled, key, blank)
+                header = _write(file, enrolled, own, blank, describe)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
@@ -92,13 +108,31 @@ def seal(
     return header
 
 
-def _write(file: BinaryIO, enrolled: Iterable[Enrolled], key: bytes, blank: Header) -> Header:
+def _write(
+    file: BinaryIO, enrolled: Iterable[Enrolled], key: bytes, blank: Header, describe: Describe | None
+) -> Header:
     file.write(bytes(HEADER_BYTES))
     records, matrices = _write_images(file, enrolled, key, blank)
+    try:
+        return _write_parts(file, records, matrices, key, blank, describe)
+    finally:
+        for matrix in matrices:
+            matrix[:] = 0
+
+
+def _write_parts(
+    file: BinaryIO,
+    records: list[dict[str, Any]],
+    matrices: list[Float32Array],
+    key: bytes,
+    blank: Header,
+    describe: Describe | None,
+) -> Header:
     if not records:
         raise WatchlistError("watchlist_empty", "there is nobody to put on the list", hint="add an entry")
     references = [record["entry"]["reference"] for record in records]
     owners = np.repeat(np.arange(len(records)), [len(matrix) for matrix in matrices])
+    about = describe(references, owners, matrices) if describe else About()
     templates_at = file.tell()
     template_key = keys.derive(key, blank.salt, TEMPLATES)
     for piece in seal_templates(
@@ -106,7 +140,7 @@ def _write(file: BinaryIO, enrolled: Iterable[Enrolled], key: bytes, blank: Head
     ):
         file.write(piece)
     entries_at = file.tell()
-    body = rfc8785.dumps(records)
+    body = rfc8785.dumps({"about": about.to_json(), "entries": records})
     header = replace(
         blank,
         entries=len(records),
@@ -141,8 +175,15 @@ def _write_images(
             length = file.write(cipher.encrypt(nonce(places), image, places.to_bytes(8, "little")))
             spans.append([places, offset, length])
             places += 1
-        records.append({"entry": item.entry.to_json(), "images": spans, "rows": len(item.templates)})
-        matrices.append(item.templates)
+        records.append(
+            {
+                "entry": item.entry.to_json(),
+                "images": spans,
+                "rows": len(item.templates),
+                "warnings": list(item.warnings),
+            }
+        )
+        matrices.append(np.array(item.templates, np.float32))  # ours to overwrite
     return records, matrices
 
 
@@ -168,40 +209,38 @@ class SealedWatchlist:
     until :meth:`close`.
     """
 
-    def __init__(self, descriptor: int, key: bytes, header: Header, records: Sequence[Any]) -> None:
+    def __init__(
+        self, descriptor: int, key: bytes, header: Header, about: About, records: Sequence[Any]
+    ) -> None:
         self.header = header
+        self.about = about
         self._descriptor, self._key = descriptor, key
+        self._digest = ""
         self._entries = {record["entry"]["reference"]: Entry.from_json(record["entry"]) for record in records}
         self._spans = {record["entry"]["reference"]: record["images"] for record in records}
         self._rows = {record["entry"]["reference"]: int(record["rows"]) for record in records}
+        self._warnings = {record["entry"]["reference"]: tuple(record["warnings"]) for record in records}
 
     @staticmethod
     def open(path: Path, key: bytes | str, *, fingerprint: str | None = None) -> SealedWatchlist:
-        """Open with the key, or with the passphrase (a str). The caller closes.
+        """Open with a key file's bytes, or with the passphrase (a str). The caller closes.
 
         Raises:
-            WatchlistError: ``watchlist_missing``, ``watchlist_not_sealed``, ``watchlist_altered`` (also for a
-                wrong key), ``watchlist_passphrase_wrong``, or ``watchlist_model_mismatch`` where `fingerprint`
-                is given and the templates were made by another pack.
+            WatchlistError: ``watchlist_missing``, ``watchlist_not_sealed``, those of :func:`keys.unwrap` for a
+                wrong credential, ``watchlist_altered``, or ``watchlist_model_mismatch`` where `fingerprint` is
+                given and the templates were made by another pack.
         """
-        descriptor, header, block = _open(path)
+        descriptor, header, block = open_header(path)
         try:
-            if isinstance(key, str):
-                if header.wrapped is None:
-                    raise WatchlistError(
-                        "watchlist_no_passphrase",
-                        "this list was sealed with a key file, not with a passphrase",
-                        hint="name the key with --key-file",
-                    )
-                key = keys.unwrap(header.wrapped, key, header.salt)
-            records = _read_entries(descriptor, key, header, block)
+            own = keys.unwrap(header.wrapped, key, header.salt)
+            about, records = _read_entries(descriptor, own, header, block)
             if fingerprint is not None and fingerprint != header.fingerprint:
                 raise WatchlistError(
                     "watchlist_model_mismatch",
                     "the list was enrolled with another model pack than the one that runs",
                     hint="seal it again with this pack, or configure the pack that enrolled it",
                 )
-            return SealedWatchlist(descriptor, key, header, records)
+            return SealedWatchlist(descriptor, own, header, about, records)
         except BaseException:
             os.close(descriptor)
             raise
@@ -233,6 +272,26 @@ class SealedWatchlist:
                 hint="see the references with: lfr-edge watchlist inspect",
             )
         return found
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, hex: what two persons approve, and what ``sha256sum`` prints. Reads it once."""
+        if not self._digest:
+            self._digest = descriptor_digest(self._descriptor)
+        return self._digest
+
+    def secret(self, purpose: str) -> bytes:
+        """32 bytes that only this list's key leads to, for material that must die with the list."""
+        return keys.derive(self._key, self.header.salt, f"secret {purpose}")
+
+    def look_alikes(self, reference: str) -> tuple[tuple[str, float], ...]:
+        """Other entries whose images come near this one's: (reference, cosine), nearest first."""
+        return self.about.look_alikes.get(reference, ())
+
+    def warnings_of(self, reference: str) -> tuple[str, ...]:
+        """What is weak about this person's images. Raises WatchlistError ``watchlist_unknown_reference``."""
+        self.entry(reference)
+        return self._warnings[reference]
 
     def candidate_image(self, reference: str, number: int = 0) -> bytes:
         """The encoded picture as it was imported. Raises WatchlistError ``watchlist_altered``; IndexError."""
@@ -283,49 +342,17 @@ class SealedWatchlist:
         return b"".join(pieces)
 
 
-def inspect_header(path: Path) -> Header:
-    """What anybody can read of a sealed list. It is not authenticated until the list is opened with its key.
-
-    Raises:
-        WatchlistError: ``watchlist_missing`` or ``watchlist_not_sealed``.
-    """
-    descriptor, header, _ = _open(path)
-    os.close(descriptor)
-    return header
-
-
-def _open(path: Path) -> tuple[int, Header, bytes]:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise WatchlistError(
-            "watchlist_missing",
-            f"{path}: {error.strerror}",
-            hint="make a list with: lfr-edge watchlist seal FOLDER OUT --key-file KEY",
-        ) from None
-    try:
-        block = os.pread(descriptor, HEADER_BYTES, 0)
-        return descriptor, Header.decode(block), block
-    except OSError as error:
-        os.close(descriptor)
-        raise WatchlistError(
-            "watchlist_missing", f"{path}: {error.strerror}", hint="name a sealed list, not a folder"
-        ) from None
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def _read_entries(descriptor: int, key: bytes, header: Header, block: bytes) -> list[dict[str, Any]]:
+def _read_entries(
+    descriptor: int, key: bytes, header: Header, block: bytes
+) -> tuple[About, list[dict[str, Any]]]:
     offset, length = header.sealed_entries
     if length > MOST_ENTRIES_BYTES or os.fstat(descriptor).st_size != offset + length:
         raise altered("the file")
     try:
         cipher = AESGCM(keys.derive(key, header.salt, ENTRIES))
-        records = json.loads(
+        body = json.loads(
             cipher.decrypt(nonce(0), os.pread(descriptor, length, offset), header_digest(block))
         )
     except (InvalidTag, ValueError):
         raise altered("the list of entries") from None
-    assert isinstance(records, list)
-    return records
+    return About.from_json(body["about"]), body["entries"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import rfc8785
 
 from lfr_edge.errors import WatchlistError
 
-FORMAT: Final = "lfr-edge watchlist 1"
+FORMAT: Final = "lfr-edge watchlist 2"
 HEADER_BYTES: Final = 4096
 
 
@@ -26,7 +28,7 @@ class Header:
     salt: bytes
     templates: tuple[int, int]  # offset, length
     sealed_entries: tuple[int, int]
-    wrapped: dict[str, Any] | None  # the key under a passphrase
+    wrapped: dict[str, Any]  # the list's key under what opens it; see keys.wrap
 
     def encode(self) -> bytes:
         raw: bytes = rfc8785.dumps(
@@ -61,6 +63,8 @@ class Header:
                 raise ValueError
             if not all(type(n) is int and 0 <= n < 1 << 48 for n in (*numbers, *spans)):
                 raise ValueError
+            if not isinstance(header.wrapped, dict) or not {*header.wrapped} == {"key_file", "passphrase"}:
+                raise ValueError
             if not isinstance(header.fingerprint, str) or not isinstance(header.created, str):
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -75,3 +79,55 @@ class Header:
 def header_digest(block: bytes) -> bytes:
     """What the entries part is bound to: every byte of the block, its padding included."""
     return hashlib.sha256(block).digest()
+
+
+def inspect_header(path: Path) -> Header:
+    """What anybody can read of a sealed list. It is not authenticated until the list is opened with its key.
+
+    Raises:
+        WatchlistError: ``watchlist_missing`` or ``watchlist_not_sealed``.
+    """
+    descriptor, header, _ = open_header(path)
+    os.close(descriptor)
+    return header
+
+
+def open_header(path: Path) -> tuple[int, Header, bytes]:
+    """The open file, its header, and the block the header was read from. Raises like :func:`inspect_header`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise WatchlistError(
+            "watchlist_missing",
+            f"{path}: {error.strerror}",
+            hint="make a list with: lfr-edge watchlist seal FOLDER OUT --key-file KEY",
+        ) from None
+    try:
+        block = os.pread(descriptor, HEADER_BYTES, 0)
+        return descriptor, Header.decode(block), block
+    except OSError as error:
+        os.close(descriptor)
+        raise WatchlistError(
+            "watchlist_missing", f"{path}: {error.strerror}", hint="name a sealed list, not a folder"
+        ) from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def descriptor_digest(descriptor: int) -> str:
+    """SHA-256 of an open file, hex."""
+    digest, offset = hashlib.sha256(), 0
+    while piece := os.pread(descriptor, 1 << 20, offset):
+        digest.update(piece)
+        offset += len(piece)
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a sealed list's file, hex, without its key. Raises WatchlistError like :func:`inspect_header`."""
+    descriptor, _, _ = open_header(path)
+    try:
+        return descriptor_digest(descriptor)
+    finally:
+        os.close(descriptor)

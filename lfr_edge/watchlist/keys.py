@@ -1,4 +1,8 @@
-"""The list's key: 32 random bytes, in a file that only its owner reads or wrapped by a passphrase."""
+"""Every list has a random key of its own, wrapped by what the deployment officer brings.
+
+That is a key file on a medium that is taken away, a passphrase, or both; either opens the list. Without one of them
+nothing of the list but its header can be read, and destroying them destroys every list they wrap.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,17 +94,61 @@ def read_key_file(path: Path) -> bytes:
     return bytes.fromhex(found[1].decode())
 
 
-def wrap(key: bytes, passphrase: str, salt: bytes) -> dict[str, Any]:
-    """What a header carries so that a passphrase leads to the key."""
-    sealed = AESGCM(_stretch(passphrase, salt, _ARGON)).encrypt(bytes(12), key, b"wrap")
-    return {"kdf": "argon2id", **_ARGON, "key": sealed.hex()}
+def wrap(key: bytes, salt: bytes, *, key_file: bytes | None, passphrase: str | None) -> dict[str, Any]:
+    """What a header carries so that a credential leads to the list's key. At least one credential is needed."""
+    if key_file is None and passphrase is None:
+        raise ValueError("a list without a credential could never be opened")
+    # The salt is random for every list, so every key that a fixed nonce meets is used exactly once.
+    return {
+        "key_file": None
+        if key_file is None
+        else AESGCM(derive(key_file, salt, "wrap")).encrypt(bytes(12), key, b"wrap").hex(),
+        "passphrase": None
+        if passphrase is None
+        else {
+            "kdf": "argon2id",
+            **_ARGON,
+            "key": AESGCM(_stretch(passphrase, salt, _ARGON)).encrypt(bytes(12), key, b"wrap").hex(),
+        },
+    }
 
 
-def unwrap(wrapped: dict[str, Any], passphrase: str, salt: bytes) -> bytes:
-    """Raises WatchlistError ``watchlist_passphrase_wrong`` (a damaged header looks the same)."""
-    cost = {name: wrapped.get(name) for name in _ARGON}
-    sane = all(type(value) is int and value > 0 for value in cost.values())
+def unwrap(wrapped: Mapping[str, Any], credential: bytes | str, salt: bytes) -> bytes:
+    """The list's key, by the key file's bytes or by the passphrase (a str).
+
+    Raises:
+        WatchlistError: ``watchlist_key_wrong``, ``watchlist_passphrase_wrong`` (a damaged header looks the same),
+            ``watchlist_no_key_file`` or ``watchlist_no_passphrase`` for a credential it was not sealed with.
+    """
+    if isinstance(credential, str):
+        return _by_passphrase(wrapped.get("passphrase"), credential, salt)
+    sealed = wrapped.get("key_file")
+    if sealed is None:
+        raise WatchlistError(
+            "watchlist_no_key_file",
+            "this list was sealed with a passphrase, not with a key file",
+            hint="open it with --passphrase",
+        )
     try:
+        return AESGCM(derive(credential, salt, "wrap")).decrypt(bytes(12), bytes.fromhex(sealed), b"wrap")
+    except (InvalidTag, ValueError, TypeError):
+        raise WatchlistError(
+            "watchlist_key_wrong",
+            "this key file does not open this list",
+            hint="bring the key that it was sealed with; after an alteration the list must be sealed anew",
+        ) from None
+
+
+def _by_passphrase(wrapped: Any, passphrase: str, salt: bytes) -> bytes:
+    if wrapped is None:
+        raise WatchlistError(
+            "watchlist_no_passphrase",
+            "this list was sealed with a key file, not with a passphrase",
+            hint="name the key with --key-file",
+        )
+    try:
+        cost = {name: wrapped.get(name) for name in _ARGON}
+        sane = all(type(value) is int and value > 0 for value in cost.values())
         if wrapped.get("kdf") != "argon2id" or not sane or int(cost["memory_cost"] or 0) > _MOST_MEMORY_KIB:
             raise ValueError
         if int(cost["time_cost"] or 0) > 64 or int(cost["parallelism"] or 0) > 64:
@@ -107,7 +156,7 @@ def unwrap(wrapped: dict[str, Any], passphrase: str, salt: bytes) -> bytes:
         sealed = bytes.fromhex(wrapped["key"])
         stretched = _stretch(passphrase, salt, {name: int(value or 0) for name, value in cost.items()})
         return AESGCM(stretched).decrypt(bytes(12), sealed, b"wrap")
-    except (InvalidTag, ValueError, KeyError, TypeError):
+    except (InvalidTag, ValueError, KeyError, TypeError, AttributeError):
         raise WatchlistError(
             "watchlist_passphrase_wrong",
             "the passphrase does not open this list",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 import sys
@@ -17,19 +18,20 @@ from lists import DIMENSION, FINGERPRINT, person, unit
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist import keys, templates
-from lfr_edge.watchlist.container import SealedWatchlist, inspect_header, seal
-from lfr_edge.watchlist.header import Header
+from lfr_edge.watchlist.about import About, Scale
+from lfr_edge.watchlist.container import SealedWatchlist, seal
+from lfr_edge.watchlist.header import Header, file_digest, inspect_header
 from lfr_edge.watchlist.unseal import unseal_templates
 
 KEY = bytes(range(32))
 
 
-def sealed(tmp_path: Path, people=3, **kwargs) -> Path:
+def sealed(tmp_path: Path, people=3, key=KEY, **kwargs) -> Path:
     path = tmp_path / "list.sealed"
     seal(
         path,
         (person(n, 1 + n % 2) for n in range(people)),
-        key=KEY,
+        key=key,
         fingerprint=FINGERPRINT,
         dimension=DIMENSION,
         **kwargs,
@@ -291,3 +293,53 @@ def test_header_fields_that_cannot_be(tmp_path, change):
     block = json.loads(path.read_bytes()[:4096])
     path.write_bytes(json.dumps(block | change).encode().ljust(4096) + path.read_bytes()[4096:])
     assert code_of(inspect_header, path) == "watchlist_not_sealed"
+
+
+def test_a_list_sealed_with_a_passphrase_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(keys, "_ARGON", {"time_cost": 1, "memory_cost": 64, "parallelism": 1})
+    path = sealed(tmp_path, key=None, passphrase="correct horse")
+    with SealedWatchlist.open(path, "correct horse") as opened:
+        assert opened.candidate_image("W-0000") == person(0).images[0]
+    assert code_of(SealedWatchlist.open, path, KEY) == "watchlist_no_key_file"
+    with pytest.raises(ValueError, match="credential"):
+        sealed(tmp_path, key=None)
+
+
+def test_every_list_has_a_key_of_its_own(tmp_path):
+    paths = []
+    for name in "ab":
+        folder = tmp_path / name
+        folder.mkdir()
+        paths.append(sealed(folder))
+    assert code_of(SealedWatchlist.open, paths[0], keys.new_key()) == "watchlist_key_wrong"
+    with SealedWatchlist.open(paths[0], KEY) as first, SealedWatchlist.open(paths[1], KEY) as second:
+        assert first._key not in (KEY, second._key)
+        assert first.secret("alerts") != second.secret("alerts")
+        assert first.secret("alerts") == first.secret("alerts") != first.secret("other")
+
+
+def test_the_digest_is_the_files(tmp_path):
+    path = sealed(tmp_path)
+    wanted = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file_digest(path) == wanted
+    with SealedWatchlist.open(path, KEY) as opened:
+        assert opened.digest == wanted == opened.digest
+
+
+def test_what_the_list_says_of_itself_is_sealed_with_it(tmp_path):
+    scale = Scale(0.42, 0.57, 1.7e-6, "calibrated on nobody")
+    about = About("operational", "Force", "ab12", "cd" * 32, None, scale, {"W-0000": (("W-0001", 0.5),)})
+    told = []
+
+    def describe(references, owners, matrices):
+        told.append((list(references), owners.tolist(), [len(matrix) for matrix in matrices]))
+        return about
+
+    path = sealed(tmp_path, describe=describe)
+    assert told == [(["W-0000", "W-0001", "W-0002"], [0, 1, 1, 2], [1, 2, 1])]
+    assert b"W-0001" not in path.read_bytes()
+    with SealedWatchlist.open(path, KEY) as opened:
+        assert opened.about == about
+        assert opened.look_alikes("W-0000") == (("W-0001", 0.5),)
+        assert opened.look_alikes("W-0002") == ()
+        assert opened.warnings_of("W-0000") == ()
