@@ -1,8 +1,7 @@
 """One entry of the log: an event, its place and its time, as canonical JSON (RFC 8785).
 
-The writer uses the reference canonicaliser; the reader proves canonicity with CPython's own encoder, which gives
-the same bytes for this subset (ASCII keys, 53-bit integers, no floats) twenty times faster. Tests hold both to
-each other.
+CPython's own encoder gives the canonical bytes for this subset (ASCII keys, 53-bit integers, no floats), ten times
+faster than the reference canonicaliser (``rfc8785``). Tests hold the two to each other.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, cast
-
-import rfc8785
 
 from lfr_edge.audit.event import INTEGER_MAX, PROCESSING, Actor, Event, Verb, check_event
 from lfr_edge.errors import AuditError
@@ -67,7 +64,7 @@ class Entry:
             AuditError: ``audit_event_invalid`` or ``audit_entry_too_large``.
         """
         check_event(self.event)
-        body = cast(bytes, rfc8785.dumps(self.as_json()))
+        body = _ENCODER.encode(self.as_json()).encode()
         if len(body) > ENTRY_MAX_BYTES:
             raise AuditError(
                 "audit_entry_too_large",

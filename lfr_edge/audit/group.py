@@ -1,7 +1,8 @@
 """Group commit: whoever comes first writes for all who wait.
 
 No thread of its own: the first caller that finds nobody writing takes everything that is pending, lets go of the
-turn, writes and syncs once, and wakes the others. Callers that arrive meanwhile form the next batch.
+turn, writes and syncs once, and wakes the others. Callers that arrive meanwhile form the next batch; of those, one
+is woken to write, so that sixteen callers do not fight for the turn after every write.
 """
 
 from __future__ import annotations
@@ -17,6 +18,16 @@ from lfr_edge.audit.writer import LogWriter
 T = TypeVar("T")
 
 
+class _Batch:
+    """(body, leaf) of entries that share one write, in order of seq, and the callers that wait for it."""
+
+    __slots__ = ("entries", "waiting")
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.entries: list[tuple[bytes, bytes]] = []
+        self.waiting = threading.Condition(lock)
+
+
 class GroupCommit:
     """Entries on their way to the disk. **Thread rule:** every method with :attr:`turn` held.
 
@@ -30,43 +41,50 @@ class GroupCommit:
         alive: Callable[[], None],
         die: Callable[[BaseException], NoReturn],
     ) -> None:
-        self.turn = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self.turn = threading.Condition(self._lock)  # notified whenever the disk becomes idle
         self.tree = tree  # what is durable
         self._writer = writer
         self._alive = alive
         self._die = die
-        self._pending: list[tuple[bytes, bytes]] = []  # body, leaf; in order of seq, not yet durable
-        self._in_flight = 0  # entries that are being written just now
+        self._pending = _Batch(self._lock)
+        self._flying = _Batch(self._lock)  # what is being written just now
         self._busy = False
 
     @property
     def next_seq(self) -> int:
-        return self.tree.size + self._in_flight + len(self._pending)
+        return self.tree.size + len(self._flying.entries) + len(self._pending.entries)
 
     @property
     def waiting(self) -> int:
         """Entries that no write has taken up yet."""
-        return len(self._pending)
+        return len(self._pending.entries)
 
     def add(self, body: bytes) -> bytes:
         """Line an entry up as number :attr:`next_seq`; returns its leaf hash."""
         leaf = leaf_hash(body)
-        self._pending.append((body, leaf))
+        self._pending.entries.append((body, leaf))
         return leaf
 
     def settle(self, seq: int) -> None:
         """Return when entry `seq` is durable; do the writing if nobody else is at it."""
         while self.tree.size <= seq:
             self._alive()
-            if self._busy:
-                self.turn.wait()
-                continue
-            batch, self._pending = self._pending, []
-            self._in_flight = len(batch)
-            self.alone(partial(self._writer.write_entries, batch))
-            self._in_flight = 0
-            for _, leaf in batch:
-                self.tree.append(leaf)
+            if not self._busy:
+                self._write()
+            elif seq < self.tree.size + len(self._flying.entries):
+                self._flying.waiting.wait()
+            else:
+                self._pending.waiting.wait()
+
+    def _write(self) -> None:
+        batch, self._pending = self._pending, _Batch(self._lock)
+        self._flying = batch
+        self.alone(partial(self._writer.write_entries, batch.entries))
+        for _, leaf in batch.entries:
+            self.tree.append(leaf)
+        self._flying = _Batch(self._lock)
+        batch.waiting.notify_all()
 
     def alone(self, work: Callable[[], T]) -> T:
         """Do slow disk work without holding the turn; nobody else is at it. Any error kills the log."""
@@ -81,7 +99,10 @@ class GroupCommit:
             self.turn.acquire()
             self._busy = False
             self.turn.notify_all()
+            self._pending.waiting.notify()  # one of them writes for the rest
         if error is not None:
+            self._flying.waiting.notify_all()
+            self._pending.waiting.notify_all()
             self._die(error)
         return result
 

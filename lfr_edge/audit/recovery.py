@@ -33,6 +33,12 @@ class TornWrite:
     sha256: str
     aside: str  # file name in the log's ``aside`` folder
 
+    @property
+    def event(self) -> Event:
+        """How the log that goes on records it."""
+        data = {"offset": self.offset, "bytes": self.size, "sha256": self.sha256, "aside": self.aside}
+        return Event("log.recovered", data=data)
+
 
 @dataclass(frozen=True, slots=True)
 class Recovered:

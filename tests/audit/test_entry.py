@@ -68,6 +68,7 @@ def test_writer_and_reader_agree(entry: Entry) -> None:
     except AuditError:
         assume(False)  # nested too deeply; what is refused has its own tests
     assert parse_entry(encoded) == entry
+    assert encoded == rfc8785.dumps(entry.as_json())
 
 
 @given(value)
