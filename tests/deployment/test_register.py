@@ -116,7 +116,7 @@ def test_a_deployments_name_never_becomes_a_path(register: Register) -> None:
         register.enter("../keys/device", "van/d1", ["A"])
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.sets(st.text("ABC019-/._", min_size=1, max_size=6), max_size=20), st.text("ABC019-/._", max_size=6))
 def test_asking_agrees_with_a_plain_set(listed: set[str], asked: str) -> None:
     import tempfile
