@@ -92,6 +92,7 @@ class LogCheck:
             anchors=tuple(anchored),
             duties=self.duties.report(),
             control=self.duties.control.report(),
+            authority=self.duties.mandate.report(),
             findings=tuple(self.findings),
             reservations=tuple(self.reservations),
         )

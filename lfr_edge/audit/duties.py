@@ -12,11 +12,13 @@ from typing import Final
 
 from lfr_edge.audit.entry import MONO_WRAP, Entry
 from lfr_edge.audit.event import TWO_PERSONS
-from lfr_edge.audit.report import ChangeReport, ClockReport, DutyReport, Finding
+from lfr_edge.audit.mandate import MandateDuty
+from lfr_edge.audit.report import NAMED_MAX, ChangeReport, ClockReport, DutyReport, Finding
 
 JUMP_US: Final = 2_000_000  # smaller steps are the daily work of NTP
 APPROVAL_US: Final = 15 * 60 * 1_000_000  # reliability.md 3
-NAMED_MAX: Final = 50  # reservations that are spelt out; the counts are always complete
+
+_OF_DRILLS: Final = frozenset({"alert.erased", "alert.held", "alert.released"})  # a drill has pictures, too
 
 
 def _count(entry: Entry, name: str) -> int:
@@ -95,6 +97,41 @@ class AlertDuty:
         yield from self._odd[:NAMED_MAX]
         for ref, seq in list(self._open.items())[:NAMED_MAX]:
             yield Finding("alert_undecided", f"nobody decided alert {ref}", seq)
+
+
+@dataclass(slots=True)
+class DrillDuty:
+    """Drills raised = answered + unanswered, by reference. No alert may pass as a drill."""
+
+    _raised: dict[str, None] = field(default_factory=dict)
+    _answered: dict[str, bool] = field(default_factory=dict)  # reference → rightly
+    _odd: list[Finding] = field(default_factory=list)
+
+    def feed(self, entry: Entry) -> None:
+        event, seq = entry.event, entry.seq
+        if event.ev == "drill.raised":
+            if event.ref in self._raised:
+                self._odd.append(Finding("drill_raised_twice", f"drill {event.ref} was raised before", seq))
+            self._raised[event.ref] = None
+        elif event.ev == "drill.answered":
+            self._answer(entry)
+        elif event.ev.startswith("alert.") and event.ev not in _OF_DRILLS and event.ref in self._raised:
+            self._odd.append(Finding("drill_as_alert", f"{event.ev} for the drill {event.ref}", seq))
+
+    def _answer(self, entry: Entry) -> None:
+        event = entry.event
+        if event.ref not in self._raised:
+            text = f"an answer to drill {event.ref}, which was never raised"
+            self._odd.append(Finding("drill_unknown", text, entry.seq))
+        elif event.data.get("result") in {"referred", "not_referred"}:  # the last look of a drill says it
+            self._answered.setdefault(event.ref, event.data.get("right") is True)
+
+    def report(self) -> tuple[int, int, int, tuple[str, ...]]:
+        rest = tuple(ref for ref in self._raised if ref not in self._answered)
+        return len(self._raised), len(self._answered), sum(self._answered.values()), rest
+
+    def reservations(self) -> Iterator[Finding]:
+        yield from self._odd[:NAMED_MAX]
 
 
 @dataclass(slots=True)
@@ -229,20 +266,38 @@ class Duties:
 
     clock: ClockWatch = field(default_factory=ClockWatch)
     alerts: AlertDuty = field(default_factory=AlertDuty)
+    drills: DrillDuty = field(default_factory=DrillDuty)
     erasure: ErasureDuty = field(default_factory=ErasureDuty)
     templates: TemplateDuty = field(default_factory=TemplateDuty)
     control: ControlDuty = field(default_factory=ControlDuty)
+    mandate: MandateDuty = field(default_factory=MandateDuty)
 
     def feed(self, entry: Entry) -> None:
-        for duty in (self.clock, self.alerts, self.erasure, self.templates, self.control):
-            duty.feed(entry)
+        self.clock.feed(entry)
+        self.alerts.feed(entry)
+        self.drills.feed(entry)
+        self.erasure.feed(entry)
+        self.templates.feed(entry)
+        self.control.feed(entry)
+        self.mandate.feed(entry)
 
     def report(self) -> DutyReport:
-        return DutyReport(*self.alerts.report(), *self.erasure.report(), *self.templates.report())
+        raised, answered, right, unanswered = self.drills.report()
+        return DutyReport(
+            *self.alerts.report(),
+            *self.erasure.report(),
+            *self.templates.report(),
+            drills_raised=raised,
+            drills_answered=answered,
+            drills_right=right,
+            drills_unanswered=unanswered,
+        )
 
     def reservations(self, *, closed: bool) -> Iterator[Finding]:
         yield from self.clock.reservations()
         yield from self.alerts.reservations()
+        yield from self.drills.reservations()
         yield from self.erasure.reservations()
         yield from self.templates.reservations(closed=closed)
         yield from self.control.reservations()
+        yield from self.mandate.reservations()

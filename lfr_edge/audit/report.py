@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from lfr_edge.clock import utc_text
+
 Verdict: TypeAlias = Literal["intact", "qualified", "altered", "unreadable"]
 KeySource: TypeAlias = Literal["given", "beside the log"]
 EXIT_CODES: Final[Mapping[Verdict, int]] = {"intact": 0, "altered": 1, "qualified": 2, "unreadable": 3}
@@ -15,6 +17,7 @@ _SENTENCES: Final[Mapping[Verdict, str]] = {
     "altered": "ALTERED: this record is not what was signed.",
     "unreadable": "UNREADABLE: this is not a log that can be checked.",
 }
+NAMED_MAX: Final = 50  # what is spelt out; the counts are always complete
 REPORT_FORMAT: Final = "lfr-edge/audit-verification/v1"
 
 
@@ -78,6 +81,10 @@ class DutyReport:
     retained: int = 0
     templates_in: int = 0
     templates_out: int = 0
+    drills_raised: int = 0  # known-answer tests of the desk; in none of the counts above
+    drills_answered: int = 0
+    drills_right: int = 0
+    drills_unanswered: tuple[str, ...] = ()  # references, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,18 @@ class ChangeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class MandateStep:
+    """One step of the deployment's authority: authorised, started, cancelled."""
+
+    seq: int
+    ev: str
+    at_us: int
+    sha256: str  # of the authority, as the entry says
+    operation: str
+    until_us: int | None  # the end that this step sets
+
+
+@dataclass(frozen=True, slots=True)
 class LogReport:
     path: str
     origin: str
@@ -105,6 +124,7 @@ class LogReport:
     anchors: tuple[AnchorReport, ...]
     duties: DutyReport
     control: tuple[ChangeReport, ...]
+    authority: tuple[MandateStep, ...]
     findings: tuple[Finding, ...]
     reservations: tuple[Finding, ...]
 
@@ -152,8 +172,7 @@ class VerifyReport:
 
 
 def _log_lines(log: LogReport) -> list[str]:
-    heads, clock, duties = log.heads, log.clock, log.duties
-    approved = sum(change.ok for change in log.control)
+    heads, clock = log.heads, log.clock
     lines = [
         f"origin    {log.origin}  ({log.path})",
         f"entries   {log.entries}, {'closed' if log.closed else 'not closed'}",
@@ -164,18 +183,38 @@ def _log_lines(log: LogReport) -> list[str]:
         f"anchors   {'; '.join(f'{anchor.by} to entry {anchor.size}' for anchor in log.anchors) or 'none'}",
     ]
     if not log.device:
-        lines += [
-            f"duties    alerts {duties.alerts_raised} = {duties.alerts_decided} decided"
-            f" + {duties.alerts_suppressed} suppressed + {len(duties.undecided)} undecided",
-            f"          faces {duties.processed} = {duties.erased} erased + {duties.retained} retained",
-            f"          templates {duties.templates_in} in, {duties.templates_out} out",
-            f"control   {len(log.control)} change(s), {approved} by two persons",
-        ]
-        lines += [
-            f"          entry {change.seq} {change.ev}: {change.proposer or 'nobody'} proposed,"
-            f" {change.approver or 'nobody'} approved"
-            for change in log.control
-        ]
+        lines += _deployment_lines(log)
     lines += [f"! {finding.line()}" for finding in log.findings]
     lines += [f"? {finding.line()}" for finding in log.reservations]
     return [*lines, ""]
+
+
+def _deployment_lines(log: LogReport) -> list[str]:
+    duties = log.duties
+    approved = sum(change.ok for change in log.control)
+    lines = [f"authority {_step_text(step)}" for step in log.authority]
+    lines += [
+        f"duties    alerts {duties.alerts_raised} = {duties.alerts_decided} decided"
+        f" + {duties.alerts_suppressed} suppressed + {len(duties.undecided)} undecided",
+        f"          faces {duties.processed} = {duties.erased} erased + {duties.retained} retained",
+        f"          templates {duties.templates_in} in, {duties.templates_out} out",
+    ]
+    if duties.drills_raised:
+        named = f": {', '.join(duties.drills_unanswered[:NAMED_MAX])}" if duties.drills_unanswered else ""
+        lines.append(
+            f"          drills {duties.drills_raised} = {duties.drills_answered} answered"
+            f" ({duties.drills_right} rightly) + {len(duties.drills_unanswered)} unanswered{named}"
+        )
+    lines.append(f"control   {len(log.control)} change(s), {approved} by two persons")
+    return lines + [
+        f"          entry {change.seq} {change.ev}: {change.proposer or 'nobody'} proposed,"
+        f" {change.approver or 'nobody'} approved"
+        for change in log.control
+    ]
+
+
+def _step_text(step: MandateStep) -> str:
+    parts = [f"entry {step.seq} {step.ev} {utc_text(step.at_us * 1000)}", step.operation]
+    parts.append(f"sha256 {step.sha256}" if step.sha256 else "")
+    parts.append(f"until {utc_text(step.until_us * 1000)}" if step.until_us is not None else "")
+    return ", ".join(part for part in parts if part)

@@ -225,3 +225,97 @@ def test_a_flood_is_counted_in_full_and_named_in_part() -> None:
         story.add(alert("alert.raised", str(number)))
     assert len(story.codes()) == 50
     assert len(story.duties.report().undecided) == 80
+
+
+def drill(ref: str = "d", **data: object) -> Event:
+    return Event("drill.answered", ref=ref, data=data)
+
+
+def test_drills_are_answered_or_named_and_never_alerts() -> None:
+    story = Story()
+    for ref in "defg":
+        story.add(Event("drill.raised", ref=ref, data={"truth": "same_person"}))
+    story.add(drill("d", look=1)).add(drill("d", look=2, result="referred", right=True))
+    story.add(drill("e", look=1, result="not_referred", right=False))
+    story.add(drill("f", look=1)).add(drill("g", result="expired"))
+    story.add(Event("alert.erased", ref="d"))
+    report = story.duties.report()
+    assert (report.drills_raised, report.drills_answered, report.drills_right) == (4, 2, 1)
+    assert report.drills_unanswered == ("f", "g")
+    assert report.drills_raised == report.drills_answered + len(report.drills_unanswered)
+    assert (report.alerts_raised, report.alerts_decided) == (0, 0)
+    assert story.codes() == []
+
+
+def test_the_first_answer_to_a_drill_counts() -> None:
+    story = Story().add(Event("drill.raised", ref="d"))
+    story.add(drill(result="referred", right=False)).add(drill(result="referred", right=True))
+    assert story.duties.report().drills_right == 0
+    assert story.duties.report().drills_answered == 1
+
+
+def test_no_alert_passes_as_a_drill() -> None:
+    story = Story().add(Event("drill.raised", ref="d")).add(Event("drill.raised", ref="d"))
+    story.add(drill("x", result="referred")).add(alert("alert.raised", "d"))
+    assert story.codes() == ["alert_undecided", "drill_raised_twice", "drill_unknown", "drill_as_alert"]
+    assert story.duties.report().drills_raised == 1
+
+
+def authorised(ends_s: object) -> Event:
+    return Event("deployment.authorised", data={"sha256": "ab" * 32, "operation": "OP-7", "ends_s": ends_s})
+
+
+OPENED = Event("deployment.opened", data={"purpose": "operational"})
+STARTED = Event("deployment.started", ONE)
+
+
+def test_the_steps_of_an_authority() -> None:
+    story = Story()
+    end_s = story.wall_us // 1_000_000 + 600
+    story.add(OPENED).add(authorised(end_s)).add(STARTED).add(Event("recogniser.started"))
+    story.add(alert("alert.raised")).add(alert("alert.decided"))
+    story.add(authorised(end_s + 3600)).add(Event("deployment.cancelled", TWO))
+    steps = story.duties.mandate.report()
+    assert [(step.seq, step.ev) for step in steps] == [
+        (1, "deployment.authorised"),
+        (2, "deployment.started"),
+        (6, "deployment.authorised"),
+        (7, "deployment.cancelled"),
+    ]
+    assert steps[0].operation == "OP-7"
+    assert steps[0].sha256 == "ab" * 32
+    assert [step.until_us for step in steps] == [
+        end_s * 1_000_000,
+        None,
+        (end_s + 3600) * 1_000_000,
+        story.wall_us,
+    ]
+    assert story.codes() == []
+
+
+@pytest.mark.parametrize(
+    "verb", ["alert.raised", "drill.raised", "recogniser.started", "recognition.resumed"]
+)
+def test_running_after_the_end_is_named_once(verb: str) -> None:
+    story = Story()
+    end_s = story.wall_us // 1_000_000 + 600
+    story.add(OPENED).add(authorised(end_s)).add(STARTED)
+    story.wall_us = (end_s + 60) * 1_000_000 - 1000
+    story.add(Event(verb, ref="a"))  # type: ignore[arg-type]
+    assert "authority_exceeded" not in story.codes()
+    story.add(Event(verb, ref="b")).add(Event(verb, ref="c"))  # type: ignore[arg-type]
+    assert story.codes().count("authority_exceeded") == 1
+    finding = next(item for item in story.duties.reservations(closed=True) if "exceeded" in item.code)
+    assert finding.seq == 4
+    assert verb in finding.message
+
+
+def test_running_after_a_cancellation() -> None:
+    story = Story().add(OPENED).add(authorised("soon")).add(STARTED).add(Event("deployment.cancelled", TWO))
+    story.add(Event("recogniser.started"), wall_us=2 * MINUTE_US)
+    assert story.codes() == ["authority_exceeded"]
+
+
+def test_an_operational_start_needs_an_authority_and_an_evaluation_none() -> None:
+    assert Story().add(OPENED).add(STARTED).codes() == ["authority_missing"]
+    assert Story().add(Event("deployment.opened", data={"purpose": "evaluation"})).add(STARTED).codes() == []
