@@ -190,6 +190,11 @@ class ConsoleSettings(Section):
         None, title="Certificate", description="PEM; without it loopback only."
     )
     tls_key: Path | None = Field(None, title="Private key", description="PEM key of the certificate.")
+    dns_name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | None = Field(
+        None,
+        title="DNS name",
+        description="Name by which people open the console. With it, passkeys; without it, passwords only.",
+    )
     idle_logout_s: Seconds = Field(1800.0, title="Idle sign-out", description="Seconds without use.")
     session_s: Seconds = Field(
         43_200.0, title="Longest session", description="Seconds from sign-in to sign-out."
@@ -199,6 +204,79 @@ class ConsoleSettings(Section):
     def _tls_off_loopback(self) -> ConsoleSettings:
         if self.host not in {"127.0.0.1", "::1", "localhost"} and not (self.tls_certificate and self.tls_key):
             raise ValueError("an address that others can reach needs tls_certificate and tls_key")
+        if self.dns_name not in {None, "localhost"} and not self.tls_certificate:
+            raise ValueError(
+                "browsers keep passkeys for a dns_name over TLS only: tls_certificate and tls_key"
+            )
+        return self
+
+
+class WebhookSettings(Section):
+    """Somebody else's system that is told what happens."""
+
+    id: Identifier = Field(title="Receiver", description="Short name used in logs and in the record.")
+    url: str = Field(
+        pattern=r"^https?://[^\s@]{1,500}$",
+        title="Address",
+        description="https://, or http:// on the loopback. Put no password here.",
+    )
+    secret_file: Path = Field(
+        title="Secret",
+        description="File with the signing secret: at least 32 characters, shared with the receiver.",
+    )
+    events: tuple[str, ...] = Field(
+        ("alert.decided", "alert.outcome"),
+        min_length=1,
+        title="Events",
+        description="What is told: alert.offered, alert.decided, alert.expired, alert.outcome. Nothing else leaves.",
+    )
+    biometrics: bool = Field(
+        False,
+        title="With pictures",
+        description="Send both pictures of an alert that was referred. Each sending is on record as a disclosure.",
+    )
+    ca_file: Path | None = Field(
+        None, title="CA file", description="Certificates that may sign the receiver's certificate (PEM)."
+    )
+
+
+class SystemSettings(Section):
+    """A command-and-control system that reads the event stream."""
+
+    id: Identifier = Field(title="System", description="Short name used in logs and in the record.")
+    token_file: Path = Field(
+        title="Token", description="File with the system's bearer token: at least 32 characters."
+    )
+    events: tuple[str, ...] = Field(
+        ("alert.decided", "alert.outcome"),
+        min_length=1,
+        title="Events",
+        description="What it may read: alert.offered, alert.decided, alert.expired, alert.outcome, status.",
+    )
+
+
+class IntegrationSettings(Section):
+    """Who else learns of alerts. Nobody, unless named here."""
+
+    allowed_hosts: tuple[str, ...] = Field(
+        (), title="Allowed hosts", description="Host names, besides the loopback, that webhooks may go to."
+    )
+    webhooks: tuple[WebhookSettings, ...] = Field(
+        (), title="Webhooks", description="One [[integrations.webhooks]] table each."
+    )
+    systems: tuple[SystemSettings, ...] = Field(
+        (), title="Systems", description="One [[integrations.systems]] table each."
+    )
+
+    @model_validator(mode="after")
+    def _named_once_and_known(self) -> IntegrationSettings:
+        known = {"alert.offered", "alert.decided", "alert.expired", "alert.outcome"}
+        for group, may in ((self.webhooks, known), (self.systems, known | {"status"})):
+            if len({one.id for one in group}) != len(group):
+                raise ValueError("two receivers have the same id")
+            for one in group:
+                if unknown := set(one.events) - may:
+                    raise ValueError(f"{one.id}: there is no event {', '.join(sorted(unknown))}")
         return self
 
 
@@ -250,7 +328,11 @@ class DeskSettings(Section):
         600.0, title="Expire", description="Seconds after which an alert nobody looked at ends unreviewed."
     )
     max_open: int = Field(
-        40, ge=1, le=200, title="Open alerts", description="Alerts the desk shows at once; more are held back."
+        40,
+        ge=1,
+        le=200,
+        title="Open alerts",
+        description="Alerts the desk shows at once; more are held back.",
     )
     drill_pack: Path | None = Field(
         None,
@@ -274,6 +356,32 @@ class DeskSettings(Section):
         return self
 
 
+class DeploymentSettings(Section):
+    """Who and what must be there before anybody is looked at."""
+
+    autostart: bool = Field(
+        False,
+        title="Start by itself",
+        description="Start at once, without authority and without people. Only where models.purpose is"
+        " 'evaluation'.",
+    )
+    authority: Path | None = Field(
+        None,
+        title="Authority",
+        description="The signed authority of the next deployment. Empty: the deployment officer brings it on the"
+        " Deployment page.",
+    )
+    place: str = Field(
+        "", max_length=200, title="Place", description="Where the box stands, as the authority names it."
+    )
+    briefing: Path | None = Field(
+        None,
+        title="Briefing",
+        description="Text file that operators and officer acknowledge before a start. Empty: the briefing that came"
+        " with this program.",
+    )
+
+
 class Settings(Section):
     """The whole configuration file."""
 
@@ -294,8 +402,18 @@ class Settings(Section):
     matching: MatchingSettings = Field(default_factory=MatchingSettings, title="Matching")
     watchlist: WatchlistSettings = Field(default_factory=WatchlistSettings, title="Watchlist")
     console: ConsoleSettings = Field(default_factory=ConsoleSettings, title="Console")
+    integrations: IntegrationSettings = Field(default_factory=IntegrationSettings, title="Integrations")
     retention: RetentionSettings = Field(default_factory=RetentionSettings, title="Retention")
+    deployment: DeploymentSettings = Field(default_factory=DeploymentSettings, title="Deployment")
     desk: DeskSettings = Field(default_factory=DeskSettings, title="Desk")
+
+    @model_validator(mode="after")
+    def _people_start(self) -> Settings:
+        if self.deployment.autostart and self.models.purpose != "evaluation":
+            raise ValueError(
+                "deployment.autostart needs models.purpose = 'evaluation': people start a deployment"
+            )
+        return self
 
     @field_validator("cameras")
     @classmethod

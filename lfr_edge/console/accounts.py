@@ -145,7 +145,9 @@ class Accounts:
         def amend(account: Account) -> Account:
             if len(account.passkeys) >= PASSKEYS_MAX:
                 raise AccessError(
-                    "access_passkeys_full", f"an account has {PASSKEYS_MAX} passkeys at most", hint="remove one"
+                    "access_passkeys_full",
+                    f"an account has {PASSKEYS_MAX} passkeys at most",
+                    hint="remove one",
                 )
             return replace(account, passkeys=(*account.passkeys, passkey))
 

@@ -10,10 +10,10 @@ from typing import Final
 
 from aiohttp import web
 
-from lfr_edge.console import api, fresh, language, live, pages, sign_in
+from lfr_edge.console import api, fresh, language, live, pages, passkeys, sign_in
 from lfr_edge.console.access import check_complete, load_rules
 from lfr_edge.console.guard import add_headers, guard
-from lfr_edge.console.keys import HASHING, PORTS, REFUSALS, RULES, SPOKEN, TRIES
+from lfr_edge.console.keys import CHALLENGES, HASHING, PORTS, REFUSALS, RULES, SPOKEN, TRIES
 from lfr_edge.console.language import Spoken
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.refusals import Refusals, tell_left_out
@@ -27,6 +27,7 @@ _ROOMS: Final = (
     sign_in,
     language,
     fresh,
+    passkeys,
     pages,
     live,
     api,
@@ -44,6 +45,7 @@ def build_app(ports: ConsolePorts) -> web.Application:
     app[PORTS] = ports
     app[RULES] = load_rules()
     app[TRIES] = Tries(ports.clock)
+    app[CHALLENGES] = passkeys.Challenges(ports.clock)
     app[REFUSALS] = Refusals(ports.clock)
     app[SPOKEN] = {code: _spoken(code) for code in LANGUAGES}
     app[HASHING] = asyncio.Semaphore(_HASHES_AT_ONCE)

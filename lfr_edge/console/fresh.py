@@ -14,6 +14,7 @@ from lfr_edge.console.guard import session_of
 from lfr_edge.console.keys import PORTS
 from lfr_edge.console.recording import record
 from lfr_edge.console.refusals import record_refusal
+from lfr_edge.console.sessions import fresh_authentication
 from lfr_edge.console.sign_in import count_try, hashing
 from lfr_edge.errors import AccessError
 
@@ -24,6 +25,20 @@ def refused_again() -> AccessError:
     return AccessError(
         "access_proof_refused", "that was not the proof of who you are", hint="try again, or sign out"
     )
+
+
+def fresh_left_s(request: web.Request) -> int:
+    """Seconds for which the last proof still counts."""
+    age_ns = request.app[PORTS].clock.monotonic_ns() - fresh_authentication(session_of(request))
+    return max(0, FRESH_S - age_ns // 1_000_000_000)
+
+
+def require_fresh(request: web.Request) -> None:
+    """Raises AccessError ``access_not_fresh``: the page then asks for the password or the passkey again."""
+    if fresh_left_s(request) == 0:
+        raise AccessError(
+            "access_not_fresh", "prove again who you are", hint=f"within {FRESH_S} seconds before this act"
+        )
 
 
 async def proved(request: web.Request, by: str) -> web.Response:
@@ -48,4 +63,15 @@ async def authenticate(request: web.Request) -> web.Response:
     return await proved(request, "password")
 
 
-ROUTES: Final = {"POST /api/authenticate": authenticate}
+async def me(request: web.Request) -> web.Response:
+    """Who is signed in, and for how many seconds the last proof of it still counts."""
+    session = session_of(request)
+    account = request.app[PORTS].accounts.get(session.account)
+    passkeys = len(account.passkeys) if account and request.app[PORTS].dns_name else 0
+    left_s = fresh_left_s(request)
+    return web.json_response(
+        {"account": session.account, "role": str(session.role), "fresh_s": left_s, "passkeys": passkeys}
+    )
+
+
+ROUTES: Final = {"GET /api/me": me, "POST /api/authenticate": authenticate}

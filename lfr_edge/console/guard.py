@@ -138,6 +138,12 @@ def _cross_site() -> AccessError:
     )
 
 
+def passkeys_here(request: web.Request) -> bool:
+    """Whether the console was opened by the name under which its passkeys are kept."""
+    name = request.app[PORTS].dns_name
+    return name is not None and request.host.rsplit(":", 1)[0] == name
+
+
 def session_of(request: web.Request) -> Session:
     """The session that the guard admitted; handlers of signed-in routes may rely on it."""
     return request[SESSION]

@@ -13,6 +13,7 @@ from lfr_edge.console.sessions import Session, Tries
 
 if TYPE_CHECKING:
     from lfr_edge.console.language import Spoken
+    from lfr_edge.console.passkeys import Challenges
     from lfr_edge.console.refusals import Refusals
 
 PORTS: Final = web.AppKey("PORTS", ConsolePorts)
@@ -20,5 +21,6 @@ RULES: Final = web.AppKey("RULES", dict[str, Rule])
 TRIES: Final = web.AppKey("TRIES", Tries)
 SPOKEN: Final[web.AppKey[dict[str, Spoken]]] = web.AppKey("SPOKEN")
 REFUSALS: Final[web.AppKey[Refusals]] = web.AppKey("REFUSALS")
+CHALLENGES: Final[web.AppKey[Challenges]] = web.AppKey("CHALLENGES")
 HASHING: Final = web.AppKey("HASHING", asyncio.Semaphore)
 SESSION: Final = web.RequestKey("SESSION", Session)

@@ -15,7 +15,7 @@ from lfr_edge.console.guard import see_other, session_of
 from lfr_edge.console.keys import PORTS, RULES, SESSION
 from lfr_edge.console.language import spoken
 from lfr_edge.console.recording import record
-from lfr_edge.console.texts import Texts
+from lfr_edge.console.texts import LANGUAGES, Texts
 from lfr_edge.console.views import status_view
 
 # One key a factor, in three rows of the keyboard, so that hands stay where they are.
@@ -48,6 +48,7 @@ def environment(texts: Texts) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     pages.globals["t"] = texts
+    pages.globals["languages"] = LANGUAGES
     pages.filters["utc"] = lambda wall_ns: utc_text(wall_ns)[:19].replace("T", " ") + " UTC"
     pages.filters["grouped"] = lambda n: f"{n:,}".replace(",", "\u202f")
     return pages
@@ -116,7 +117,15 @@ async def accounts(request: web.Request) -> web.Response:
     return render(request, "accounts.html", accounts=found, roles=tuple(Role), me=session_of(request).account)
 
 
+async def me(request: web.Request) -> web.Response:
+    ports, session = request.app[PORTS], session_of(request)
+    account = ports.accounts.get(session.account)
+    passkeys = account.passkeys if account else ()
+    return render(request, "me.html", passkeys=passkeys, dns_name=ports.dns_name)
+
+
 ROUTES: Final = {
+    "GET /me": me,
     "GET /": home,
     "GET /desk": desk,
     "GET /system": system,

@@ -14,6 +14,7 @@ from lfr_edge.errors import DeploymentError
 if TYPE_CHECKING:
     from lfr_edge.console.accounts import Accounts
     from lfr_edge.console.sessions import Sessions
+    from lfr_edge.settings import Settings
 
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 NOTHING_RAISED: Final = DeskCounts(0, 0, 0, 0, 0, 0, 0)
@@ -182,6 +183,7 @@ class ConsolePorts:
     site: str
     tls: bool  # decides the cookie's name and its Secure attribute
     hosts: frozenset[str] = frozenset()  # further names by which the console may be addressed, without port
+    settings: Settings | None = None  # where records and measurements lie, and who else is told
 
     @property
     def desk(self) -> AlertDesk:
@@ -191,6 +193,11 @@ class ConsolePorts:
             DeploymentError: ``deployment_not_started``, ``deployment_ended``; pages show an empty state.
         """
         return self.desk_now()
+
+    @property
+    def dns_name(self) -> str | None:
+        """The name under which passkeys are kept; None: passwords only."""
+        return self.settings.console.dns_name if self.settings else None
 
     def desk_counts(self) -> DeskCounts:
         """What the desk holds; zeros where there is none."""

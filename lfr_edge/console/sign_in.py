@@ -11,7 +11,7 @@ from aiohttp import web
 from lfr_edge.alerts.record import Actor
 from lfr_edge.console.accounts import PASSWORD_MIN, Account, Role
 from lfr_edge.console.faults import status_of, too_many_tries
-from lfr_edge.console.guard import cookie_name, see_other, session_of
+from lfr_edge.console.guard import cookie_name, passkeys_here, see_other, session_of
 from lfr_edge.console.keys import HASHING, PORTS, SESSION, TRIES
 from lfr_edge.console.language import inside
 from lfr_edge.console.pages import render
@@ -25,9 +25,7 @@ T = TypeVar("T")
 async def sign_in_page(request: web.Request) -> web.Response:
     if SESSION in request:
         return see_other("/")
-    return render(
-        request, "sign_in.html", next=inside(request, request.query.get("next", "/")), name="", error=None
-    )
+    return _page(request, inside(request, request.query.get("next", "/")), "", None)
 
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
@@ -40,7 +38,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         account = await hashing(request, lambda: request.app[PORTS].accounts.verify(name, password))
     except AccessError as error:
         await _record_refusal(request, name, error)
-        page = render(request, "sign_in.html", next=next_page, name=name[:32], error=error)
+        page = _page(request, next_page, name[:32], error)
         page.set_status(status_of(error))
         return page
     return await open_session(request, account, next_page)
@@ -85,6 +83,11 @@ async def setup(request: web.Request) -> web.StreamResponse:
     return await open_session(request, account, "/")
 
 
+def _page(request: web.Request, next_page: str, name: str, error: AccessError | None) -> web.Response:
+    passkeys = passkeys_here(request)
+    return render(request, "sign_in.html", next=next_page, name=name, error=error, passkeys=passkeys)
+
+
 def _setup(request: web.Request, given: dict[str, str], error: AccessError | None) -> web.Response:
     first = not request.app[PORTS].accounts.all()
     return render(
@@ -93,15 +96,20 @@ def _setup(request: web.Request, given: dict[str, str], error: AccessError | Non
 
 
 async def open_session(request: web.Request, account: Account, next_page: str) -> web.StreamResponse:
+    response = see_other(next_page)
+    await give_session(request, account, response, by="password")
+    return response
+
+
+async def give_session(request: web.Request, account: Account, response: web.Response, *, by: str) -> None:
+    """A fresh session id in `response`'s cookie, whatever was signed in before."""
     ports = request.app[PORTS]
     old = request.get(SESSION)
     if old is not None:
         ports.sessions.end(old)
     raw, session = ports.sessions.open(account)
-    await record(request, "access.signed_in", session.actor, account.name)
-    response = see_other(next_page)
+    await record(request, "access.signed_in", session.actor, account.name, {"by": by})
     response.set_cookie(cookie_name(ports), raw, path="/", secure=ports.tls, httponly=True, samesite="Strict")
-    return response
 
 
 def count_try(request: web.Request, key: str) -> None:

@@ -38,6 +38,7 @@ from lfr_edge.console.ports import (
 )
 from lfr_edge.console.sessions import Sessions
 from lfr_edge.errors import WatchlistError
+from lfr_edge.settings import Settings
 
 KEY = bytes(range(32))
 
@@ -250,15 +251,18 @@ async def house(
     idle_s=1800.0,
     site="Van 3",
     tls=False,
+    settings=None,
 ):
     """A console on a free port of the loopback, with a real desk and (unless given) a real audit log."""
     clock = clock or SystemClock()
     log = None
     if recorder is None:
-        store = FileKeyStore(folder / "keys")
+        store = FileKeyStore(folder / "data" / "keys")
         device = device_keys(store, "van-3.force.example/device", clock)
         origin = "van-3.force.example/2026-11-22-1"
-        log = AuditLog.create(folder / "log", origin, deployment_keys(store, device, origin, clock), clock)
+        log = AuditLog.create(
+            folder / "audit" / "2026-11-22-1", origin, deployment_keys(store, device, origin, clock), clock
+        )
         recorder = LogRecorder(log)
     alert_store = AlertStore(folder / "alerts.sqlite")
     material = AlertMaterial(folder / "material", KEY)
@@ -267,7 +271,10 @@ async def house(
     accounts = Accounts(folder / "accounts.json", clock)
     sessions = Sessions(accounts, clock, idle_s=idle_s, longest_s=43_200)
     system = FakeSystem(recorder)
-    ports = ConsolePorts(lambda: desk, system, accounts, sessions, recorder, clock, site, tls=tls)
+    ports = ConsolePorts(
+        lambda: desk, system, accounts, sessions, recorder, clock, site, tls=tls,
+        settings=settings or Settings(data=folder / "data", audit=folder / "audit"),
+    )  # fmt: skip
     runner = web.AppRunner(build_app(ports), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site_ = web.TCPSite(runner, "127.0.0.1", 0)
