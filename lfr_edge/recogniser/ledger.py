@@ -23,6 +23,9 @@ class Reading:
     processed: int  # templates whose fate is decided: probes - held
     erased: int  # of these, overwritten without a trace
     retained: int  # of these, kept as the picture of an alert (the template itself is overwritten, too)
+    explained: int = (
+        0  # of `probes`: variants of an alert's own crops, made to explain it; nobody walked past
+    )
 
     def to_json(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -32,7 +35,7 @@ class Ledger:
     """Counts; never holds anything biometric. **Thread rule:** the recogniser's only thread."""
 
     def __init__(self) -> None:
-        self._frames = self._faces = self._probes = self._erased = self._retained = 0
+        self._frames = self._faces = self._probes = self._erased = self._retained = self._explained = 0
 
     def looked(self, faces: int) -> None:
         """One frame went through the detector."""
@@ -41,6 +44,11 @@ class Ledger:
 
     def embedded(self, templates: int) -> None:
         self._probes += templates
+
+    def explained(self, templates: int) -> None:
+        """Templates of an alert's own crops; they count like any other, and apart."""
+        self._probes += templates
+        self._explained += templates
 
     def erased(self, templates: int) -> None:
         self._erased += templates
@@ -62,4 +70,7 @@ class Ledger:
                 f"{self._erased} erased, {self._retained} retained",
                 hint="recognition stops; keep the audit log and report this as a fault",
             )
-        return Reading(self._frames, self._faces, self._probes, held, processed, self._erased, self._retained)
+        return Reading(
+            self._frames, self._faces, self._probes, held, processed,
+            self._erased, self._retained, self._explained,
+        )  # fmt: skip

@@ -20,6 +20,7 @@ import numpy as np
 from lfr_edge.capture.frame import Frame
 from lfr_edge.errors import WatchlistError
 from lfr_edge.matching.judge import Candidate, Judge, Look, Suppressed, TrackKey
+from lfr_edge.recogniser.explanation import Answer, Explainer
 from lfr_edge.recogniser.hit import Hit, measures
 from lfr_edge.recogniser.ledger import Ledger, Reading
 from lfr_edge.recogniser.passage import NO_SLOT, Passage, weight
@@ -109,6 +110,7 @@ class Recogniser:
         self._settings = settings
         self._timer = timer
         self._slots: ProbeSlots = vision.slots(MOST_PASSAGES + MOST_LOOKS)
+        self.explainer = Explainer(vision, self.ledger)
         self._cameras = {name: _Camera(Tracker(name, settings), side) for name, side in sides.items()}
         self._look_s = 0.005  # what one look costs here and now, learnt
         self._scrub_due = False
@@ -116,8 +118,9 @@ class Recogniser:
 
     @property
     def held(self) -> int:
-        """Templates in the sums of passages that are still going on."""
-        return sum(passage.looks for camera in self._cameras.values() for passage in camera.passages.values())
+        """Templates in the sums of passages that are still going on, and of an explanation under way."""
+        passages = (p for camera in self._cameras.values() for p in camera.passages.values())
+        return sum(passage.looks for passage in passages) + self.explainer.held
 
     def reading(self) -> Reading:
         """The erasure ledger now. Raises RecogniserError ``recogniser_ledger`` if it does not balance."""
@@ -125,7 +128,8 @@ class Recogniser:
 
     def rehearse(self) -> None:
         """Go through everything that a step can meet, before the process is sealed; see :func:`rehearse`."""
-        rehearse(self._vision, self._slots, self._index, self._settings)
+        drawn = rehearse(self._vision, self._slots, self._index, self._settings)
+        self.explainer.rehearse(drawn)
 
     def step(self, frames: Sequence[Frame]) -> list[Hit]:
         """One match step over at most one frame of each camera."""
@@ -137,6 +141,12 @@ class Recogniser:
         hits = self._look(looks)
         self._scrub()
         return hits
+
+    def explain(self) -> Answer | None:
+        """Go on with what was asked of :attr:`explainer`, a few templates; an answer when one is ready."""
+        answer = self.explainer.step()
+        self._scrub_due = self._scrub_due or answer is not None
+        return answer
 
     def idle(self, now_ns: int) -> None:
         """No frame came: passages still end on time, also when a camera died (monotonic nanoseconds)."""
@@ -173,6 +183,7 @@ class Recogniser:
         """End every passage now: after this nothing is held and the ledger's last reading is final."""
         for camera in self._cameras.values():
             self._end(camera, list(camera.passages))
+        self.explainer.drop()
         return self.reading()
 
     def want_tile(self, camera: str, width: int) -> None:
@@ -190,6 +201,7 @@ class Recogniser:
     def wipe(self) -> int:
         """Overwrite every slot and the list itself; returns how many held something."""
         self.finish()
+        self.explainer.wipe()
         wiped = self._slots.wipe_all() + self._index.wipe().templates
         self._vision.scrub()
         return wiped

@@ -14,8 +14,10 @@ from lfr_edge.vision.tracks import Tracker
 from lfr_edge.watchlist.index import WatchlistIndex
 
 
-def rehearse(vision: VisionStack, slots: ProbeSlots, index: WatchlistIndex, settings: VisionSettings) -> None:
-    """Go once through everything that a step can meet, on a drawn picture with a drawn face.
+def rehearse(
+    vision: VisionStack, slots: ProbeSlots, index: WatchlistIndex, settings: VisionSettings
+) -> bytes:
+    """Go once through everything that a step can meet, on a drawn picture with a drawn face; the face as a JPEG.
 
     Libraries import and allocate when a function is first called; in the sealed process that would fail, and
     anywhere else the first real face would pay for it.
@@ -37,8 +39,9 @@ def rehearse(vision: VisionStack, slots: ProbeSlots, index: WatchlistIndex, sett
     slots.accumulate(probes[0], probes[1], 1.0)
     for count in (1, 2):
         index.search(slots.gather(probes[:count], fused=True))
-    face_picture(frame, points[0])
+    drawn = face_picture(frame, points[0])
     tile(frame, 160, faces.boxes)
     slots.wipe(probes)
     vision.scrub()
     index.scrub()
+    return drawn

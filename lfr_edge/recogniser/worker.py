@@ -102,7 +102,8 @@ class Worker:
         """Until the desk says stop or goes away. Raises LfrError when recognition cannot go on."""
         bells = {feed.bell for feed in self._feeds}
         while self._running:
-            readable, _, _ = select.select([self._channel.fileno(), *bells], [], [], PULSE_NS / 2e9)
+            patience_s = 0.0 if self._recogniser.explainer.busy else PULSE_NS / 2e9
+            readable, _, _ = select.select([self._channel.fileno(), *bells], [], [], patience_s)
             if self._channel.fileno() in readable:
                 message = self._channel.receive()
                 if message is None:
@@ -128,7 +129,17 @@ class Worker:
                 self._channel.send(_alert(hit))
             self._steps.append(tuple(asdict(self._recogniser.stages).values()))
         self._recogniser.idle(now_ns)
+        self._explain()
         self._answer_tiles(now_ns)
+
+    def _explain(self) -> None:
+        """After the frames: an explanation waits for people who walk past, never the other way round."""
+        answer = self._recogniser.explain()
+        if answer is not None:
+            body: dict[str, Any] = {"request": answer.request}
+            self._channel.send(
+                Message("answer", body | (asdict(answer.explanation) if answer.explanation else {}))
+            )
 
     def _handle(self, message: Message) -> None:
         request = message.body.get("request")
@@ -140,6 +151,10 @@ class Worker:
                 deadline = self._clock.monotonic_ns() + TILE_PATIENCE_NS
                 self._tiles.setdefault(camera, []).append((int(message.body["request"]), deadline))
                 return
+            case "explain":
+                probe, candidate = message.parts
+                if self._recogniser.explainer.ask(int(message.body["request"]), probe, candidate):
+                    return
             case "withdraw":
                 answer["found"] = self._recogniser.withdraw(str(message.body["reference"]))
             case "pause":

@@ -43,5 +43,5 @@ def test_a_template_unaccounted_for_stops_everything(fault: str) -> None:
 
 def test_a_reading_is_plain_numbers() -> None:
     assert set(Ledger().read(0).to_json()) == {
-        "frames", "faces", "probes", "held", "processed", "erased", "retained",
+        "frames", "faces", "probes", "held", "processed", "erased", "retained", "explained",
     }  # fmt: skip

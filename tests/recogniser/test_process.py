@@ -20,6 +20,7 @@ from lfr_edge.clock import SystemClock
 from lfr_edge.errors import RecogniserError
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.recogniser.channel import Message
+from lfr_edge.recogniser.explanation import GRID, explain
 from lfr_edge.recogniser.handle import RecogniserHandle
 from lfr_edge.recogniser.spec import CameraPlan, StartSpec
 from lfr_edge.settings import MatchingSettings, ModelSettings, VisionSettings
@@ -143,6 +144,13 @@ async def test_a_deployment_from_the_first_frame_to_the_receipt(desk: Desk, port
     tile = await waiting
     assert tile.parts[0].startswith(b"\xff\xd8")
 
+    told = await explain(desk.handle, alert.parts[0], alert.parts[0])
+    assert told.score_e4 == 10_000
+    assert max(max(row) for row in told.cells) > 200
+    with pytest.raises(RecogniserError) as caught:
+        await explain(desk.handle, b"no picture", alert.parts[0])
+    assert caught.value.code == "recogniser_cannot_explain"
+
     ending = await desk.handle.stop()
     assert ending.expected
     assert ending.wiped == 1  # the list's one row: the slots were empty
@@ -150,6 +158,7 @@ async def test_a_deployment_from_the_first_frame_to_the_receipt(desk: Desk, port
     assert ending.ledger["held"] == 0
     assert ending.ledger["probes"] == ending.ledger["erased"] + ending.ledger["retained"]
     assert ending.ledger["retained"] == 1
+    assert ending.ledger["explained"] == 2 + GRID * GRID
 
 
 async def test_the_process_is_sealed_before_the_first_frame(desk: Desk) -> None:
