@@ -31,6 +31,7 @@ _FACE: Final = np.array(  # where the ArcFace crop has the five points
 # Parts of the 112 crop as (rows, columns): brow to chin and temple to temple; each cheek beside the nose.
 _WHOLE: Final = (slice(36, 102), slice(26, 86))
 _CHEEKS: Final = ((slice(60, 80), slice(28, 46)), (slice(60, 80), slice(66, 84)))
+_FINE_PX: Final = 1.5  # tells blurred faces from sharp ones best, of 1 to 3 pixels (watchlist-quality.md)
 _DARK, _LIGHT = 25, 247  # luminance at or below, at or above: ISO/IEC 29794-5's exposure ranges
 
 _PARSING: Final = "needs a network that tells skin, hair, glasses and masks apart, which no pack brings"
@@ -128,14 +129,14 @@ def _light_and_sharpness(
 ) -> list[tuple[str, float, str, bool]]:
     large, small = np.zeros((_SIDE, _SIDE, 3), np.uint8), np.zeros((112, 112, 3), np.uint8)
     grey = np.zeros((_SIDE, _SIDE), np.uint8)
-    edges = np.zeros((112, 112), np.int16)
+    plain = np.zeros((112, 112), np.float32)
     try:
         for crop, scale in ((large, 2.0), (small, 1.0)):
             template = [(float(x), float(y)) for x, y in _FACE * scale]
             warp(pixels, similarity(points[None], template)[0], crop)
         cv2.cvtColor(large, cv2.COLOR_BGR2GRAY, dst=grey)
         whole = grey[_twice(_WHOLE)]
-        cv2.Laplacian(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), cv2.CV_16S, dst=edges)
+        plain[:] = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         left, right = (_histogram(grey[_twice(cheek)]) for cheek in _CHEEKS)
         histogram = _histogram(whole)
         used = histogram[histogram > 0]
@@ -146,11 +147,21 @@ def _light_and_sharpness(
             ("IlluminationUniformity", float(np.minimum(left, right).sum()), "share in common", True),
             ("LuminanceMean", float(whole.mean()) / 255, "0 to 1", True),
             ("LuminanceVariance", float((whole / 255.0).var()), "0 to 1", True),
-            ("Sharpness", float(edges[_WHOLE].std()), "edge strength", False),
+            ("Sharpness", fine_detail(plain), "fine detail, relative", False),
         ]
     finally:
-        for buffer in (large, small, grey, edges):
+        for buffer in (large, small, grey, plain):
             buffer[:] = 0
+
+
+def fine_detail(grey: NDArray[np.float32]) -> float:
+    """What a slight blur takes from the aligned face (112, 112), in shares of its whole contrast.
+
+    Relative, so that a dark or pale picture is not taken for a blurred one. The networks see this crop, so detail
+    finer than its pixels does not count.
+    """
+    fine = (grey - cv2.GaussianBlur(grey, (0, 0), _FINE_PX))[_WHOLE]
+    return float(fine.std() / max(float(grey[_WHOLE].std()), 1.0))
 
 
 def _twice(part: tuple[slice, slice]) -> tuple[slice, slice]:

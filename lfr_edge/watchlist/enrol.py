@@ -8,28 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 
 from lfr_edge.errors import LfrError, WatchlistError
+from lfr_edge.vision.picture_quality import measure_picture
 from lfr_edge.vision.pixels import face_picture
 from lfr_edge.vision.portraits import Degradation, Found, Portrait
 from lfr_edge.watchlist.container import Enrolled
 from lfr_edge.watchlist.entry import Entry
 from lfr_edge.watchlist.folder import Progress, Survey
 from lfr_edge.watchlist.pages import Float32Array
+from lfr_edge.watchlist.picture_verdicts import ElementVerdict, Verdict, judge_elements
 
 # A face clearly in the foreground: its box has four times the area of any other.
 _DOMINANT: Final = 4.0
 _SHOWN: Final = 20
-
-
-class Verdict(StrEnum):
-    PASS = "pass"  # noqa: S105 - a verdict, not a password
-    WARN = "warn"
-    REFUSE = "refuse"
 
 
 class Portraitist(Protocol):
@@ -71,6 +66,7 @@ class ImageReport:
     reasons: tuple[str, ...]
     eye_px: float | None = None
     quality: float | None = None
+    elements: tuple[ElementVerdict, ...] = ()  # ISO/IEC 29794-5, in the order of picture_verdicts
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -79,6 +75,7 @@ class ImageReport:
             "reasons": list(self.reasons),
             "eye_px": None if self.eye_px is None else round(self.eye_px, 1),
             "quality": None if self.quality is None else round(self.quality, 3),
+            "elements": [element.to_json() for element in self.elements],
         }
 
 
@@ -118,20 +115,35 @@ def enrol_list(
 
 
 def enrol_image(
-    portraitist: Portraitist, name: str, data: bytes, rules: Rules
+    portraitist: Portraitist,
+    name: str,
+    data: bytes,
+    rules: Rules,
+    *,
+    mark: tuple[float, float] | None = None,
 ) -> tuple[ImageReport, Usable | None]:
-    """One picture: its verdict, and what it gave unless it is refused."""
+    """One picture: its verdict, and what it gave unless it is refused.
+
+    `mark` is a point of the upright picture on the face that is meant, where there are several.
+    """
     try:
         portrait = portraitist.look(data)
     except LfrError as error:
         return ImageReport(name, Verdict.REFUSE, (error.message,)), None
-    chosen, reasons = choose_face(portrait, rules.several_faces)
+    chosen, reasons = choose_face(portrait, rules.several_faces, mark)
     if chosen is None:
         return ImageReport(name, Verdict.REFUSE, reasons), None
     face = portrait.found[chosen]
-    refusals, warnings = _judge(face, rules)
+    elements = tuple(
+        judge_elements(
+            measure_picture(portrait, chosen, data),
+            warn_eye_px=rules.warn_eye_px,
+            refuse_eye_px=rules.refuse_eye_px,
+        )
+    )
+    refusals, warnings = _judge(face, rules, elements)
     verdict = Verdict.REFUSE if refusals else Verdict.WARN if reasons or warnings else Verdict.PASS
-    report = ImageReport(name, verdict, (*reasons, *refusals, *warnings), face.eye_px, face.quality)
+    report = ImageReport(name, verdict, (*reasons, *refusals, *warnings), face.eye_px, face.quality, elements)
     if refusals:
         return report, None
     templates = portraitist.templates(portrait, chosen, rules.variants)
@@ -193,7 +205,10 @@ class Enrolment:
         verdict = Verdict.PASS if worst == {Verdict.PASS} else Verdict.WARN
         kept = entry.with_images(names)
         templates = np.vstack([gave.templates for gave in usable])
-        enrolled = Enrolled(kept, tuple(pictures), templates, usable[0].shown)
+        said = tuple(
+            dict.fromkeys(reason for report in reports if report.image in names for reason in report.reasons)
+        )
+        enrolled = Enrolled(kept, tuple(pictures), templates, usable[0].shown, said)
         return EntryReport(entry.reference, verdict, tuple(reports)), enrolled
 
     def _read(self, name: str) -> bytes:
@@ -208,12 +223,16 @@ class Enrolment:
 
 
 def choose_face(
-    portrait: Portrait, several: Literal["refuse", "central"]
+    portrait: Portrait,
+    several: Literal["refuse", "central"],
+    mark: tuple[float, float] | None = None,
 ) -> tuple[int | None, tuple[str, ...]]:
     """Which face is meant, and what there is to say about the choice."""
     found = portrait.found
     if not found:
         return None, ("no face was found in the picture",)
+    if mark is not None:
+        return _marked(portrait, mark)
     if len(found) == 1:
         return 0, ()
     order = sorted(range(len(found)), key=lambda i: -found[i].area)
@@ -222,6 +241,21 @@ def choose_face(
     if several == "refuse":
         return None, (f"{len(found)} faces in the picture; crop it to the person who is meant",)
     return _central(portrait), (f"{len(found)} faces in the picture; the one in the middle was taken",)
+
+
+def _marked(portrait: Portrait, mark: tuple[float, float]) -> tuple[int | None, tuple[str, ...]]:
+    """The face under the mark; of several that overlap there, the one whose middle is nearest."""
+    x, y = mark
+
+    def away(i: int) -> float:
+        x1, y1, x2, y2 = portrait.found[i].box
+        return (x - (x1 + x2) / 2) ** 2 + (y - (y1 + y2) / 2) ** 2
+
+    boxes = ((i, face.box) for i, face in enumerate(portrait.found))
+    under = [i for i, (x1, y1, x2, y2) in boxes if x1 <= x <= x2 and y1 <= y <= y2]
+    if not under:
+        return None, (f"there is no face at the marked point ({x:.0f}, {y:.0f})",)
+    return min(under, key=away), ()
 
 
 def _central(portrait: Portrait) -> int:
@@ -235,16 +269,15 @@ def _central(portrait: Portrait) -> int:
     return max(range(len(portrait.found)), key=lambda i: weight(portrait.found[i]))
 
 
-def _judge(face: Found, rules: Rules) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    refusals, warnings = [], []
-    eyes = f"eyes {face.eye_px:.0f} px apart: at least "
-    if face.eye_px < rules.refuse_eye_px:
-        refusals.append(eyes + f"{rules.refuse_eye_px:.0f} needed")
-    elif face.eye_px < rules.warn_eye_px:
-        warnings.append(eyes + f"{rules.warn_eye_px:.0f} recommended")
+def _judge(
+    face: Found, rules: Rules, elements: Sequence[ElementVerdict]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    refusals = [one.reason for one in elements if one.verdict is Verdict.REFUSE]
+    warnings = [one.reason for one in elements if one.verdict is Verdict.WARN]
+    # The recogniser's own opinion, for what no single element shows.
     if face.quality < rules.refuse_quality:
         refusals.append("the face cannot be recognised in this picture: " + _listed(face.weaknesses))
-    elif face.quality < rules.warn_quality:
+    elif face.quality < rules.warn_quality and not refusals and not warnings:
         warnings.append("weak picture: " + _listed(face.weaknesses))
     return tuple(refusals), tuple(warnings)
 

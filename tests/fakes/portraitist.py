@@ -14,6 +14,12 @@ from lfr_edge.vision.portraits import Degradation, Found, Portrait, Still
 _POINTS = np.array([(38, 52), (73, 52), (56, 72), (41, 92), (71, 92)], np.float32)
 
 
+def _drawn() -> np.ndarray:
+    """(100, 100, 3): light, contrast and detail of a good photograph, and no face."""
+    pixels = np.random.default_rng(1).integers(40, 220, (100, 100, 1))
+    return np.repeat(pixels, 3, axis=2).astype(np.uint8)
+
+
 class FakePortraitist:
     """Reads a JSON list of faces after the picture's own bytes: ``png() + b"[{...}]"``.
 
@@ -41,7 +47,7 @@ class FakePortraitist:
         n = len(faces)
         boxes = np.array([face["box"] for face in faces], np.float32).reshape(n, 4)
         still = Still(
-            np.zeros((100, 100, 3), np.uint8),
+            _drawn(),
             Faces(boxes, np.tile(_POINTS, (n, 1, 1)), np.ones(n, np.float32)),
         )
         self._seeds = [face.get("seed", 0) for face in faces]

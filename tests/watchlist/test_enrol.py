@@ -73,6 +73,20 @@ def test_the_face_in_the_middle_on_request():
     assert np.array_equal(templates, verdict(middle)[2])
 
 
+def test_a_marked_face_is_the_one_that_is_meant():
+    first, second = {"box": [0, 0, 45, 45], "seed": 1}, {"box": [40, 40, 85, 85], "seed": 2}
+    data = picture(first, second)
+    report, usable = enrol_image(FakePortraitist(), "a.png", data, PLAIN, mark=(41, 41))
+    assert report.verdict is Verdict.PASS
+    assert np.array_equal(usable.templates, verdict(first)[2]), "nearer to the middle of the first"
+    report, usable = enrol_image(FakePortraitist(), "a.png", data, PLAIN, mark=(60, 60))
+    assert np.array_equal(usable.templates, verdict(second)[2])
+    report, usable = enrol_image(FakePortraitist(), "a.png", data, PLAIN, mark=(95, 5))
+    assert (report.verdict, usable) == (Verdict.REFUSE, None)
+    assert report.reasons == ("there is no face at the marked point (95, 5)",)
+    assert enrol_image(FakePortraitist(), "a.png", data, PLAIN)[0].verdict is Verdict.REFUSE
+
+
 def test_degraded_variants_are_more_templates_of_the_same_picture():
     rules = Rules(variants=(Degradation(64), Degradation(32, 60)))
     assert verdict(LARGE, rules=rules)[2].shape == (3, 8)
@@ -88,6 +102,7 @@ def test_a_picture_that_cannot_be_decoded():
         "reasons": ["the picture cannot be decoded"],
         "eye_px": None,
         "quality": None,
+        "elements": [],
     }
 
 
