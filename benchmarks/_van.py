@@ -90,6 +90,7 @@ async def van(
                 "matching": {"threshold": cut, "cooldown_s": 1.0},
                 "watchlist": watchlist,
                 "console": {"port": 0},
+                "deployment": {"autostart": True},
             }
             if not ASKED_FOR_BLAS_THREADS:
                 os.environ.pop("OPENBLAS_NUM_THREADS", None)  # the product's processes run as they ship
@@ -105,5 +106,5 @@ async def van(
 
 async def _live(service: Service) -> None:
     async with asyncio.timeout(_LIVE_S):
-        while any(camera.state != "live" for camera in service.cameras.statuses):  # noqa: ASYNC110 - other processes
+        while any(camera.state != "live" for camera in service.run.cameras.statuses):  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.1)

@@ -98,12 +98,12 @@ async def _one(
         found, watchlist, cameras=cameras, pack=args.pack, threads=args.threads, cut=cut, side=args.side
     ) as service:
         await asyncio.sleep(_SETTLE_S)
-        earlier = len(service.latencies.offered)
+        earlier = len(service.run.latencies.offered)
         before, began = family(), _counters(service)
         await asyncio.sleep(seconds)
         after, ended = family(), _counters(service)
-        latencies = list(service.latencies.offered)[earlier:]
-        stages = service.warden.pulse.get("stages_ms", {})
+        latencies = list(service.run.latencies.offered)[earlier:]
+        stages = service.run.warden.pulse.get("stages_ms", {})
         lag_ms = service.lag.worst_ms
     change = {name: ended[name] - began[name] for name in ended}
     cpu = spent(before, after)
@@ -131,7 +131,7 @@ async def _one(
 
 def _counters(service: Any) -> dict[str, int]:
     """What the recogniser's last sign of life said (at most 0.25 s old)."""
-    pulse = service.warden.pulse
+    pulse = service.run.warden.pulse
     cameras = pulse.get("cameras", {}).values()
     return {
         "looked": int(pulse.get("ledger", {}).get("frames", 0)),

@@ -63,9 +63,9 @@ async def _soak(
                 report.say(f"{now:.0f} s")
                 await asyncio.sleep(period_s)
             samples.append((loop.time() - began, family()))
-            latencies = deque(service.latencies.offered)
-            restarts, ledger = service.warden.restarts, dict(service.warden.pulse.get("ledger", {}))
-            reconnects = sum(status.reconnects for status in service.cameras.statuses)
+            latencies = deque(service.run.latencies.offered)
+            restarts, ledger = service.run.warden.restarts, dict(service.run.warden.pulse.get("ledger", {}))
+            reconnects = sum(status.reconnects for status in service.run.cameras.statuses)
     half = len(latencies) // 2
     return {
         "minutes": round(minutes, 2),

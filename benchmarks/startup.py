@@ -89,7 +89,7 @@ async def _service(
                 side=1280, on_started=partial(_now, at),
             ) as service:  # fmt: skip
                 async with asyncio.timeout(30):
-                    while not service.warden.pulse.get("ledger", {}).get("frames"):  # noqa: ASYNC110
+                    while not service.run.warden.pulse.get("ledger", {}).get("frames"):  # noqa: ASYNC110
                         await asyncio.sleep(0.01)
                 looked.append(1000 * (time.perf_counter() - began))
             started.append(1000 * (at["started"] - began))

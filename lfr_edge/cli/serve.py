@@ -20,6 +20,9 @@ examples:
   lfr-edge audit verify audit_logs/var        afterwards: what the record says
 
 The first start prints a one-time setup code for the first account. There is no default password.
+Nobody is looked at before the deployment is started on the console's Deployment page: authority, list, two persons
+(models.purpose = "evaluation" with deployment.autostart = true starts by itself). When one deployment has ended, the
+next is prepared on the same page.
 A second start after a crash or a power cut goes on with the same deployment: no alert is lost.
 """
 
@@ -27,8 +30,8 @@ A second start after a crash or a power cut goes on with the same deployment: no
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "serve",
-        help="run a deployment",
-        description="Start cameras, recogniser, desk and console, and run until the deployment is ended.",
+        help="prepare and run deployments",
+        description="Open the console and prepare a deployment; people start and end it there.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -54,8 +57,7 @@ async def _serve(service: Service) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     await service.start()
-    deployment = service.session.deployment
-    print(f"deployment {deployment.id} {'goes on' if deployment.resumed else 'is open'}", flush=True)
+    print(_state(service), flush=True)
     print(f"console     {service.address}", flush=True)
     code = service.accounts.first_code()
     if code is not None:
@@ -63,11 +65,23 @@ async def _serve(service: Service) -> int:
     await ended.wait()
     print("ending the deployment …", flush=True)
     await service.stop(why="ended by signal")
-    ending, totals = service.warden.ending, service.warden.totals
+    run = service.run
+    ending, totals = run.warden.ending, run.warden.totals
     wiped = ending.wiped if ending is not None and ending.wiped is not None else 0
     print(
         f"ended: {totals['processed']} templates processed, {totals['erased']} erased, {totals['retained']} retained; "
-        f"{wiped} slots and rows overwritten; log {service.session.log.folder}",
+        f"{wiped} slots and rows overwritten; log {run.session.log.folder}",
         flush=True,
     )
-    return 1 if service.failed.is_set() else 0
+    return 1 if run.failed.is_set() else 0
+
+
+def _state(service: Service) -> str:
+    run = service.run
+    if run.resuming:
+        return f"deployment {run.session.deployment.id} waits for its list: unseal it on the console"
+    if run.phase == "preparing":
+        return f"deployment {run.session.deployment.id} is in preparation"
+    return (
+        f"deployment {run.session.deployment.id} {'goes on' if run.session.deployment.resumed else 'is open'}"
+    )

@@ -24,7 +24,6 @@ from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.audit.event import SYSTEM
 from lfr_edge.audit.verify import verify
 from lfr_edge.demo.clip import PUBLIC_BOXES, write_clip
-from lfr_edge.deployment.session import material_key
 from lfr_edge.errors import CameraError, LfrError
 from lfr_edge.models.fetch import cache_folder, fetch_member
 from lfr_edge.models.recipes import pull
@@ -38,7 +37,7 @@ from lfr_edge.vision.pixels import decode_image
 from lfr_edge.watchlist.container import seal
 from lfr_edge.watchlist.enrol import enrol_list
 from lfr_edge.watchlist.folder import survey
-from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
+from lfr_edge.watchlist.keys import new_key, write_key_file
 
 REFERENCE: Final = "DEMO-0001"
 ASTRONAUT_SHA256: Final = "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"
@@ -85,11 +84,13 @@ async def run_demo(
             ready(service)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(until.wait(), options.seconds)
+            faces = await _faces_of_alerts(service)
         finally:
             say("ending the deployment and checking the record")
             await service.stop(why="end of the demonstration")
     cast = await asyncio.to_thread(_templates, vision, sought, public)
-    return await asyncio.to_thread(_judge, service, pack, lambda face: is_sought(vision, cast, face))
+    shown = await asyncio.to_thread(lambda: [is_sought(vision, cast, face) for face in faces])
+    return await asyncio.to_thread(_judge, service, pack, shown)
 
 
 def _pack(store: ModelStore, name: str, say: Say) -> Pack:
@@ -158,6 +159,7 @@ def _enrol(
         "models": {"pack": pack.name, "store": store.root, "purpose": "evaluation"},
         "watchlist": {"path": sealed, "key_file": key_file},
         "console": {"port": options.port},
+        "deployment": {"autostart": True},
     }
 
 
@@ -187,10 +189,10 @@ async def _live(service: Service) -> None:
     """Wait until every camera gives pictures."""
     try:
         async with asyncio.timeout(_LIVE_TIMEOUT_S):
-            while any(camera.state != "live" for camera in service.cameras.statuses):  # noqa: ASYNC110 - their own processes
+            while any(camera.state != "live" for camera in service.run.cameras.statuses):  # noqa: ASYNC110 - their own processes
                 await asyncio.sleep(0.1)
     except TimeoutError:
-        why = "; ".join(filter(None, (camera.error_message for camera in service.cameras.statuses)))
+        why = "; ".join(filter(None, (camera.error_message for camera in service.run.cameras.statuses)))
         raise CameraError(
             "camera_demo_failed",
             f"no picture from the demonstration's cameras after {_LIVE_TIMEOUT_S:g} s: {why or 'no reason given'}",
@@ -216,18 +218,19 @@ def is_sought(vision: VisionStack, cast: Float32Array, face: bytes) -> bool:
     return bool(portrait.found) and int(np.argmax(cast @ vision.templates(portrait, 0)[0])) == 0
 
 
-def _judge(service: Service, pack: Pack, shows_sought: Callable[[bytes], bool]) -> dict[str, Any]:
-    totals, counts = service.warden.totals, service.desk.counts()
-    report = verify(service.session.log.folder)
-    shown = [shows_sought(face) for face in _faces_of_alerts(service)]
-    dropped = sum(int(camera["dropped"]) for camera in service.warden.pulse.get("cameras", {}).values())
+def _judge(service: Service, pack: Pack, shown: list[bool]) -> dict[str, Any]:
+    """`shown`: whether each alert's picture shows the sought person."""
+    totals, counts = service.run.warden.totals, service.run.counts_at_end
+    assert counts is not None, "the desk has closed"
+    report = verify(service.run.session.log.folder)
+    dropped = sum(int(camera["dropped"]) for camera in service.run.warden.pulse.get("cameras", {}).values())
     balanced = totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"]
     checks = {
         "sought_person_raised_an_alert": any(shown),
         "nobody_else_did": all(shown) and len(shown) == counts.raised,
         "ledger_exact": balanced and totals["held"] == 0,
         "log_verifies": report.intact,
-        "nothing_failed": not service.failed.is_set(),
+        "nothing_failed": not service.run.failed.is_set(),
     }
     return {
         "passed": all(checks.values()),
@@ -239,15 +242,15 @@ def _judge(service: Service, pack: Pack, shows_sought: Callable[[bytes], bool]) 
         "erased": totals["erased"],
         "retained": totals["retained"],
         "alerts": counts.raised,
-        "suppressed": service.warden.suppressed,
+        "suppressed": service.run.warden.suppressed,
         "undecided": counts.undecided,
-        "latency_ms": service.latencies.summary(),
+        "latency_ms": service.run.latencies.summary(),
         "audit": {
-            "entries": service.session.log.size,
+            "entries": service.run.session.log.size,
             "verdict": "intact" if report.intact else report.verdict,
             "reservations": [reservation.code for reservation in report.reservations],
         },
-        "threshold": service.threshold,
+        "threshold": service.run.threshold,
         "models": [
             {"name": n.id, "task": n.task, "licence": n.licence.name, "sha256": n.sha256}
             for n in pack.manifest.networks
@@ -255,12 +258,15 @@ def _judge(service: Service, pack: Pack, shows_sought: Callable[[bytes], bool]) 
     }
 
 
-def _faces_of_alerts(service: Service) -> list[bytes]:
-    """The probe picture of every alert, opened with the list's key as the deployment officer could."""
-    list_key = service.settings.watchlist.key_file
-    assert list_key is not None, "_enrol named it"
-    key = material_key(read_key_file(list_key), service.session.deployment.id)
-    material = AlertMaterial(service.session.folder / "material", key)
+async def _faces_of_alerts(service: Service) -> list[bytes]:
+    """The probe picture of every alert, seen while the list is unsealed: its key opens them, and dies with it."""
+    await View(service).pause(SYSTEM, "end of the demonstration")
+    run = service.run
+    await run.hits.settled()
+    assert run.listing is not None, "a running deployment has a list"
+    material = AlertMaterial(
+        run.session.folder / "material", run.listing.material_key(run.session.deployment.id)
+    )
     try:
         return [material.read(token).probe_jpeg for token in sorted(material.tokens())]
     finally:

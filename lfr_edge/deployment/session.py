@@ -15,16 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
+from lfr_edge.audit.checkpoint import Checkpoint
 from lfr_edge.audit.device import DeviceLog
 from lfr_edge.audit.disk import sync_folder
 from lfr_edge.audit.event import SYSTEM, Actor, Event, Verb
-from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
+from lfr_edge.audit.keys import FileKeyStore, LogKeys, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
 from lfr_edge.audit.view import LogView
 from lfr_edge.clock import Clock
+from lfr_edge.deployment.standing import Standing, standing_of
 from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.settings import Settings
 
@@ -42,13 +41,50 @@ class Deployment:
     resumed: bool  # the desk restarted within it
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the record says of the list when a restart reads it."""
+class BoxRecord:
+    """The box's own log and the keys that certify each deployment's; open for as long as the service runs.
 
-    templates: int  # activated and neither withdrawn nor destroyed: they went with the process that died
-    withdrawn: frozenset[str]  # references, as the record names them
-    paused: bool
+    It takes what happens while no deployment's log is open. **Thread rule:** methods block on the disk; any thread.
+    """
+
+    def __init__(self, site: str, log: DeviceLog, store: FileKeyStore, keys: LogKeys) -> None:
+        self.site = site  # as origins spell it
+        self.log = log
+        self._store = store
+        self._keys = keys
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock) -> BoxRecord:
+        """Raises AuditError: the log cannot be written, is damaged, or belongs to another running service."""
+        site = _slug(settings.site)
+        store = FileKeyStore(settings.data / "keys")
+        keys = device_keys(store, f"{site}/device", clock)
+        return cls(site, DeviceLog.open(settings.audit, f"{site}/device", keys, clock), store, keys)
+
+    def keys_of(self, origin: str, clock: Clock) -> LogKeys:
+        """The signing keys of a deployment's log, certified by the device's."""
+        return deployment_keys(self._store, self._keys, origin, clock)
+
+    def record(
+        self,
+        ev: Verb,
+        *,
+        actor: Actor | None = None,
+        ref: str = "",
+        data: Mapping[str, object] | None = None,
+        why: str = "",
+    ) -> int:
+        """Append one entry; durable on return. Raises AuditError."""
+        return self.log.log.append(Event(ev, actor or SYSTEM, ref, data or {}, why)).seq
+
+    def reference(self, identifier: str) -> str:
+        """How this log names an item: an HMAC under the device's key."""
+        return self.log.log.reference(identifier)
+
+    def close(self) -> None:
+        """Let go of the file: the next start of the service goes on with it."""
+        with contextlib.suppress(AuditError):
+            self.log.suspend()
 
 
 class DeploymentSession:
@@ -58,50 +94,49 @@ class DeploymentSession:
     """
 
     def __init__(
-        self, deployment: Deployment, log: AuditLog, device: DeviceLog, folder: Path, pointer: Path
+        self, deployment: Deployment, log: AuditLog, box: BoxRecord, folder: Path, pointer: Path
     ) -> None:
         self.deployment = deployment
         self.log = log
         self.folder = folder  # alerts and their sealed pictures
-        self._device = device
+        self.closed: Checkpoint | None = None  # the last signed head, once the log is closed
+        self._box = box
         self._pointer = pointer
 
     @classmethod
     def begin(
-        cls, settings: Settings, clock: Clock, *, on_failure: Callable[[AuditError], None] | None = None
+        cls,
+        settings: Settings,
+        clock: Clock,
+        box: BoxRecord,
+        *,
+        on_failure: Callable[[AuditError], None] | None = None,
     ) -> DeploymentSession:
         """Open a new deployment, or go on with the one a restart interrupted.
 
         Raises:
             AuditError: the log cannot be written, is damaged, or belongs to another running service.
+            DeploymentError: ``deployment_pointer_invalid``.
         """
-        site = _slug(settings.site)
-        store = FileKeyStore(settings.data / "keys")
-        device_keypair = device_keys(store, f"{site}/device", clock)
-        device = DeviceLog.open(settings.audit, f"{site}/device", device_keypair, clock)
-        try:
-            pointer = settings.data / POINTER
-            name = _read_pointer(pointer)
-            if name is not None and _finish_closing(settings.audit / name, f"{site}/{name}", device):
-                pointer.unlink()
-                name = None
-            resumed = name is not None
-            name = name or _new_name(settings.audit, clock)
-            origin = f"{site}/{name}"
-            folder = settings.data / "deployments" / name
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            keys = deployment_keys(store, device_keypair, origin, clock)
-            if resumed:
-                log = AuditLog.open(settings.audit / name, origin, keys, clock, on_failure=on_failure)
-            else:
-                device.opened(origin)
-                log = AuditLog.create(settings.audit / name, origin, keys, clock, on_failure=on_failure)
-                _write_pointer(pointer, name)
-        except BaseException:
-            device.suspend()
-            raise
+        pointer = settings.data / POINTER
+        name = _read_pointer(pointer)
+        if name is not None and _finish_closing(settings.audit / name, f"{box.site}/{name}", box.log):
+            pointer.unlink()
+            name = None
+        resumed = name is not None
+        name = name or _new_name(settings.audit, clock)
+        origin = f"{box.site}/{name}"
+        folder = settings.data / "deployments" / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keys = box.keys_of(origin, clock)
+        if resumed:
+            log = AuditLog.open(settings.audit / name, origin, keys, clock, on_failure=on_failure)
+        else:
+            box.log.opened(origin)
+            log = AuditLog.create(settings.audit / name, origin, keys, clock, on_failure=on_failure)
+            _write_pointer(pointer, name)
         opened_ns = _opened_wall_ns(log) if resumed else clock.wall_ns()
-        return cls(Deployment(name, settings.site, opened_ns, resumed), log, device, folder, pointer)
+        return cls(Deployment(name, settings.site, opened_ns, resumed), log, box, folder, pointer)
 
     def record(
         self,
@@ -120,43 +155,20 @@ class DeploymentSession:
         return self.log.reference(identifier)
 
     def standing(self) -> Standing:
-        """Read from the log itself: a restart must not bring back what somebody withdrew or paused."""
-        templates, withdrawn, paused = 0, set(), False
-        for _, entry in self.log.entries():
-            event = entry.event
-            count = event.data.get("templates", 0)
-            if event.ev == "watchlist.activated":
-                templates += int(str(count))
-            elif event.ev in {"recognition.paused", "recognition.resumed"}:
-                paused = event.ev == "recognition.paused"
-            elif event.ev in {"watchlist.withdrawn", "watchlist.destroyed"}:
-                templates -= int(str(count))
-                if event.ev == "watchlist.withdrawn":
-                    withdrawn.add(event.ref)
-        return Standing(templates, frozenset(withdrawn), paused)
+        """Read from the log itself: a restart must not bring back what somebody withdrew, paused or changed."""
+        return standing_of(entry for _, entry in self.log.entries())
 
     def close(self, actor: Actor = SYSTEM, why: str = "") -> None:
         """The last entries, the last signed head, the end of the deployment's signing key."""
         self.record("deployment.closed", actor=actor, why=why)
-        checkpoint = self.log.close(actor)
-        self._device.closed(self.log.origin, checkpoint)
-        self._device.suspend()
+        self.closed = self.log.close(actor)
+        self._box.log.closed(self.log.origin, self.closed, actor)
         self._pointer.unlink(missing_ok=True)
 
     def suspend(self) -> None:
         """The desk stops, the deployment does not: the next start goes on with it."""
         with contextlib.suppress(AuditError):
             self.log.suspend()
-        with contextlib.suppress(AuditError):
-            self._device.suspend()
-
-
-def material_key(watchlist_key: bytes, deployment: str) -> bytes:
-    """32 bytes that open this deployment's alert pictures: derived from what the deployment officer carries, so
-    that neither is readable from a stolen disk."""
-    return HKDF(SHA256(), 32, None, b"lfr-edge/alert-material/v1/" + deployment.encode()).derive(
-        watchlist_key
-    )
 
 
 def _slug(site: str) -> str:

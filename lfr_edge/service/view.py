@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from lfr_edge.alerts.desk import DeskCounts
 from lfr_edge.alerts.record import Actor
 from lfr_edge.audit.verify import verify
 from lfr_edge.capture.keeper import CameraStatus as Kept
 from lfr_edge.console.ports import (
+    NOTHING_RAISED,
     CameraState,
     CameraStatus,
     Counters,
@@ -23,10 +25,12 @@ from lfr_edge.console.ports import (
     Trouble,
 )
 from lfr_edge.console.views import category_title
-from lfr_edge.errors import AlertError, RecogniserError, WatchlistError
+from lfr_edge.errors import AlertError, DeploymentError, RecogniserError, WatchlistError
 from lfr_edge.service.gauges import percentile
+from lfr_edge.service.phase import Phase, has_ended, not_started
 
 if TYPE_CHECKING:
+    from lfr_edge.service.run import Run
     from lfr_edge.service.service import Service
 
 TILE_WIDTH: Final = 480  # pixels: enough to see a scene, too small for a stranger's face
@@ -47,31 +51,31 @@ class View:
         self._checked: LogSummary | None = None
 
     def status(self) -> SystemStatus:
-        service = self._service
-        totals, counts = service.warden.totals, service.desk.counts()
-        summary = service.latencies.summary()
-        cameras = tuple(self._camera(kept) for kept in service.cameras.statuses)
-        recognising = (
-            not service.paused and not service.failed.is_set() and any(c.state == "live" for c in cameras)
-        )
+        service, run = self._service, self._service.run
+        totals, counts = run.warden.totals, self._desk_counts()
+        summary = run.latencies.summary()
+        cameras = tuple(self._camera(kept) for kept in run.cameras.statuses)
+        looking = run.phase is Phase.RUNNING and not run.paused and not run.failed.is_set()
         return SystemStatus(
-            recognising=recognising,
-            paused=service.paused,
+            recognising=looking and any(camera.state == "live" for camera in cameras),
+            paused=run.paused,
             cameras=cameras,
             ledger=Ledger(totals["processed"], totals["erased"], totals["retained"], totals["held"]),
             counters=Counters(totals["frames"], totals["faces"], totals["probes"], counts.raised),
             models=self._models(),
             deployment=DeploymentStatus(
-                id=service.session.deployment.id,
+                id=run.session.deployment.id,
                 site=service.settings.site,
                 purpose=service.settings.models.purpose,
-                started_wall_ns=service.session.deployment.opened_wall_ns,
+                started_wall_ns=run.started_wall_ns,
                 ends_wall_ns=None,
-                threshold=service.threshold,
-                list_size=len(service.sealed) - len(service.withdrawn),
+                threshold=run.threshold,
+                list_size=0 if run.listing is None else len(run.listing),
+                list_digest="" if run.listing is None else run.listing.digest,
+                phase=run.phase.value,
             ),
             latency=Latency(
-                summary["p50"], summary["p95"], summary["p99"], percentile(service.latencies.painted, 0.95)
+                summary["p50"], summary["p95"], summary["p99"], percentile(run.latencies.painted, 0.95)
             ),
             loop_lag_ms=round(service.lag.worst_ms, 1),
             troubles=tuple(self._troubles(cameras)),
@@ -79,7 +83,7 @@ class View:
 
     async def tile(self, camera: str) -> bytes | None:
         try:
-            answer = await self._service.warden.handle.request(
+            answer = await self._service.run.warden.handle.request(
                 "tile", {"camera": camera, "width": TILE_WIDTH}
             )
         except RecogniserError:
@@ -87,40 +91,47 @@ class View:
         return answer.parts[0] if answer.parts else None
 
     async def pause(self, actor: Actor, why: str) -> None:
-        self._service.paused = True  # a recogniser that is restarting now starts paused
+        run = self._running()
+        run.paused = True  # a recogniser that is restarting now starts paused
         with contextlib.suppress(RecogniserError):
-            await self._service.warden.handle.request("pause")
-        await self._service.record("recognition.paused", actor=actor, why=why)
+            await run.warden.handle.request("pause")
+        await run.record("recognition.paused", actor=actor, why=why)
 
     async def resume(self, actor: Actor, why: str) -> None:
-        await self._service.record("recognition.resumed", actor=actor, why=why)
-        self._service.paused = False
+        run = self._running()
+        await run.record("recognition.resumed", actor=actor, why=why)
+        run.paused = False
         with contextlib.suppress(RecogniserError):
-            await self._service.warden.handle.request("resume")
+            await run.warden.handle.request("resume")
 
     async def withdraw(self, reference: str, actor: Actor, why: str) -> None:
-        service = self._service
-        service.sealed.entry(reference)  # refuses an unknown reference
-        if reference in service.withdrawn:
+        run = self._running()
+        assert run.listing is not None, "a running deployment has a list"
+        templates = run.listing.sealed.templates_of(reference)  # refuses an unknown reference
+        if reference in run.listing.withdrawn:
             raise WatchlistError(
                 "watchlist_already_withdrawn",
                 f"{reference} was withdrawn before",
                 hint="nothing is left to do",
             )
         # Effect first: nobody may be stopped for an entry while its withdrawal waits for a disk.
-        service.withdrawn.add(reference)  # the desk drops its hits from here on, whatever the recogniser does
+        run.listing.withdrawn.add(
+            reference
+        )  # the desk drops its hits from here on, whatever the recogniser does
         with contextlib.suppress(RecogniserError):
-            await service.warden.handle.request("withdraw", {"reference": reference})
-        await service.record(
+            await run.warden.handle.request("withdraw", {"reference": reference})
+        await run.record(
             "watchlist.withdrawn",
             actor=actor,
-            ref=service.session.reference(reference),
-            data={"templates": service.sealed.templates_of(reference)},
+            ref=run.session.reference(reference),
+            data={"templates": templates},
             why=why,
         )
 
     def watchlist(self) -> tuple[ListedEntry, ...]:
-        service = self._service
+        listing = self._service.run.listing
+        if listing is None:
+            return ()
         return tuple(
             ListedEntry(
                 reference=entry.reference,
@@ -129,10 +140,23 @@ class View:
                 images=len(entry.images),
                 source=entry.image_source,
                 taken=entry.image_taken.isoformat() if entry.image_taken else None,
-                withdrawn=entry.reference in service.withdrawn,
+                withdrawn=entry.reference in listing.withdrawn,
             )
-            for entry in service.sealed.entries()
+            for entry in listing.sealed.entries()
         )
+
+    def _running(self) -> Run:
+        """Raises DeploymentError ``deployment_not_started`` or ``deployment_ended``."""
+        run = self._service.run
+        if run.phase is not Phase.RUNNING:
+            raise has_ended() if run.phase is Phase.ENDED else not_started()
+        return run
+
+    def _desk_counts(self) -> DeskCounts:
+        try:
+            return self._service.run.desk.counts()
+        except DeploymentError:
+            return self._service.run.counts_at_end or NOTHING_RAISED
 
     async def log_summary(self, *, verify: bool) -> LogSummary:
         if verify or self._checked is None:
@@ -142,18 +166,18 @@ class View:
     def painted(self, token: str, received_ns: int, client_wall_ns: int) -> None:
         del client_wall_ns  # the browser's clock is not trusted
         try:
-            alert = self._service.desk.get(token)
-        except AlertError:
+            alert = self._service.run.desk.get(token)
+        except (AlertError, DeploymentError):
             return  # a page of an earlier deployment
         if received_ns >= alert.facts.captured_ns:
-            self._service.latencies.painted.append((received_ns - alert.facts.captured_ns) / 1e6)
+            self._service.run.latencies.painted.append((received_ns - alert.facts.captured_ns) / 1e6)
 
     def _camera(self, kept: Kept) -> CameraStatus:
-        service = self._service
-        seen: dict[str, Any] = service.warden.pulse.get("cameras", {}).get(kept.camera, {})
+        run = self._service.run
+        seen: dict[str, Any] = run.warden.pulse.get("cameras", {}).get(kept.camera, {})
         state: CameraState = "lost"
         if kept.state == "live":
-            state = "paused" if service.paused else "live"
+            state = "paused" if run.paused else "live"
         elif kept.state in {"connecting", "stalled"}:
             state = cast(CameraState, kept.state)
         return CameraStatus(
@@ -176,8 +200,8 @@ class View:
         )
 
     def _models(self) -> tuple[ModelStatus, ...]:
-        service = self._service
-        provider = (service.warden.ready.get("providers") or ["?"])[0]
+        service, run = self._service, self._service.run
+        provider = (run.warden.ready.get("providers") or ["?"])[0]
         permitted = service.settings.models.purpose == "operational"
         return tuple(
             ModelStatus(
@@ -188,22 +212,20 @@ class View:
                 sha256=network.sha256,
                 provider=provider,
             )
-            for network in service.pack.manifest.networks
+            for network in run.pack.manifest.networks
         )
 
     def _troubles(self, cameras: tuple[CameraStatus, ...]) -> list[Trouble]:
-        service = self._service
+        service, run = self._service, self._service.run
         troubles = []
-        if service.failed.is_set():
-            troubles.append(
-                Trouble("failed", service.failure, "stop the deployment and see the service's log")
-            )
+        if run.failed.is_set():
+            troubles.append(Trouble("failed", run.failure, "stop the deployment and see the service's log"))
         for camera in cameras:
             tried = camera.state == "connecting" and camera.note  # a first connection has no failure to tell
             if camera.state in {"lost", "stalled"} or tried:
                 troubles.append(Trouble("degraded", f"camera {camera.id} gives no picture", camera.note))
-        if service.warden.ready.get("degraded"):
-            troubles.append(Trouble("degraded", str(service.warden.ready["degraded"])))
+        if run.warden.ready.get("degraded"):
+            troubles.append(Trouble("degraded", str(run.warden.ready["degraded"])))
         if service.lag.worst_ms > _MOST_LAG_MS:
             troubles.append(Trouble("degraded", f"the desk answers {service.lag.worst_ms:.0f} ms late"))
         if service.settings.models.purpose == "evaluation":
@@ -213,9 +235,9 @@ class View:
         return troubles
 
     def _summarise(self, full: bool) -> LogSummary:
-        service = self._service
-        audit, latest = service.session.log, service.session.log.latest
-        counts = service.desk.counts()
+        service, run = self._service, self._service.run
+        audit, latest = run.session.log, run.session.log.latest
+        counts = self._desk_counts()
         verdict: str = "unknown"
         lines: tuple[str, ...] = ()
         if full:

@@ -44,7 +44,7 @@ def test_an_alert_is_judged_by_its_picture(default_pack, photographs) -> None:
 async def test_cameras_without_a_picture_are_told(monkeypatch) -> None:
     monkeypatch.setattr(run, "_LIVE_TIMEOUT_S", 0.05)
     camera = SimpleNamespace(state="connecting", error_message="the camera refuses the connection")
-    service = SimpleNamespace(cameras=SimpleNamespace(statuses=(camera,)))
+    service = SimpleNamespace(run=SimpleNamespace(cameras=SimpleNamespace(statuses=(camera,))))
     with pytest.raises(CameraError) as caught:
         await run._live(service)
     assert caught.value.code == "camera_demo_failed"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from lfr_edge.audit.verify import verify
 from lfr_edge.clock import SystemClock
-from lfr_edge.deployment.session import POINTER, DeploymentSession, material_key
+from lfr_edge.deployment.session import POINTER, BoxRecord, DeploymentSession
 from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.settings import Settings
 
@@ -20,7 +19,25 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def begin(settings: Settings) -> DeploymentSession:
-    return DeploymentSession.begin(settings, SystemClock())
+    """Each start of the service opens the box's record and lets go of it at its end."""
+    box = BoxRecord.open(settings, SystemClock())
+    try:
+        session = DeploymentSession.begin(settings, SystemClock(), box)
+    except BaseException:
+        box.close()
+        raise
+    close, suspend = session.close, session.suspend
+
+    def close_both(**why: str) -> None:
+        close(**why)
+        box.close()
+
+    def suspend_both() -> None:
+        suspend()
+        box.close()
+
+    session.close, session.suspend = close_both, suspend_both
+    return session
 
 
 def test_a_deployment_opens_records_and_closes(settings: Settings) -> None:
@@ -73,15 +90,6 @@ def test_a_pointer_that_names_no_deployment_is_refused(settings: Settings) -> No
     begin(settings).close()  # the refusal left nothing locked
 
 
-def test_the_key_of_alert_pictures_belongs_to_one_list_and_one_deployment() -> None:
-    key = os.urandom(32)
-    mine = material_key(key, "2026-11-22-1")
-    assert len(mine) == 32
-    assert mine == material_key(key, "2026-11-22-1")
-    assert mine != material_key(key, "2026-11-22-2")
-    assert mine != material_key(os.urandom(32), "2026-11-22-1")
-
-
 @pytest.mark.parametrize("device_knows", [True, False])
 def test_a_power_cut_between_the_last_entry_and_the_pointer(settings: Settings, device_knows: bool) -> None:
     """The log is closed and its key destroyed, but the pointer is still there: the next start is a new deployment."""
@@ -92,7 +100,7 @@ def test_a_power_cut_between_the_last_entry_and_the_pointer(settings: Settings, 
         session.close()
     else:
         session.log.close()
-        session._device.suspend()
+        session._box.close()
     (settings.data / POINTER).write_text(pointer)
     after = begin(settings)
     assert not after.deployment.resumed

@@ -39,15 +39,15 @@ async def test_an_alert_is_decided_in_the_browser_and_the_record_holds_it(van, s
 
         await page.wait_for_selector("#alert:not([hidden])")
         await page.wait_for_selector(".tile img:not([hidden])")
-        (alert,) = service.desk.open_alerts()
+        (alert,) = service.run.desk.open_alerts()
         assert "Missing and at risk" in (await page.text_content("#alert") or "")
         assert not any(SOUGHT in text or '"score' in text for text in wire), "blind before the look"
         for key in ("1", "q", "a", "Enter"):
             await page.keyboard.press(key)
         await page.wait_for_selector("#after:not([hidden])")
-        assert service.desk.get(alert.id.token).state is State.REFERRED
+        assert service.run.desk.get(alert.id.token).state is State.REFERRED
         assert SOUGHT in (await page.text_content("#after") or "")
-        await until(lambda: service.latencies.painted, 10, "the page says that it painted the alert")
+        await until(lambda: service.run.latencies.painted, 10, "the page says that it painted the alert")
         await page.goto(f"{service.address}system")
         await page.wait_for_selector("#ledger-exact:not([hidden])")
         await page.wait_for_timeout(2500)  # refreshed once, in the middle of passages

@@ -9,23 +9,23 @@ import signal
 from pathlib import Path
 
 import pytest
+from lfr_edge.service.warden import MOST_RESTARTS
 
 from lfr_edge.audit.disk import RealDisk
 from lfr_edge.audit.verify import verify
 from lfr_edge.service.view import View
-from lfr_edge.service.warden import MOST_RESTARTS
 from tests.service.conftest import ALERT_S, SOUGHT, children, until
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(150)]
 
 
 def _camera(service, name: str = "gate"):
-    return next(status for status in service.cameras.statuses if status.camera == name)
+    return next(status for status in service.run.cameras.statuses if status.camera == name)
 
 
 async def _another_alert(service) -> None:
-    before = service.desk.counts().raised
-    await until(lambda: service.desk.counts().raised > before, ALERT_S, "another alert")
+    before = service.run.desk.counts().raised
+    await until(lambda: service.run.desk.counts().raised > before, ALERT_S, "another alert")
 
 
 async def test_a_camera_that_dies_freezes_or_changes_its_picture_heals_and_alerts_go_on(
@@ -53,12 +53,12 @@ async def test_a_camera_that_dies_freezes_or_changes_its_picture_heals_and_alert
     await _another_alert(service)
 
     assert _camera(service).epoch > 2
-    assert service.warden.restarts == 0, "a camera's fault is local"
+    assert service.run.warden.restarts == 0, "a camera's fault is local"
     await service.stop()
     verbs = van.verbs()
     assert verbs.count("camera.lost") >= 2
     assert verbs.count("camera.connected") >= 3
-    totals = service.warden.totals
+    totals = service.run.warden.totals
     assert totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"]
 
 
@@ -77,7 +77,7 @@ async def test_a_wrong_camera_password_is_said_and_never_shown(van, start, caplo
     assert yard.error_hint
     await until(lambda: _camera(service).state == "live", 20, "the other camera")
     await until(lambda: "camera.lost" in van.verbs(), 10, "the record says so")
-    shown = repr((service.cameras.statuses, View(service).status(), van.entries()))
+    shown = repr((service.run.cameras.statuses, View(service).status(), van.entries()))
     for pid in (os.getpid(), *children()):
         for name in ("cmdline", "environ"):
             shown += Path(f"/proc/{pid}/{name}").read_bytes().decode("latin-1")
@@ -96,13 +96,13 @@ async def test_a_killed_recogniser_comes_back_three_times_and_then_stops_loudly(
     service = await start()
     await _another_alert(service)
     for restart in range(1, MOST_RESTARTS + 1):
-        os.kill(service.warden.handle.pid, signal.SIGKILL)
-        await until(lambda n=restart: service.warden.restarts == n, 10, "the death is noticed")
-        await until(lambda: service.warden._handle is not None, 60, "a new recogniser")
-    assert not service.failed.is_set()
+        os.kill(service.run.warden.handle.pid, signal.SIGKILL)
+        await until(lambda n=restart: service.run.warden.restarts == n, 10, "the death is noticed")
+        await until(lambda: service.run.warden._handle is not None, 60, "a new recogniser")
+    assert not service.run.failed.is_set()
     await _another_alert(service)
-    os.kill(service.warden.handle.pid, signal.SIGKILL)
-    await asyncio.wait_for(service.failed.wait(), 10)
+    os.kill(service.run.warden.handle.pid, signal.SIGKILL)
+    await asyncio.wait_for(service.run.failed.wait(), 10)
     status = View(service).status()
     assert not status.recognising
     assert [trouble.health for trouble in status.troubles].count("failed") == 1
@@ -120,18 +120,18 @@ async def test_a_killed_recogniser_comes_back_three_times_and_then_stops_loudly(
 async def test_a_withdrawal_and_a_pause_survive_a_recogniser_that_dies(van, start) -> None:
     service = await start()
     view = View(service)
-    os.kill(service.warden.handle.pid, signal.SIGKILL)
-    await until(lambda: service.warden.restarts == 1, 10)
+    os.kill(service.run.warden.handle.pid, signal.SIGKILL)
+    await until(lambda: service.run.warden.restarts == 1, 10)
     actor = _actor()
     await view.withdraw(SOUGHT, actor, "found")  # while there is no recogniser at all
     await view.pause(actor, "the van is moved")
     await until(lambda: van.verbs().count("recogniser.started") == 2, 60, "a new recogniser")
-    assert (await service.warden.handle.request("read")).body["paused"] is True
+    assert (await service.run.warden.handle.request("read")).body["paused"] is True
     await view.resume(actor, "the van stands")
-    frames = service.warden.totals["frames"]
-    raised = service.desk.counts().raised
-    await until(lambda: service.warden.totals["frames"] > frames + 120, what="a whole walk")
-    assert service.desk.counts().raised == raised
+    frames = service.run.warden.totals["frames"]
+    raised = service.run.desk.counts().raised
+    await until(lambda: service.run.warden.totals["frames"] > frames + 120, what="a whole walk")
+    assert service.run.desk.counts().raised == raised
 
 
 def _actor():
@@ -150,18 +150,18 @@ async def test_no_record_no_recognition(van, start, monkeypatch, failure) -> Non
         raise OSError(failure, os.strerror(failure))
 
     monkeypatch.setattr(RealDisk, "append", broken)
-    shown = service.desk.counts().offered
-    await asyncio.wait_for(service.failed.wait(), ALERT_S)
-    await until(lambda: service.warden._handle is None, 10, "the recogniser is ended")
-    assert service.desk.counts().offered == shown
-    assert "log" in service.failure
+    shown = service.run.desk.counts().offered
+    await asyncio.wait_for(service.run.failed.wait(), ALERT_S)
+    await until(lambda: service.run.warden._handle is None, 10, "the recogniser is ended")
+    assert service.run.desk.counts().offered == shown
+    assert "log" in service.run.failure
     assert View(service).status().troubles[0].health == "failed"
     monkeypatch.undo()
     await service.stop()
     assert not verify(van.log()).findings, "what is there is intact"
     # The disk is back: the next start goes on with the deployment, and the log with its own last entry.
     again = await start()
-    assert again.session.deployment.resumed
+    assert again.run.session.deployment.resumed
     await _another_alert(again)
 
 
@@ -173,24 +173,24 @@ async def test_an_alert_that_cannot_be_raised_stops_recognition_and_says_no_more
     def broken(message):
         raise RuntimeError(f"holds a face: {message.parts[0]!r}")
 
-    monkeypatch.setattr(service, "_alert_of", broken)
-    await asyncio.wait_for(service.failed.wait(), ALERT_S)
-    assert service.failure == "an alert could not be raised"
+    monkeypatch.setattr(service.run.listing, "_alert_of", broken)
+    await asyncio.wait_for(service.run.failed.wait(), ALERT_S)
+    assert service.run.failure == "an alert could not be raised"
     assert "RuntimeError" in caplog.text
     assert "holds a face" not in caplog.text
     monkeypatch.undo()
     await service.stop()
-    assert service.desk.counts().raised == 0
+    assert service.run.counts_at_end.raised == 0
 
 
 async def test_a_suspended_service_takes_its_deployment_up_again(van, start) -> None:
     service = van.service()
     await service.start()
-    alert = (await until(service.desk.open_alerts))[0]
-    name, size = service.session.deployment.id, service.session.log.size
+    alert = (await until(service.run.desk.open_alerts))[0]
+    name, size = service.run.session.deployment.id, service.run.session.log.size
     await service.suspend()
     assert children() == set()
     again = await start()
-    assert (again.session.deployment.id, again.session.deployment.resumed) == (name, True)
-    assert again.session.log.size > size
-    assert again.desk.get(alert.id.token).facts == alert.facts
+    assert (again.run.session.deployment.id, again.run.session.deployment.resumed) == (name, True)
+    assert again.run.session.log.size > size
+    assert again.run.desk.get(alert.id.token).facts == alert.facts

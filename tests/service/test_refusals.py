@@ -22,12 +22,16 @@ def _other_key(folder: Path) -> str:
 REFUSALS = {
     "no camera": (lambda van: {"cameras": []}, "config_no_cameras", 2),
     "no key file named": (lambda van: {"watchlist": {"key_file": None}}, "config_no_watchlist_key", 2),
-    "licence": (lambda van: {"models": {"purpose": "operational"}}, "model_licence_reference_missing", 1),
+    "licence": (
+        lambda van: {"models": {"purpose": "operational"}, "deployment": {"autostart": False}},
+        "model_licence_reference_missing",
+        1,
+    ),
     "no such pack": (lambda van: {"models": {"pack": "absent"}}, "model_pack_missing", 1),
     "no list": (lambda van: {"watchlist": {"path": str(van.folder / "none")}}, "watchlist_missing", 1),
     "another list's key": (
         lambda van: {"watchlist": {"key_file": _other_key(van.folder)}},
-        "watchlist_altered",
+        "watchlist_key_wrong",
         1,
     ),
     "key file missing": (
@@ -67,4 +71,4 @@ async def test_a_port_in_use_is_refused_and_the_next_start_goes_on(van, start) -
         assert caught.value.hint
         assert children() == set()
     again = await start()  # the refused start has let go of log, store and slots
-    assert again.session.deployment.resumed
+    assert again.run.session.deployment.resumed

@@ -145,7 +145,11 @@ async def test_what_was_withdrawn_and_paused_stays_so_after_a_crash(van, serve, 
 @pytest.mark.parametrize(
     ("change", "code", "status"),
     [
-        ({"models": {"purpose": "operational"}}, "model_licence_reference_missing", 1),
+        (
+            {"models": {"purpose": "operational"}, "deployment": {"autostart": False}},
+            "model_licence_reference_missing",
+            1,
+        ),
         ({"cameras": []}, "config_no_cameras", 2),
     ],
 )

@@ -17,18 +17,18 @@ async def test_from_the_camera_to_the_record(van, start, at_console) -> None:
     """An alert is durable and recorded before it is offered; a person decides; a pause and a withdrawal hold."""
     service = await start()
     on_disk: list[list[str]] = []  # what the log's file held each time clients were told of something
-    publish = service.desk.feed.publish
+    publish = service.run.desk.feed.publish
 
     def look_at_the_disk(event: FeedEvent) -> None:
         on_disk.append(van.verbs())
         publish(event)
 
-    service.desk._store.follow(look_at_the_disk)
-    alert = (await until(service.desk.open_alerts, what="an alert"))[0]
+    service.run.desk._store.follow(look_at_the_disk)
+    alert = (await until(service.run.desk.open_alerts, what="an alert"))[0]
     assert alert.facts.reference == SOUGHT
     await until(lambda: on_disk, 5, "clients are told")
     assert on_disk[0].index("alert.raised") < on_disk[0].index("alert.offered")
-    assert 0 < service.latencies.offered[0] < 10_000
+    assert 0 < service.run.latencies.offered[0] < 10_000
 
     person = at_console(service.address)
     assert await person.get("/healthz") == b"ok\n"
@@ -52,25 +52,25 @@ async def test_from_the_camera_to_the_record(van, start, at_console) -> None:
 
     paused = await person.post("/api/pause", {"why": "the van is moved"})
     assert paused["recognising"] is False
-    frames = (await service.warden.handle.request("read")).body["ledger"]["frames"]
+    frames = (await service.run.warden.handle.request("read")).body["ledger"]["frames"]
     await asyncio.sleep(1)
-    assert (await service.warden.handle.request("read")).body["ledger"]["frames"] == frames
+    assert (await service.run.warden.handle.request("read")).body["ledger"]["frames"] == frames
     assert (await person.post("/api/resume", {"why": "the van stands"}))["recognising"] is True
 
     await service_view(service).withdraw(SOUGHT, _officer(), "found")
-    raised = service.desk.counts().raised
-    frames = service.warden.totals["frames"]
-    await until(lambda: service.warden.totals["frames"] > frames + 50, what="another walk")
-    assert service.desk.counts().raised == raised, "nobody may be stopped for a withdrawn entry"
+    raised = service.run.desk.counts().raised
+    frames = service.run.warden.totals["frames"]
+    await until(lambda: service.run.warden.totals["frames"] > frames + 50, what="another walk")
+    assert service.run.desk.counts().raised == raised, "nobody may be stopped for a withdrawn entry"
 
     await service.stop(why="end of the test")
     assert children() == set()
-    totals = service.warden.totals
+    totals = service.run.warden.totals
     assert totals["held"] == 0
     assert totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"] > 0
     assert totals["retained"] >= raised
-    assert service.warden.ending is not None
-    assert service.warden.ending.wiped is not None
+    assert service.run.warden.ending is not None
+    assert service.run.warden.ending.wiped is not None
     report = verify(van.log())
     assert report.intact, report
     counted = [entry.event.data for entry in van.entries() if entry.event.ev == "statistics.counted"]
@@ -101,13 +101,13 @@ async def test_nobody_on_the_list_nobody_alerted(van, start) -> None:
     """The control: the same camera and another list give no alert, and every template is erased."""
     service = await start(watchlist={"path": str(van.lists.strangers)})
     await until(
-        lambda: service.warden.totals["frames"] > 120 and service.warden.totals["probes"] > 5,
+        lambda: service.run.warden.totals["frames"] > 120 and service.run.warden.totals["probes"] > 5,
         what="a whole walk",
     )
     await service.stop()
-    assert service.desk.counts().raised == 0
-    assert service.warden.totals["processed"] == service.warden.totals["erased"] > 0
-    assert service.warden.totals["retained"] == 0
+    assert service.run.counts_at_end.raised == 0
+    assert service.run.warden.totals["processed"] == service.run.warden.totals["erased"] > 0
+    assert service.run.warden.totals["retained"] == 0
 
 
 def service_view(service):

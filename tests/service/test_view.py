@@ -18,7 +18,7 @@ OFFICER = Actor("hughes", "deployment_officer", "1")
 async def test_what_the_pages_show(van, start) -> None:
     service = await start()
     view = View(service)
-    alert = (await until(service.desk.open_alerts, what="an alert"))[0]
+    alert = (await until(service.run.desk.open_alerts, what="an alert"))[0]
     await until(lambda: view.status().cameras[0].fps > 0, 10, "the camera's second heartbeat")
     status = view.status()
     (gate,) = status.cameras
@@ -37,7 +37,7 @@ async def test_what_the_pages_show(van, start) -> None:
     assert view.status().latency.painted_p95 > 0
     view.painted("0" * 32, time.monotonic_ns(), 0)
     view.painted(alert.id.token, 1, 0)
-    assert len(service.latencies.painted) == 1
+    assert len(service.run.latencies.painted) == 1
 
     (entry,) = view.watchlist()
     assert (entry.reference, entry.images, entry.withdrawn) == (SOUGHT, 1, False)
@@ -62,5 +62,5 @@ async def test_what_the_pages_show(van, start) -> None:
     assert view.status().cameras[0].state == "paused"
     assert not view.status().recognising
     await view.resume(OFFICER, "the van stands")
-    await service.warden.stop()
+    await service.run.warden.stop()
     assert await view.tile("gate") is None, "no recogniser, no tile, no error"

@@ -1,0 +1,88 @@
+"""The unsealed list of a deployment, and what people have taken off it since."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from lfr_edge.alerts.alert import RaisedAlert
+from lfr_edge.recogniser.channel import Message
+from lfr_edge.watchlist.container import SealedWatchlist
+
+
+class LiveList:
+    """**Thread rule:** the event loop, except where a method says otherwise. **Lifetime:** holds the list's key
+    until :meth:`close`; nothing opens the list or the deployment's alert pictures after that.
+
+    Attributes:
+        digest: SHA-256 of the sealed file, hex: what two persons approve.
+        withdrawn: references of entries that somebody took off the list.
+    """
+
+    def __init__(self, sealed: SealedWatchlist, digest: str) -> None:
+        self.sealed = sealed
+        self.digest = digest
+        self.withdrawn: set[str] = set()
+
+    @classmethod
+    def open(cls, path: Path, credential: bytes | str, fingerprint: str) -> LiveList:
+        """With the key, or with the passphrase (a str: a quarter of a second of work). Blocks.
+
+        Raises:
+            WatchlistError: as :meth:`SealedWatchlist.open`.
+        """
+        sealed = SealedWatchlist.open(path, credential, fingerprint=fingerprint)
+        return cls(sealed, sealed.digest)
+
+    def close(self) -> None:
+        self.sealed.close()
+
+    def __len__(self) -> int:
+        """Entries that are looked for."""
+        return len(self.sealed) - len(self.withdrawn)
+
+    @property
+    def templates(self) -> int:
+        """Templates of the entries that are looked for."""
+        return self.sealed.header.rows - sum(self.sealed.templates_of(entry) for entry in self.withdrawn)
+
+    def parts(self) -> tuple[bytes, ...]:
+        """For the recogniser: the templates, still sealed, and the key that opens them and nothing else."""
+        return self.sealed.template_part(), self.sealed.template_key()
+
+    def material_key(self, deployment: str) -> bytes:
+        """32 bytes that open this deployment's alert pictures; they die with the list."""
+        return self.sealed.secret(f"alert material {deployment}")
+
+    def recall(self, withdrawn: Iterable[str]) -> None:
+        """After a restart: these references stay off the list."""
+        self.withdrawn = {entry.reference for entry in self.sealed.entries()} & set(withdrawn)
+
+    async def alert_of(self, message: Message) -> RaisedAlert:
+        """Hit and list entry together."""
+        return await asyncio.to_thread(self._alert_of, message)
+
+    def _alert_of(self, message: Message) -> RaisedAlert:
+        hit = message.body
+        reference = str(hit["reference"])
+        entry = self.sealed.entry(reference)
+        return RaisedAlert(
+            camera=hit["camera"],
+            captured_ns=hit["captured_ns"],
+            captured_wall_ns=hit["captured_wall_ns"],
+            reference=reference,
+            category=entry.category,
+            requested_response=entry.requested_response.value,
+            score=hit["score"],
+            threshold=hit["threshold"],
+            runner_up_score=hit["runner_up_score"],
+            runner_up_reference=hit["runner_up_reference"],
+            track=hit["track"],
+            quality=hit["quality"],
+            probe_jpeg=message.parts[0],
+            candidate_jpeg=self.sealed.portrait(reference),
+            candidate_taken=entry.image_taken,
+            candidate_source=entry.image_source,
+            look_alikes=self.sealed.look_alikes(reference),
+        )

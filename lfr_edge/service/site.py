@@ -1,0 +1,56 @@
+"""The console's listening socket: plain on the loopback, TLS everywhere else."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from aiohttp import web
+
+from lfr_edge.errors import ConfigError
+from lfr_edge.settings import ConsoleSettings
+
+_FAREWELL_S = 2.0  # for requests in flight at the end; sockets are closed by the console itself
+
+
+async def listen(
+    stack: AsyncExitStack, settings: ConsoleSettings, build: Callable[[bool], web.Application]
+) -> str:
+    """Serve `build(tls)`'s application until `stack` unwinds; its address.
+
+    Raises:
+        ConfigError: ``config_tls``, ``config_console_address``.
+    """
+    tls = _context(settings.tls_certificate, settings.tls_key)
+    runner = web.AppRunner(build(tls is not None), access_log=None, shutdown_timeout=_FAREWELL_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, settings.host, settings.port, ssl_context=tls)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConfigError(
+            "config_console_address",
+            f"the console cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            hint="choose another console.port, or 0 for a free one",
+        ) from None
+    port = runner.addresses[0][1]
+    return f"{'https' if tls else 'http'}://{settings.host}:{port}/"
+
+
+def _context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None or key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            "config_tls",
+            f"the certificate cannot be used: {error}",
+            hint="PEM certificate and key that belong together",
+        ) from None
+    return context
