@@ -16,6 +16,8 @@ from typing import Any, Final
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}")
 MOST_IMAGES: Final = 32  # of one person
 MOST_TEXT: Final = 500  # characters of a free field
+MOST_SIDE: Final = 65_536  # pixels; JPEG ends there
+BLUE_LIST: Final = "blue_list"  # the category of consenting staff
 ADULT_YEARS: Final = 18
 TEXTS: Final = (
     "legal_basis",
@@ -87,12 +89,25 @@ class CandidateImage:
     file: str  # name below the list's folder; in a sealed list it only counts the images
     source: str = ""  # a code of image_sources() on an operational list
     taken: date | None = None
+    face: tuple[int, int] | None = None  # x, y of a point on the face that is meant, where there are several
 
     def __post_init__(self) -> None:
         check_text("image_source", self.source)
+        if self.face is not None and not all(0 <= place < MOST_SIDE for place in self.face):
+            raise ValueError(f"image_face: two whole numbers of pixels below {MOST_SIDE} are needed")
 
     def to_json(self) -> dict[str, Any]:
-        return {"file": self.file, "source": self.source, "taken": self.taken and self.taken.isoformat()}
+        return {
+            "file": self.file,
+            "source": self.source,
+            "taken": self.taken and self.taken.isoformat(),
+            "face": self.face and list(self.face),
+        }
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Any]) -> CandidateImage:
+        face = raw["face"]
+        return CandidateImage(raw["file"], raw["source"], _day(raw["taken"]), face and (face[0], face[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +197,7 @@ class Entry:
             reference=raw["reference"],
             category=raw["category"],
             requested_response=Response(raw["requested_response"]),
-            images=tuple(
-                CandidateImage(image["file"], image["source"], _day(image["taken"]))
-                for image in raw["images"]
-            ),
+            images=tuple(CandidateImage.from_json(image) for image in raw["images"]),
             date_of_birth=_day(raw["date_of_birth"]),
             review_date=_day(raw["review_date"]),
             **{name: raw[name] for name in TEXTS},

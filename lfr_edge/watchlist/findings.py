@@ -72,6 +72,7 @@ class Survey:
     issuer: Issuer | None = None  # None where nobody signed
     bundle_sha256: str = ""  # hex, of the manifest or of the table; empty where there is neither
     compiled_at: datetime | None = None  # UTC, by the issuer; None where nobody says
+    operation: str = ""  # for which it was compiled, as its authority names it; empty where nobody says
 
     def required(self) -> Survey:
         """Itself, or WatchlistError ``watchlist_refused`` with the first problems in its text."""
@@ -146,6 +147,7 @@ class Findings:
         issuer: Issuer | None = None,
         bundle_sha256: str = "",
         compiled_at: datetime | None = None,
+        operation: str = "",
     ) -> Survey:
         if not self.entries and not self.problems:
             self.problem(None, "list", "there is nobody on it")
@@ -162,4 +164,5 @@ class Findings:
             issuer,
             bundle_sha256,
             compiled_at,
+            operation,
         )

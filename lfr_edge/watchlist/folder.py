@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -23,7 +24,7 @@ from lfr_edge.watchlist.findings import Findings, FolderPictures, Pictures, Prob
 __all__ = ["MOST_CSV_BYTES", "Problem", "Progress", "Survey", "check_pictures", "read_folder", "survey"]
 
 REQUIRED: Final = ("reference", "category", "response", "images")
-OPTIONAL: Final = ("image_source", "image_taken", "date_of_birth", "review_date", *TEXTS)
+OPTIONAL: Final = ("image_source", "image_taken", "image_face", "date_of_birth", "review_date", *TEXTS)
 # A van needs no names: the reference leads to the person in the force's own system (domain.md 2).
 NAMES: Final = frozenset({"name", "surname", "forename", "first_name", "last_name", "full_name"})
 MOST_CSV_BYTES: Final = 64 << 20
@@ -195,7 +196,19 @@ def _images(line: int, row: dict[str, str], found: Findings) -> tuple[CandidateI
         found.day_of(line, "image_taken", text)
         for text in _one_each("image_taken", row.get("image_taken", ""), len(names))
     ]
-    return tuple(CandidateImage(*image) for image in zip(names, sources, days, strict=True))
+    faces = [_face(text) for text in _one_each("image_face", row.get("image_face", ""), len(names))]
+    return tuple(CandidateImage(*image) for image in zip(names, sources, days, faces, strict=True))
+
+
+def _face(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    found = re.fullmatch(r"([0-9]{1,5}) ([0-9]{1,5})", text)
+    if found is None:
+        raise ValueError(
+            "image_face: write two whole numbers of pixels, from the left and from the top: 120 88"
+        )
+    return int(found[1]), int(found[2])
 
 
 def _one_each(name: str, cell: str, images: int) -> list[str]:

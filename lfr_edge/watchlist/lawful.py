@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from lfr_edge.watchlist.entry import Entry, image_sources
+from lfr_edge.watchlist.entry import BLUE_LIST, Entry, image_sources
 
-_BLUE_LIST: Final = "blue_list"
 _NEEDED: Final = {
     "legal_basis": "name the power under which this person may be looked for",
     "holding_statement": "say why the images of this person are lawfully held",
@@ -36,7 +35,7 @@ def _unsaid(entry: Entry) -> Iterator[Gap]:
     for field, hint in _NEEDED.items():
         if not getattr(entry, field):
             yield Gap(field, "is missing", hint)
-    blue = entry.category == _BLUE_LIST
+    blue = entry.category == BLUE_LIST
     if blue and not entry.consent_reference:
         yield Gap("consent_reference", "is missing", "nobody is on the blue list without recorded consent")
     if not blue and entry.consent_reference:

@@ -13,6 +13,7 @@ from typing import Final
 
 MOST_BYTES: Final = 10 << 20  # reliability.md 4
 MOST_PIXELS: Final = 40_000_000
+_MOST_SEGMENTS: Final = 10_000  # of a JPEG before its size; a camera writes tens
 _DEEPEST: Final = 4  # folders below the list's own
 _PART: Final = re.compile(r"[^/\\:*?\"<>|]{1,200}")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -21,18 +22,23 @@ _FRAME: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # JPEG mar
 
 
 def read_picture(folder: Path, name: str) -> bytes:
-    """The bytes of a JPEG or PNG below `folder`.
+    """The bytes of a JPEG or PNG below `folder`, judged by its header.
 
     Follows no link, on no part of the way. Raises ValueError with a sentence for a person.
     """
-    data = _read_inside(folder, name)
+    data = read_inside(folder, name)
+    check_size(name, data)
+    return data
+
+
+def check_size(name: str, data: bytes) -> None:
+    """Raises ValueError for anything but a JPEG or PNG of at most 40 megapixels, by its header."""
     try:
         width, height = picture_size(data)
     except (ValueError, struct.error, IndexError):
         raise ValueError(f"{name} is not a JPEG or PNG picture") from None
     if not 0 < width * height <= MOST_PIXELS:
         raise ValueError(f"{name} has {width} × {height} pixels; at most {MOST_PIXELS // 1_000_000} million")
-    return data
 
 
 def picture_size(data: bytes) -> tuple[int, int]:
@@ -45,7 +51,7 @@ def picture_size(data: bytes) -> tuple[int, int]:
     if not data.startswith(b"\xff\xd8"):
         raise ValueError("another kind of file")
     at = 2
-    while True:
+    for _ in range(_MOST_SEGMENTS):
         if data[at] != 0xFF:
             raise ValueError("no marker")
         marker = data[at + 1]
@@ -61,6 +67,7 @@ def picture_size(data: bytes) -> tuple[int, int]:
             if marker == 0xDA or length < 2:  # the scan begins: there was no size
                 raise ValueError("no size")
             at += 2 + length
+    raise ValueError("no size")
 
 
 def _parts(name: str) -> list[str]:
@@ -74,7 +81,12 @@ def _parts(name: str) -> list[str]:
     return parts
 
 
-def _read_inside(folder: Path, name: str) -> bytes:
+def read_inside(folder: Path, name: str, most_bytes: int | None = None) -> bytes:
+    """A file below `folder`, no link on any part of the way; at most :data:`MOST_BYTES` unless said otherwise.
+
+    Raises ValueError with a sentence for a person.
+    """
+    most = MOST_BYTES if most_bytes is None else most_bytes
     *way, last = _parts(name)
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     held = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
@@ -85,17 +97,17 @@ def _read_inside(folder: Path, name: str) -> bytes:
         status = os.fstat(held[-1])
         if not stat.S_ISREG(status.st_mode):
             raise ValueError(f"{name} is not a file")
-        if not 0 < status.st_size <= MOST_BYTES:
-            raise ValueError(f"{name} has {status.st_size} bytes; 1 byte to {MOST_BYTES >> 20} MiB are taken")
+        if not 0 < status.st_size <= most:
+            raise ValueError(f"{name} has {status.st_size} bytes; 1 byte to {most >> 20} MiB are taken")
         with os.fdopen(os.dup(held[-1]), "rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(most + 1)
     except OSError as error:
         why = "is a link, which is not followed" if _is_link(error) else (error.strerror or "unreadable")
         raise ValueError(f"{name}: {why}") from None
     finally:
         for descriptor in held:
             os.close(descriptor)
-    if len(data) > MOST_BYTES:
+    if len(data) > most:
         raise ValueError(f"{name} grew while it was read")
     return data
 

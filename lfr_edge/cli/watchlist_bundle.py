@@ -1,0 +1,159 @@
+"""``lfr-edge watchlist bundle``: sign a list, check a signature, print the schema."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lfr_edge.errors import WatchlistError
+from lfr_edge.watchlist.bundle import Label, Limits, read_bundle, read_unsigned, write_bundle
+from lfr_edge.watchlist.bundle.archive import MOST_MEMBERS
+from lfr_edge.watchlist.bundle.manifest import schema
+from lfr_edge.watchlist.bundle.signature import key_id, new_private_key, read_private_key, read_public_key
+
+_EPILOG = """\
+examples, on the issuing authority's own computer:
+  lfr-edge watchlist bundle key issuer.pem issuer.pub.pem       once; the .pub.pem is enrolled on each box
+  lfr-edge watchlist bundle make list/ list.zip --key issuer.pem --list-id L-2026-0412 \\
+      --operation OP-2026-117 --issued-by "Example Constabulary, Intelligence Bureau"
+  lfr-edge watchlist bundle verify list.zip --public issuer.pub.pem
+"""
+
+
+def register_bundle(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    bundle = actions.add_parser(
+        "bundle",
+        help="sign a list for a box, or check who signed one",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    steps = bundle.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _register_make(steps)
+    _register_verify(steps)
+    key = steps.add_parser("key", help="make a signing key and its public half")
+    key.add_argument("private", type=Path, metavar="PRIVATE")
+    key.add_argument("public", type=Path, metavar="PUBLIC")
+    key.add_argument("--passphrase", action="store_true", help="ask for a passphrase that locks it")
+    key.set_defaults(run=_key)
+    printed = steps.add_parser("schema", help="print the JSON Schema of manifest.json")
+    printed.set_defaults(run=_schema)
+
+
+def _register_make(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    make = steps.add_parser("make", help="check a list, give it a manifest and sign it")
+    make.add_argument("list", type=Path, metavar="LIST", help="folder with a CSV, or JSON with --mapping")
+    make.add_argument("out", type=Path, metavar="OUT", help="a folder, or a file that ends in .zip")
+    make.add_argument("--key", type=Path, required=True, metavar="FILE", help="the issuing authority's key")
+    make.add_argument("--list-id", required=True, metavar="ID", help="a reference of this compilation")
+    make.add_argument("--operation", required=True, metavar="ID", help="reference of the operation")
+    make.add_argument("--issued-by", required=True, metavar="TEXT", help="the issuing authority, for people")
+    make.add_argument("--mapping", type=Path, metavar="FILE", help="how to read JSON of another system")
+    make.add_argument("--purpose", choices=["operational", "evaluation"], default="operational")
+    _add_members(make)
+    make.set_defaults(run=_make)
+
+
+def _register_verify(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verify = steps.add_parser("verify", help="check signature, fields and every picture of a bundle")
+    verify.add_argument("bundle", type=Path, metavar="BUNDLE")
+    verify.add_argument(
+        "--public", type=Path, required=True, action="append", metavar="FILE", help="a public key to trust"
+    )
+    verify.add_argument("--purpose", choices=["operational", "evaluation"], default="operational")
+    verify.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_members(verify)
+    verify.set_defaults(run=_verify)
+
+
+def _add_members(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--most-files",
+        type=int,
+        default=Limits().members,
+        metavar="N",
+        help=f"files that a bundle may hold (default: {Limits().members}, at most {MOST_MEMBERS})",
+    )
+
+
+def _make(args: argparse.Namespace) -> int:
+    key = read_private_key(args.key, _passphrase_of(args.key))
+    found = read_unsigned(args.list, "operational", args.mapping)  # a manifest leaves nothing unsaid
+    label = Label(args.list_id, args.operation, args.issued_by, args.purpose, datetime.now(UTC))
+    digest = write_bundle(args.out, found, label, key, _limits(args))
+    print(f"{args.out}: {len(found.entries)} people, manifest {digest}")
+    print(f"signed by key {key_id(key.public_key().public_bytes_raw())}")
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    keys = [read_public_key(path) for path in args.public]
+    found = read_bundle(
+        args.bundle, {key_id(key): key for key in keys}, purpose=args.purpose, limits=_limits(args)
+    )
+    result = {
+        "intact": not found.problems,
+        "entries": len(found.entries),
+        "key_id": found.issuer.key_id if found.issuer else None,
+        "issued_by": found.issuer.name if found.issuer else None,
+        "operation": found.operation,
+        "compiled_at": found.compiled_at and found.compiled_at.isoformat(),
+        "manifest_sha256": found.bundle_sha256,
+        "problems": [str(problem) for problem in found.problems],
+    }
+    if args.json:
+        print(json.dumps(result, indent=2))
+    else:
+        print(
+            "\n".join([*map(str, found.problems), *map(str, found.warnings)]), end="\n" * bool(found.problems)
+        )
+        print(f"{len(found.entries)} people for {found.operation}, signed by {result['issued_by']}")
+        print("complete and unaltered" if result["intact"] else "refused as it stands")
+    return 0 if result["intact"] else 1
+
+
+def _key(args: argparse.Namespace) -> int:
+    passphrase = getpass.getpass("passphrase for the key: ").encode() if args.passphrase else None
+    private, public, name = new_private_key(passphrase)
+    _write_new(args.private, private, 0o600)
+    _write_new(args.public, public, 0o644)
+    print(f"key {name}: keep {args.private} with the issuing authority, enrol {args.public} on each box")
+    return 0
+
+
+def _schema(_args: argparse.Namespace) -> int:
+    print(json.dumps(schema(), indent=2))
+    return 0
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    try:
+        return Limits(members=args.most_files)
+    except ValueError:
+        raise WatchlistError(
+            "watchlist_limit_refused",
+            f"--most-files {args.most_files} is not possible",
+            hint=f"give 1 to {MOST_MEMBERS}",
+        ) from None
+
+
+def _passphrase_of(path: Path) -> bytes | None:
+    try:
+        locked = b"ENCRYPTED" in path.read_bytes()[:200]
+    except OSError:
+        return None  # reading the key says what is wrong
+    return getpass.getpass("passphrase of the key: ").encode() if locked else None
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise WatchlistError(
+            "watchlist_unwritable", f"{path}: {error.strerror}", hint="choose a name that is free"
+        ) from None

@@ -1,0 +1,1 @@
+{"algorithm":"ed25519","format":"lfr-edge watchlist signature 1","key_id":"98c3cc8650e3c974","value":"ZTTR3KLZAFlXO6NdXlO4/DSCSrtEnf0W+Ii9aHQig8M+XbcLnvzmIFQ68xErPETPA/gR80+LvQHkpmSv6oGbDA=="}
