@@ -124,7 +124,8 @@ class RaisedAlert:
     candidate_jpeg: bytes = field(repr=False)
     candidate_taken: date | None
     candidate_source: str
-    look_alikes: tuple[tuple[str, float], ...] = ()  # (reference, cosine to the same probe), best first
+    look_alikes: tuple[tuple[str, float], ...] = ()  # (reference, cosine to this entry), best first
+    candidate_quality: dict[str, float] = field(default_factory=dict)  # as `quality`, of the list's picture
 
     def __post_init__(self) -> None:
         if self.requested_response not in RESPONSES:
@@ -154,6 +155,7 @@ class Facts:
     candidate_taken: str | None  # ISO date
     candidate_source: str
     look_alikes: tuple[tuple[str, int], ...]
+    candidate_quality: tuple[tuple[str, float], ...] = ()
 
     @staticmethod
     def of(raised: RaisedAlert) -> Facts:
@@ -170,11 +172,16 @@ class Facts:
             runner_up_score=None if runner_up is None else scaled(runner_up),
             runner_up_reference=raised.runner_up_reference,
             track=raised.track,
-            quality=tuple(sorted((name, float(value)) for name, value in raised.quality.items())),
+            quality=_measures(raised.quality),
             candidate_taken=raised.candidate_taken.isoformat() if raised.candidate_taken else None,
             candidate_source=raised.candidate_source,
             look_alikes=tuple((reference, scaled(score)) for reference, score in raised.look_alikes),
+            candidate_quality=_measures(raised.candidate_quality),
         )
+
+
+def _measures(quality: dict[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted((name, float(value)) for name, value in quality.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ def from_document(text: str) -> Alert:
 
 def _facts(raw: dict[str, Any]) -> Facts:
     raw = dict(raw)
-    raw["quality"] = tuple((name, value) for name, value in raw["quality"])
+    for measured in ("quality", "candidate_quality"):
+        raw[measured] = tuple((name, value) for name, value in raw.get(measured, ()))
     raw["look_alikes"] = tuple((reference, score) for reference, score in raw["look_alikes"])
     return Facts(**raw)
 

@@ -9,11 +9,12 @@ from aiohttp import web
 
 from lfr_edge.alerts.factors import Factors
 from lfr_edge.clock import utc_text
-from lfr_edge.console.bodies import AccountBody, LookBody, OutcomeBody, WhyBody, read_body
+from lfr_edge.console.accounts import Role
+from lfr_edge.console.bodies import AccountBody, LookBody, WhyBody, read_body
 from lfr_edge.console.guard import session_of
 from lfr_edge.console.keys import PORTS
 from lfr_edge.console.recording import record
-from lfr_edge.console.views import alert_view, status_view
+from lfr_edge.console.views import alert_view, refuse_before_referral, status_view
 from lfr_edge.errors import AccessError
 
 RECENT: Final = 20  # decided alerts a page keeps in view
@@ -31,16 +32,19 @@ def desk_view(request: web.Request) -> dict[str, Any]:
 
 
 async def alerts(request: web.Request) -> web.Response:
+    """Open and recent alerts, as this person may see them."""
     return web.json_response(desk_view(request))
 
 
 async def one_alert(request: web.Request) -> web.Response:
+    """One alert, as this person may see it: blind before the look."""
     desk = request.app[PORTS].desk
     alert = desk.get(request.match_info["token"])
     return web.json_response(alert_view(desk, alert, session_of(request).account))
 
 
 async def look(request: web.Request) -> web.Response:
+    """Record a look; it decides the alert as the policy says."""
     body = await read_body(request, LookBody)
     desk = request.app[PORTS].desk
     session = session_of(request)
@@ -51,26 +55,20 @@ async def look(request: web.Request) -> web.Response:
     return web.json_response(alert_view(desk, alert, session.account))
 
 
-async def outcome(request: web.Request) -> web.Response:
-    body = await read_body(request, OutcomeBody)
-    desk = request.app[PORTS].desk
-    session = session_of(request)
-    alert = await desk.record_outcome(
-        request.match_info["token"], session.actor, body.outcome, body.identity, body.version
-    )
-    return web.json_response(alert_view(desk, alert, session.account))
-
-
 async def picture(request: web.Request) -> web.Response:
+    """One of the two pictures; who viewed it is on the record before the first byte leaves."""
     which = request.match_info["which"]
     if which not in {"probe", "candidate"}:
         raise web.HTTPNotFound
     side = cast(Literal["probe", "candidate"], which)
-    jpeg = await request.app[PORTS].desk.picture(request.match_info["token"], session_of(request).actor, side)
+    desk, session, token = request.app[PORTS].desk, session_of(request), request.match_info["token"]
+    refuse_before_referral(session, desk.get(token))
+    jpeg = await desk.picture(token, session.actor, side)
     return web.Response(body=jpeg, content_type="image/jpeg")
 
 
 async def tile(request: web.Request) -> web.Response:
+    """A camera's picture with every face hidden that is no open alert; 204 while there is none."""
     camera = request.match_info["camera"]
     system = request.app[PORTS].system
     if camera not in {status.id for status in system.status().cameras}:
@@ -80,8 +78,10 @@ async def tile(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
+    """The box, its cameras and counts. For an operator an open drill counts as an alert."""
     ports = request.app[PORTS]
-    return web.json_response(status_view(ports.system.status(), ports.desk_counts()))
+    counts = ports.desk_counts(as_shown=session_of(request).role is Role.OPERATOR)
+    return web.json_response(status_view(ports.system.status(), counts))
 
 
 async def pause(request: web.Request) -> web.Response:
@@ -150,7 +150,6 @@ ROUTES: Final = {
     "GET /api/alerts": alerts,
     "GET /api/alerts/{token}": one_alert,
     "POST /api/alerts/{token}/looks": look,
-    "POST /api/alerts/{token}/outcome": outcome,
     "GET /alerts/{token}/{which}.jpg": picture,
     "GET /tiles/{camera}.jpg": tile,
     "GET /api/status": status,

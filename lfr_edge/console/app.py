@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from lfr_edge.console import api, fresh, language, live, pages, passkeys, sign_in
+from lfr_edge.console import api, engagement, explaining, fresh, language, live, pages, passkeys, sign_in
 from lfr_edge.console.access import check_complete, load_rules
 from lfr_edge.console.guard import add_headers, guard
 from lfr_edge.console.keys import CHALLENGES, HASHING, PORTS, REFUSALS, RULES, SPOKEN, TRIES
@@ -31,6 +31,8 @@ _ROOMS: Final = (
     pages,
     live,
     api,
+    engagement,
+    explaining,
 )  # each names its routes: "METHOD /path" → handler, as access.toml does
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 

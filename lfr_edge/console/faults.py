@@ -6,10 +6,10 @@ from typing import Final
 
 from aiohttp import web
 
-from lfr_edge.alerts.desk import AlreadyDecidedError
+from lfr_edge.alerts.refusals import AlreadyDecidedError, AlreadyTakenError
 from lfr_edge.console.keys import PORTS, SESSION
 from lfr_edge.console.language import spoken
-from lfr_edge.console.views import alert_view
+from lfr_edge.console.views import view_for
 from lfr_edge.errors import AccessError, AuditError, LfrError, WatchlistError
 
 _STATUS: Final = {
@@ -34,20 +34,32 @@ _STATUS: Final = {
     "alert_pictures_damaged": 410,
     "alert_pictures_erased": 410,
     "alert_second_look_by_same_person": 409,
+    "alert_already_taken": 409,
+    "alert_is_drill": 409,
+    "alert_look_first": 409,
+    "alert_not_engaged": 409,
     "alert_store_failed": 503,
     "alert_unknown": 404,
     "alert_wrong_state": 409,
     "deployment_ended": 409,
     "deployment_not_started": 409,
+    "audit_entry_missing": 404,
+    "audit_entry_unsigned": 409,
+    "audit_log_unknown": 404,
+    "audit_report_refused": 409,
+    "audit_report_unsigned": 409,
+    "report_failed": 500,
 }
 
 
 def status_of(error: LfrError) -> int:
+    if error.code in _STATUS:
+        return _STATUS[error.code]
     if isinstance(error, AuditError):
         return 503  # without a record nothing is done
     if isinstance(error, WatchlistError):
         return 404 if error.code.endswith("_unknown") else 409
-    return _STATUS.get(error.code, 400)
+    return 400
 
 
 def fault_response(request: web.Request, error: LfrError, status: int | None = None) -> web.StreamResponse:
@@ -55,9 +67,8 @@ def fault_response(request: web.Request, error: LfrError, status: int | None = N
     if not request.path.startswith(("/api/", "/live")) and "text/html" in request.headers.get("Accept", ""):
         return fault_page(request, error, status)
     body: dict[str, object] = {"error": error.code, "message": error.message, "hint": error.hint}
-    if isinstance(error, AlreadyDecidedError) and SESSION in request:
-        viewer = request[SESSION].account
-        body["winner"] = alert_view(request.app[PORTS].desk, error.winner, viewer)
+    if isinstance(error, AlreadyDecidedError | AlreadyTakenError) and SESSION in request:
+        body["winner"] = view_for(request.app[PORTS].desk, request[SESSION], error.winner)
     return web.json_response(body, status=status)
 
 

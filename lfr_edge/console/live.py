@@ -13,13 +13,16 @@ from typing import Any, Final
 
 from aiohttp import WSMsgType, web
 
+from lfr_edge.alerts.alert import ON_THE_STREET
 from lfr_edge.alerts.desk import AlertDesk
+from lfr_edge.console.accounts import Role
 from lfr_edge.console.api import desk_view
+from lfr_edge.console.engagement import street_view
 from lfr_edge.console.guard import session_of
 from lfr_edge.console.keys import PORTS
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Session
-from lfr_edge.console.views import alert_view, status_view
+from lfr_edge.console.views import status_view, view_for
 from lfr_edge.errors import AlertError, DeploymentError
 
 HEARTBEAT_S: Final = 10.0
@@ -77,7 +80,7 @@ async def _send(request: web.Request, socket: web.WebSocketResponse, session: Se
                 cursor = await _catch_up(request, socket, session, seat, cursor)
             if loop.time() >= due:
                 due = loop.time() + STATUS_S
-                view = status_view(ports.system.status(), ports.desk_counts())
+                view = status_view(ports.system.status(), ports.desk_counts(as_shown=True))
                 await _put(
                     socket, {"t": "status", "idle_left_s": ports.sessions.idle_left_s(session), **view}
                 )
@@ -99,15 +102,18 @@ async def _catch_up(
     """Send what happened after `cursor`, or everything; where the client stands now."""
     events = desk.since(cursor) if cursor is not None else None
     if events is None or cursor is None:
-        picture = desk_view(request)
+        picture = street_view(request) if _on_the_street(session) else desk_view(request)
         await _put(socket, {"t": "desk", **picture})
         return int(picture["cursor"])
     for event in events[:_BATCH]:
         if session.ended.is_set():
             break
-        view = alert_view(desk, desk.get(event.token), session.account)
-        await _put(socket, {"t": "alert", "cursor": event.cursor, "kind": event.kind, "alert": view})
         cursor = event.cursor
+        alert = desk.get(event.token)
+        if _on_the_street(session) and alert.state not in ON_THE_STREET:
+            continue  # not referred: nothing for the street to know
+        view = view_for(desk, session, alert)
+        await _put(socket, {"t": "alert", "cursor": event.cursor, "kind": event.kind, "alert": view})
     return cursor
 
 
@@ -118,13 +124,18 @@ def _desk(ports: ConsolePorts) -> AlertDesk | None:
         return None
 
 
+def _on_the_street(session: Session) -> bool:
+    return session.role is Role.ENGAGEMENT_OFFICER
+
+
 def _sit(desk: AlertDesk | None, session: Session) -> None:
-    if desk is not None:
+    """Who looks at the desk may be given a turn; the street decides nothing there."""
+    if desk is not None and not _on_the_street(session):
         desk.turns.arrive(session.account)
 
 
 def _rise(desk: AlertDesk | None, session: Session) -> None:
-    if desk is not None:
+    if desk is not None and not _on_the_street(session):
         desk.turns.leave(session.account)
 
 
@@ -149,8 +160,8 @@ async def _receive(request: web.Request, socket: web.WebSocketResponse, session:
         token, wall_ms = said.get("painted"), said.get("wall_ms", 0)
         if isinstance(token, str) and isinstance(wall_ms, int) and abs(wall_ms) < 1 << 53:
             with contextlib.suppress(AlertError, DeploymentError):  # a made-up token measures nothing
-                ports.desk.get(token)
-                ports.system.painted(token, ports.clock.monotonic_ns(), wall_ms * 1_000_000)
+                if ports.desk.get(token).drill is None and not _on_the_street(session):
+                    ports.system.painted(token, ports.clock.monotonic_ns(), wall_ms * 1_000_000)
 
 
 def _after(request: web.Request) -> int | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.alerts.record import Actor, Recorder
@@ -14,8 +14,10 @@ from lfr_edge.errors import DeploymentError
 if TYPE_CHECKING:
     from lfr_edge.console.accounts import Accounts
     from lfr_edge.console.sessions import Sessions
+    from lfr_edge.recogniser.explanation import Explanation
     from lfr_edge.settings import Settings
 
+Explain: TypeAlias = "Callable[[bytes, bytes], Awaitable[Explanation]]"
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 NOTHING_RAISED: Final = DeskCounts(0, 0, 0, 0, 0, 0, 0)
 Phase = Literal["preparing", "running", "ended"]
@@ -183,6 +185,7 @@ class ConsolePorts:
     site: str
     tls: bool  # decides the cookie's name and its Secure attribute
     hosts: frozenset[str] = frozenset()  # further names by which the console may be addressed, without port
+    explain: Explain | None = None  # (probe JPEG, candidate JPEG) → which regions carried the similarity
     settings: Settings | None = None  # where records and measurements lie, and who else is told
 
     @property
@@ -199,10 +202,10 @@ class ConsolePorts:
         """The name under which passkeys are kept; None: passwords only."""
         return self.settings.console.dns_name if self.settings else None
 
-    def desk_counts(self) -> DeskCounts:
-        """What the desk holds; zeros where there is none."""
+    def desk_counts(self, *, as_shown: bool = False) -> DeskCounts:
+        """What the desk holds; zeros where there is none. `as_shown`: for operators, see :meth:`AlertDesk.counts`."""
         try:
-            return self.desk.counts()
+            return self.desk.counts(as_shown=as_shown)
         except DeploymentError:
             return NOTHING_RAISED
 

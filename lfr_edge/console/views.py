@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from lfr_edge.alerts.alert import SCORE_SCALE, Alert
+from lfr_edge.alerts.alert import ON_THE_STREET, SCORE_SCALE, Alert, Look
 from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.clock import utc_text
+from lfr_edge.console.accounts import Role
 from lfr_edge.console.ports import SystemStatus
+from lfr_edge.console.sessions import Session
+from lfr_edge.errors import AlertError
 from lfr_edge.watchlist.entry import categories
 
 
@@ -49,11 +52,28 @@ def alert_view(desk: AlertDesk, alert: Alert, viewer: str) -> dict[str, Any]:
 
 
 def _after(alert: Alert, viewer: str) -> dict[str, Any]:
-    facts = alert.facts
-    # A first looker of two sees the score, but not what the second person answers until both have.
-    looks = alert.looks if not alert.undecided else tuple(x for x in alert.looks if x.account == viewer)
-    return {
+    """What a person may know who has looked. The machine's figures come with the decision, not with the first of
+    two looks: who knows the score cannot keep it from the colleague who has still to look.
+    """
+    if alert.undecided:
+        own = tuple(look for look in alert.looks if look.account == viewer)
+        return {"state": str(alert.state), "looks": [_look(look) for look in own]}
+    view: dict[str, Any] = {
         "state": str(alert.state),
+        "looks": [_look(look) for look in alert.looks],
+        "outcome": str(alert.outcome) if alert.outcome else None,
+        "identity": str(alert.identity) if alert.identity else None,
+        "engaged_by": alert.engagement.account if alert.engagement else None,
+        "receipt": alert.receipt.code if alert.receipt else None,
+    }
+    if alert.drill is not None:
+        return view | {"drill": {"truth": str(alert.drill.truth), "right": alert.drill.right}}
+    return view | _figures(alert)
+
+
+def _figures(alert: Alert) -> dict[str, Any]:
+    facts = alert.facts
+    return {
         "reference": facts.reference,
         "score": facts.score / SCORE_SCALE,
         "threshold": facts.threshold / SCORE_SCALE,
@@ -64,19 +84,65 @@ def _after(alert: Alert, viewer: str) -> dict[str, Any]:
             {"reference": reference, "score": score / SCORE_SCALE} for reference, score in facts.look_alikes
         ],
         "quality": dict(facts.quality),
-        "outcome": str(alert.outcome) if alert.outcome else None,
-        "looks": [
-            {
-                "account": look.account,
-                "answer": str(look.answer),
-                "factors": look.factors.names(),
-                "note": look.note,
-                "at": utc_text(look.wall_ns),
-                "took_ms": look.took_ms,
-            }
-            for look in looks
-        ],
+        "candidate_quality": dict(facts.candidate_quality),
     }
+
+
+def _look(look: Look) -> dict[str, Any]:
+    return {
+        "account": look.account,
+        "answer": str(look.answer),
+        "factors": look.factors.names(),
+        "note": look.note,
+        "at": utc_text(look.wall_ns),
+        "took_ms": look.took_ms,
+    }
+
+
+def referral_view(alert: Alert) -> dict[str, Any]:
+    """One referral for the officer on the street: what was seen and by whom it was looked at. No score: the person
+    is judged by eyes, and the number would decide for them (domain.md 8).
+    """
+    facts = alert.facts
+    return {
+        "token": alert.id.token,
+        "number": alert.id.number,
+        "version": alert.version,
+        "state": str(alert.state),
+        "camera": facts.camera,
+        "captured": utc_text(facts.captured_wall_ns),
+        "category": category_title(facts.category),
+        "response": facts.requested_response,
+        "reference": facts.reference,
+        "candidate_taken": facts.candidate_taken,
+        "candidate_source": facts.candidate_source,
+        "pictures": not alert.pictures_erased,
+        "looks": [
+            {name: _look(look)[name] for name in ("answer", "factors", "note")} for look in alert.looks
+        ],
+        "engaged_by": alert.engagement.account if alert.engagement else None,
+        "engaged_at": utc_text(alert.engagement.wall_ns) if alert.engagement else None,
+        "outcome": str(alert.outcome) if alert.outcome else None,
+        "identity": str(alert.identity) if alert.identity else None,
+        "receipt": alert.receipt.code if alert.receipt else None,
+    }
+
+
+def view_for(desk: AlertDesk, session: Session, alert: Alert) -> dict[str, Any]:
+    """One alert as this person's page knows it."""
+    if session.role is Role.ENGAGEMENT_OFFICER:
+        return referral_view(alert)
+    return alert_view(desk, alert, session.account)
+
+
+def refuse_before_referral(session: Session, alert: Alert) -> None:
+    """An officer on the street sees an alert once it was referred, not before.
+
+    Raises:
+        AlertError: ``alert_unknown``, as if there were none.
+    """
+    if session.role is Role.ENGAGEMENT_OFFICER and alert.state not in ON_THE_STREET:
+        raise AlertError("alert_unknown", "there is no such referral", hint="reload the page")
 
 
 def status_view(status: SystemStatus, counts: DeskCounts) -> dict[str, Any]:

@@ -20,25 +20,32 @@ FILLED = {
     "camera": "north",
     "reference": "W-0001",
     "change": "enable",
+    "id": "aGk",
 }
 # What each identity may do, once more and by hand: the matrix file is checked against people's expectation.
-OPERATOR_ONLY = {"GET /desk", "GET /live", "GET /api/alerts", "GET /api/alerts/{token}",
-                 "GET /alerts/{token}/{which}.jpg", "POST /api/alerts/{token}/looks",
-                 "POST /api/alerts/{token}/outcome"}  # fmt: skip
-NEVER_ENGINEER = OPERATOR_ONLY | {"GET /tiles/{camera}.jpg", "GET /watchlist", "GET /audit"}
+OPERATOR_ONLY = {"GET /desk", "GET /api/alerts", "GET /api/alerts/{token}", "POST /api/alerts/{token}/looks",
+                 "GET /api/alerts/{token}/explanation"}  # fmt: skip
+STREET_ONLY = {"GET /engagement", "GET /api/referrals"}
+DESK_AND_STREET = {"GET /live", "GET /alerts/{token}/{which}.jpg", "POST /api/alerts/{token}/engagement",
+                   "POST /api/alerts/{token}/outcome", "POST /api/alerts/{token}/receipt"}  # fmt: skip
+NEVER_ENGINEER = OPERATOR_ONLY | STREET_ONLY | DESK_AND_STREET | {"GET /tiles/{camera}.jpg", "GET /watchlist", "GET /audit"}
 
 
 def test_the_matrix_says_what_reliability_says():
     for route in OPERATOR_ONLY:
         assert RULES[route].roles == {Role.OPERATOR}, route
         assert not RULES[route].anyone
+    for route in STREET_ONLY:
+        assert RULES[route].roles == {Role.ENGAGEMENT_OFFICER}, route
+    for route in DESK_AND_STREET:
+        assert RULES[route].roles == {Role.OPERATOR, Role.ENGAGEMENT_OFFICER}, route
     for route in NEVER_ENGINEER:
         assert Role.ENGINEER not in RULES[route].roles, route
     for route, rule in RULES.items():
         if route.endswith(".jpg"):
             assert Role.AUDITOR not in rule.roles, "an auditor sees images only when granted"
         if Role.AUTHORISING_OFFICER in rule.roles and not rule.anyone:
-            assert route not in OPERATOR_ONLY, "an authorising officer does not operate"
+            assert route not in OPERATOR_ONLY | DESK_AND_STREET, "an authorising officer does not operate"
 
 
 @pytest.mark.parametrize("identity", [None, *Role])

@@ -50,7 +50,8 @@ async def test_the_second_person_sees_nothing_of_the_first(tmp_path, sign_in):
             mine = await answer.json()
             assert mine["open"]
             assert not mine["yours"]
-            assert mine["after"]["score"] == 0.6217
+            assert mine["after"]["looks"][0]["answer"] == "same_person", "their own answer"
+            assert not [s for s in SECRETS if s in json.dumps(mine["after"])], "figures come with the decision"
         async with reed.get(f"/api/alerts/{alert.id.token}") as answer:
             theirs = await answer.json()
             assert "after" not in theirs
@@ -59,7 +60,9 @@ async def test_the_second_person_sees_nothing_of_the_first(tmp_path, sign_in):
             assert "same_person" not in json.dumps(theirs)
         body = LOOK | {"answer": "different_person", "version": theirs["version"]}
         async with reed.post(f"/api/alerts/{alert.id.token}/looks", json=body) as answer:
-            assert [look["account"] for look in (await answer.json())["after"]["looks"]] == ["miller", "reed"]
+            after = (await answer.json())["after"]
+            assert [look["account"] for look in after["looks"]] == ["miller", "reed"]
+            assert after["score"] == 0.6217
         for person in people:
             await person.close()
 
@@ -78,11 +81,10 @@ async def test_the_later_of_two_gets_409_with_the_winner(box, sign_in):
         assert body["winner"]["after"]["looks"][0]["account"] == "miller"
     outcome_url = f"/api/alerts/{alert.id.token}/outcome"
     decided = box.desk.get(alert.id.token)
-    async with miller.post(
-        outcome_url, json={"outcome": "not_located", "version": decided.version}
-    ) as answer:
+    gone = {"outcome": "not_located", "identity": "not_established", "version": decided.version}
+    async with miller.post(outcome_url, json=gone) as answer:
         assert (await answer.json())["after"]["outcome"] == "not_located"
-    async with reed.post(outcome_url, json={"outcome": "arrest", "version": decided.version}) as answer:
+    async with reed.post(outcome_url, json=gone | {"outcome": "arrest"}) as answer:
         assert answer.status == 409
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from lfr_edge.alerts.alert import ENDS, RESPONSES, State
 from lfr_edge.alerts.factors import Answer, EnvironmentFactor, SubjectFactor, SystemFactor
+from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.console.accounts import Role
 from lfr_edge.console.texts import Texts
 
@@ -28,10 +29,12 @@ def test_every_value_of_every_list_has_words():
     for role in Role:
         assert TEXTS(f"role.{role}")
         assert TEXTS(f"role_does.{role}")
-    for state in ENDS | {State.REFERRED, State.OFFERED, State.SECOND_LOOK, State.THIRD_LOOK}:
+    for state in ENDS | {State.REFERRED, State.ENGAGED, State.OFFERED, State.SECOND_LOOK, State.THIRD_LOOK}:
         assert TEXTS(f"js.state.{state}")
     for outcome in Outcome:
-        assert TEXTS(f"js.outcome.{outcome}")
+        assert TEXTS(f"outcome.{outcome}") == TEXTS(f"js.outcome.{outcome}")
+    for identity in Identity:
+        assert TEXTS(f"identity.{identity}") == TEXTS(f"js.identity.{identity}")
     for response in RESPONSES:
         assert TEXTS(f"js.response.{response}")
 
