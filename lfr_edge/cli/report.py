@@ -25,7 +25,7 @@ from lfr_edge.errors import AuditError, ConfigError, DeploymentError
 if TYPE_CHECKING:
     from lfr_edge.deployment.report.document import Document
 
-FORMATS: Final = ("met", "ie", "json", "csv", "html", "pdf")
+FORMATS: Final = ("met", "ie", "json", "csv", "html", "pdf", "text")
 _PACKS: Final = {"public": "transparency", "auditor": "audit"}
 _EPILOG: Final = """\
 examples:
@@ -37,6 +37,7 @@ examples:
   lfr-edge report pack auditor LOG --out audit --key device.vkey
   lfr-edge report foi LOG --format html --out questions.html
   lfr-edge report annexes --config lfr.toml --out annexes --format pdf
+  lfr-edge report retention --config lfr.toml                         how long data stay, and what erases them
 
 DEPLOYMENT is the folder of one log, or the folder above all logs of a box. The log is verified first: from an
 altered one no figure is taken. What the log does not tell is "not recorded", never zero.
@@ -55,9 +56,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "words",
         nargs="+",
         metavar="DEPLOYMENT",
-        help="log folders; or 'pack public|auditor', 'foi', then log folders; or 'annexes'",
+        help="log folders; or 'pack public|auditor', 'foi', then log folders; or 'annexes', 'retention'",
     )
-    parser.add_argument("--format", choices=FORMATS, help="default: met; html for foi and annexes")
+    parser.add_argument(
+        "--format", choices=FORMATS, help="default: met; html for foi and annexes; text for retention"
+    )
     parser.add_argument(
         "--out", type=Path, help="file (a folder for packs and annexes); default: standard output"
     )
@@ -73,7 +76,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--url", default="", help="pack public: where it is published; the poster's code leads there"
     )
-    parser.add_argument("--config", type=Path, help="annexes: the configuration file")
+    parser.add_argument("--config", type=Path, help="annexes, retention: the configuration file")
     parser.set_defaults(run=_run)
 
 
@@ -87,6 +90,8 @@ def _run(args: argparse.Namespace) -> int:
             return _document(args, foi_document(logs))
         case ["annexes", *rest]:
             return _annexes(args, rest)
+        case ["retention", *rest]:
+            return _retention(args, rest)
         case _:
             return _report(args, _logs(args, words))
 
@@ -101,6 +106,10 @@ def _report(args: argparse.Namespace, logs: Sequence[VerifiedLog]) -> int:
             _give(args.out, spreadsheet.long_form(logs).encode())
         case "json":
             _give(args.out, (json.dumps(as_json(logs), indent=2, ensure_ascii=False) + "\n").encode())
+        case "text":
+            raise ConfigError(
+                "report_format_unfit", "a report has no text form", hint="--format met, or html to read it"
+            )
         case shown:
             _give(args.out, _render(report_document(logs), shown))
     return 0
@@ -158,6 +167,30 @@ def _annexes(args: argparse.Namespace, words: Sequence[str]) -> int:
     folder: Path = args.out or Path("annexes")
     write_pack({f"{name}.{shown}": _render(document, shown) for name, document in documents.items()}, folder)
     print(f"{folder}: {', '.join(documents)}")
+    return 0
+
+
+def _retention(args: argparse.Namespace, words: Sequence[str]) -> int:
+    """The table that the program obeys, for people and for programs."""
+    from lfr_edge.deployment.retention import retention_document, retention_json, retention_text
+    from lfr_edge.settings import load_settings
+
+    if words or args.config is None:
+        raise ConfigError(
+            "report_annexes_config",
+            "the retention annex is made from the configuration",
+            hint="lfr-edge report retention --config lfr.toml",
+        )
+    settings = load_settings(args.config)
+    match args.format or "text":
+        case "text":
+            _give(args.out, retention_text(settings).encode())
+        case "json":
+            _give(
+                args.out, (json.dumps(retention_json(settings), indent=2, ensure_ascii=False) + "\n").encode()
+            )
+        case _:
+            return _document(args, retention_document(settings))
     return 0
 
 

@@ -11,18 +11,13 @@ from typing import Final
 
 from lfr_edge.deployment.report.document import Document, Fact, Section, Table
 from lfr_edge.deployment.report.wording import NOT_RECORDED
+from lfr_edge.deployment.retention import retention_section
 from lfr_edge.matching.threshold import Calibration
 from lfr_edge.models.manifest import NetworkManifest
 from lfr_edge.models.store import Pack
 from lfr_edge.settings import Section as SettingsSection
 from lfr_edge.settings import Settings
 
-# domain.md 3: the maxima of the law; what is configured may only be shorter.
-RETENTION: Final = (
-    ("Face and template that raised no alert", "none: erased in the same processing step, never written to disk"),
-    ("Watchlist: images, templates, import copy", "destroyed at the end of the deployment, at the latest 24 h after"),
-    ("Evidence, complaint, disclosure", "a hold with reason, authoriser and expiry"),
-)  # fmt: skip
 REFUSED: Final = (
     "search or replay of people who raised no alert", "identifiers for unknown persons", "tracking across cameras",
     "inference of age, sex, ethnicity or emotion", "learning from passers-by",
@@ -67,10 +62,7 @@ def dpia_annex(settings: Settings, pack: Pack) -> Document:
         title="Technical annex to the data protection impact assessment",
         subtitle=f"{settings.site} · generated from the configuration",
         sections=(
-            Section("What is processed, where and for how long", tables=(Table(
-                "Data and retention", ("Data", "Kept"),
-                (*RETENTION, ("Alert images", f"{settings.retention.alert_images_h:g} h, then the key is destroyed")),
-            ),)),
+            retention_section(settings, "What is processed, where and for how long"),
             Section("How many people may be affected", (
                 "Every face in a camera's picture is processed; the log counts detections, passages, probes and"
                 " recognition opportunities, and the erasure of each template.",
@@ -92,10 +84,7 @@ def apd_annex(settings: Settings) -> Document:
         title="Annex to the appropriate policy document",
         subtitle=f"{settings.site} · generated from the configuration",
         sections=(
-            Section("Retention and erasure", tables=(Table(
-                "Retention", ("Data", "Kept"),
-                (*RETENTION, ("Alert images", f"{settings.retention.alert_images_h:g} h; the maximum is 31 days")),
-            ),)),
+            retention_section(settings),
             Section("Data protection principles, and what enforces them", facts=(
                 Fact("Lawful and fair", "authority before recognition", "the record opens with site and purpose"),
                 Fact("Specified purpose", settings.models.purpose, "a pack without permission stops the start"),
