@@ -1,0 +1,172 @@
+"""From a bundle to a running release, or back to the one before."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from lfr_install import approval
+from lfr_install.container import Bundle, Progress
+from lfr_install.faults import InstallError
+from lfr_install.journal import Journal
+from lfr_install.manifest import Manifest, describe
+from lfr_install.slots import Slots
+
+PROGRAM: Final = "venv/bin/lfr-edge"
+
+Health = Callable[[Path], str]
+"""Told the slot's folder; returns "" where it is well, otherwise what is wrong."""
+
+
+class Release:
+    """The steps of an installation on one root. Whatever fails, what ran before runs on."""
+
+    def __init__(self, root: Path, health: Health, restart: Sequence[str] = ()) -> None:
+        self.root = root
+        self.slots = Slots(root)
+        self.journal = Journal(root / "journal.jsonl")
+        self._health = health
+        self._restart = restart
+
+    def install(self, path: Path, progress: Progress | None = None) -> Manifest:
+        """Verify, unpack into the spare slot, set up, switch, look whether it is well, commit or return.
+
+        Raises:
+            InstallError: with the code of the step that refused.
+        """
+        self.recover()
+        with Bundle.open(path, self.release_key()) as bundle:
+            manifest = bundle.manifest
+            self._refuse_misfit(manifest)
+            approved_by = approval.approvers(path, manifest, self.installers())
+            approval.require_two(approved_by)
+            self.journal.write("install.begun", approved_by=approved_by, **describe(manifest))
+            slot = self.slots.spare()
+            folder = self.slots.clear(slot)
+            bundle.read(folder, progress)
+        _set_up(folder, manifest)
+        trouble = self._health(folder)  # before the switch: what cannot start never gets its turn
+        if trouble:
+            raise self._refused(manifest, trouble, returned=False)
+        self.slots.complete(slot, manifest)
+        self._switch(slot)
+        trouble = self._health(folder)
+        if trouble:
+            self._return()
+            raise self._refused(manifest, trouble, returned=True)
+        self.slots.commit(slot)
+        self.journal.write("install.committed", slot=slot, **describe(manifest))
+        return manifest
+
+    def recover(self) -> str:
+        """What a cut left between switch and commit: commit it if it is well, otherwise return.
+
+        Run at every boot before the service and before every installation. Returns what was done, in words.
+        """
+        current, committed = self.slots.current(), self.slots.committed()
+        if current is None or (
+            committed is not None
+            and (committed.slot, committed.serial) == (current, self.slots.manifest(current).serial)
+        ):
+            return "nothing was left half-done"
+        manifest = self.slots.manifest(current)
+        trouble = self._health(self.slots.folder(current))
+        if not trouble:
+            self.slots.commit(current)
+            self.journal.write("install.committed", slot=current, recovered=True, **describe(manifest))
+            return f"release {manifest.version} was in use and is well: committed"
+        self._return()
+        self.journal.write("install.returned", why=trouble, recovered=True, **describe(manifest))
+        return f"release {manifest.version} was not well ({trouble}): returned to the one before"
+
+    def release_key(self) -> Path:
+        key = self.root / "trust" / "release.pub"
+        if not key.exists():
+            raise InstallError(
+                "install_not_enrolled",
+                f"{self.root} knows no release key",
+                hint="once per box: lfr-edge-install enrol --release-key FILE --installer FILE --installer FILE",
+            )
+        return key
+
+    def installers(self) -> list[Path]:
+        return sorted((self.root / "trust" / "installers").glob("*.pub"))
+
+    def _refuse_misfit(self, manifest: Manifest) -> None:
+        committed = self.slots.committed()
+        if committed is not None and manifest.serial <= committed.serial:
+            raise InstallError(
+                "bundle_not_newer",
+                f"serial {manifest.serial} is not newer than {committed.serial}, which this box has run",
+                hint="an older release may carry faults that are known by now; take the newest one",
+            )
+        here = f"{sys.version_info[0]}.{sys.version_info[1]}", platform.machine()
+        if (manifest.python, manifest.machine) != here:
+            raise InstallError(
+                "bundle_misfit",
+                f"the bundle is for Python {manifest.python} on {manifest.machine}; this is {' on '.join(here)}",
+                hint="make the bundle on the same Debian release and processor as the van's box",
+            )
+
+    def _switch(self, slot: str | None) -> None:
+        self.slots.switch(slot)
+        if self._restart:
+            subprocess.run(self._restart, check=False)
+
+    def _return(self) -> None:
+        committed = self.slots.committed()
+        self._switch(committed.slot if committed else None)
+
+    def _refused(self, manifest: Manifest, trouble: str, *, returned: bool) -> InstallError:
+        self.journal.write("install.returned", why=trouble, **describe(manifest))
+        what = "was in use and is taken back" if returned else "was not put in use"
+        return InstallError(
+            "install_unwell",
+            f"release {manifest.version} did not pass its health check and {what}: {trouble}",
+            hint="the release before it runs on; see the journal with: lfr-edge-install status",
+        )
+
+
+def _set_up(folder: Path, manifest: Manifest) -> None:
+    """An environment of the slot's own, from the bundle's wheels and from nothing else.
+
+    Raises:
+        InstallError: ``install_venv`` or ``install_wheels``.
+    """
+    venv = folder / "venv"
+    _run([sys.executable, "-m", "venv", str(venv)], "install_venv", "install Debian's package python3-venv")
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    offline = ["--no-index", "--no-deps", "--no-cache-dir"]
+    wheels = ["--find-links", str(folder / "wheels")]
+    hint = "the bundle does not fit this machine; make it again on the same Debian release"
+    locked = folder / "requirements" / f"{manifest.profile}.txt"
+    _run([*pip, *offline, *wheels, "--require-hashes", "-r", str(locked)], "install_wheels", hint)
+    own = [str(path) for path in sorted((folder / "wheels").glob("lfr_edge-*.whl"))]
+    _run([*pip, *offline, *own], "install_wheels", hint)
+
+
+def doctor(config: Path) -> Health:
+    """The product's own opinion: ``lfr-edge doctor``, with the box's configuration where there is one."""
+
+    def ask(folder: Path) -> str:
+        command = [str(folder / PROGRAM), "doctor"]
+        if config.exists():
+            command += ["--config", str(config)]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        if not told.returncode:
+            return ""
+        lines = [line.strip() for line in told.stdout.splitlines() if "FAIL" in line]
+        return "; ".join(lines) or f"doctor ended with {told.returncode}"
+
+    return ask
+
+
+def _run(command: Sequence[str], code: str, hint: str) -> None:
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    if told.returncode:
+        last = (told.stderr or told.stdout).strip().splitlines()[-3:]
+        raise InstallError(code, f"{Path(command[0]).name} failed: {' / '.join(last)}", hint=hint)
