@@ -71,10 +71,12 @@ class AlertCase:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """A known-answer alert, and whether the desk gave the known answer; None where nobody decided."""
+    """A known-answer case, and whether the desk gave the known answer; None where nobody decided."""
 
     seq: int
     right: bool | None
+    answers: tuple[str, ...] = ()
+    took_ms: int | None = None  # from the offer to the last look
 
 
 @dataclass(slots=True)
@@ -121,9 +123,11 @@ class _Story:
         )  # fmt: skip
 
     def drill(self) -> Drill:
-        if self.settled != "alert.decided" or not self.truth:
-            return Drill(self.seq, None)
-        return Drill(self.seq, (self.result == "referred") is (self.truth == "same_person"))
+        """Whether what the desk would have done fits the truth; the entry's own word on it is not asked."""
+        took = sum(self.took) if self.took else None
+        known = self.truth and self.result in {"referred", "not_referred"}
+        right = (self.result == "referred") is (self.truth == "same_person") if known else None
+        return Drill(self.seq, right, tuple(self.answers), took)
 
 
 @dataclass(slots=True)
@@ -143,23 +147,30 @@ class AlertFold:
         elif event.ev == "drill.raised":
             story = self._drills.setdefault(event.ref, _Story(entry.seq, at_ms))
             story.truth = story.truth or word(event, "truth")
-        else:
-            known = self._raised.get(event.ref) or self._drills.get(event.ref)
-            if known is not None:
-                self._go_on(known, entry)
+        elif event.ev == "drill.answered" and event.ref in self._drills:
+            self._answer(self._drills[event.ref], entry)
+        elif event.ref in self._raised:
+            self._go_on(self._raised[event.ref], entry)
 
     def _begin(self, story: _Story, entry: Entry, at_ms: int) -> None:
         event = entry.event
         story.seq, story.at_ms, story.camera = entry.seq, at_ms, word(event, "camera")
         story.score_e4, story.threshold_e4 = whole(event, "score_e4"), whole(event, "threshold_e4")
 
+    def _answer(self, story: _Story, entry: Entry) -> None:
+        """One look; at a drill, the last one says what the desk would have done."""
+        event = entry.event
+        if word(event, "answer"):
+            story.answers.append(word(event, "answer"))
+        took = count(event, "took_ms")
+        if took is not None:
+            story.took.append(took)
+        story.result = story.result or word(event, "result")
+
     def _go_on(self, story: _Story, entry: Entry) -> None:
         event = entry.event
         if event.ev == "alert.looked":
-            story.answers.append(word(event, "answer"))
-            took = count(event, "took_ms")
-            if took is not None:
-                story.took.append(took)
+            self._answer(story, entry)
         elif event.ev in {"alert.decided", "alert.suppressed"} and not story.settled:
             story.settled, story.result = event.ev, word(event, "result")
         elif event.ev in {"alert.outcome", "alert.engaged"}:  # the last word counts: corrections are entries

@@ -43,7 +43,8 @@ def _authority(log: VerifiedLog) -> str:
         for name in ("operation", "use_case", "policy", "legal_basis")
         if data.get(name)
     ]
-    return "; ".join(named) or "no authority is on record"
+    steps = [step.ev.removeprefix("deployment.") for step in log.report.authority if step.seq < log.signed]
+    return "; ".join([*named, ", then ".join(steps)] if named else steps) or "no authority is on record"
 
 
 def _erasure(log: VerifiedLog) -> str:
@@ -126,7 +127,8 @@ def _models(log: VerifiedLog) -> str:
 def _drills(log: VerifiedLog) -> str:
     drills = log.statistics.drills
     right = sum(drill.right is True for drill in drills)
-    return f"{len(drills)} drills, {right} answered rightly"
+    decided = sum(drill.right is not None for drill in drills)
+    return f"{len(drills)} drills, {decided} decided, {right} of them rightly"
 
 
 def _access(log: VerifiedLog) -> str:
@@ -137,9 +139,10 @@ def _access(log: VerifiedLog) -> str:
 
 
 def _evidence(log: VerifiedLog) -> str:
-    kept = log.statistics.custody
+    kept, verbs = log.statistics.custody, log.statistics.verbs
     return (
-        f"{kept.viewed} views, {kept.exported} exports, {kept.break_glass} break-glass, each with its reason"
+        f"{kept.viewed} views, {kept.exported} exports, {kept.break_glass} break-glass, each with its reason;"
+        f" {len(verbs.get('receipt.issued', ()))} receipts, {len(verbs.get('report.made', ()))} reports"
     )
 
 
@@ -165,7 +168,8 @@ def _energy(log: VerifiedLog) -> str:
 CHAPTERS: Final = (
     Chapter("Lawfulness", (
         Clause("Purpose, place, times and people are authorised in writing", "College of Policing APP; Bridges [2020]",
-               ("deployment.authorised", "deployment.opened", "deployment.cancelled", "deployment.closed"), _authority),
+               ("deployment.authorised", "deployment.opened", "deployment.started", "deployment.cancelled",
+                "deployment.closed"), _authority),
         Clause("Biometrics of everybody not matched are deleted at once", "Surveillance Camera Code 2021",
                ("ledger.counted", "recogniser.started", "recogniser.stopped"), _erasure),
         Clause("The watchlist is destroyed after the deployment", "Home Office, 1 June 2026",
@@ -194,7 +198,7 @@ CHAPTERS: Final = (
         Clause("Faces seen are published by a stated definition", "ICO opinions 2019/01 and 2021",
                ("statistics.counted",), _faces),
         Clause("Disclosures and reports are recorded", "Data Protection Act 2018, section 62",
-               ("report.made", "evidence.exported"), _evidence),
+               ("report.made", "evidence.exported", "evidence.viewed", "disclosure.sent", "receipt.issued"), _evidence),
     )),
     Chapter("Evidence-led", (
         Clause("Error rates are measured in the field, with their uncertainty", "ICO opinion 2021; Bridges [2020]",
@@ -208,9 +212,10 @@ CHAPTERS: Final = (
                ("alert.looked",), _looks),
     )),
     Chapter("Responsibility", (
-        Clause("Those who decide are tested with known answers", "Domain, section 8", ("drill.raised",), _drills),
+        Clause("Those who decide are tested with known answers", "Domain, section 8",
+               ("drill.raised", "drill.answered", "briefing.acknowledged"), _drills),
         Clause("Pictures are kept no longer than allowed", "Home Office, 1 June 2026",
-               ("alert.erased", "alert.held", "material.erased", "retention.changed"), _retention),
+               ("alert.erased", "alert.held", "alert.released", "material.erased", "retention.changed"), _retention),
     )),
     Chapter("Value for money", (
         Clause("What the deployment gave", "NPCC AI strategy", ("deployment.closed", "alert.outcome"), _value),

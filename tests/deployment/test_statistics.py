@@ -204,13 +204,17 @@ def test_drills_are_no_alerts_and_no_alert_hides_as_a_drill(van: Any) -> None:
     ):
         ref = f"d{number:031x}"
         told.say("drill.raised", ref=ref, truth=truth)
-        if result:
-            told.say("alert.decided", ref=ref, result=result)
+        told.say("drill.answered", ref=ref, look=1, answer="same_person", took_ms=3000)
+        more = {"result": result, "right": True} if result else {}  # its own word is not believed
+        told.say("drill.answered", ref=ref, look=2, answer="cannot_judge", took_ms=2000, **more)
+    told.say("drill.answered", ref="e" * 32, look=1, answer="same_person", result="referred", right=True)
     ref = told.alert("same_person")
     told.say("drill.raised", ref=ref, truth="same_person")
     told.close()
     (log,) = read_verified(told.folder)
     assert [drill.right for drill in log.statistics.drills] == [True, False, None]
+    assert {drill.answers for drill in log.statistics.drills} == {("same_person", "cannot_judge")}
+    assert {drill.took_ms for drill in log.statistics.drills} == {5000}
     assert log.statistics.alerts.total == 1
 
 

@@ -9,6 +9,7 @@ from lfr_edge.deployment.alert_cases import Ending, Finding
 from lfr_edge.deployment.period import FACES, HEADLINE_FACES, Period
 from lfr_edge.deployment.report import met
 from lfr_edge.deployment.report.charts import charts
+from lfr_edge.deployment.report.conduct import authority, custody, deployments
 from lfr_edge.deployment.report.document import Document, Fact, Section, Table
 from lfr_edge.deployment.report.provenance import notices, record
 from lfr_edge.deployment.report.wording import (
@@ -72,6 +73,7 @@ def report_document(logs: Sequence[VerifiedLog], *, public: bool = False) -> Doc
         cameras(period),
         running(period),
         custody(period),
+        authority(logs),
         deployments(period),
     ]
     return Document(
@@ -282,48 +284,6 @@ def running(period: Period) -> Section:
         facts=facts,
         tables=(Table("Threshold history", columns, tuple(rows), frozenset({2, 4})),) if rows else (),
     )  # fmt: skip
-
-
-def custody(period: Period) -> Section:
-    kept = [one.custody for one in period.deployments]
-    limits = sorted({item.alert_images_h for item in kept if item.alert_images_h is not None})
-    lists = [one.watchlist for one in period.deployments]
-    facts = (
-        Fact("Alert pictures kept for", ", ".join(f"{h} h" for h in limits) or NOT_RECORDED, "at most"),
-        Fact("Alert pictures erased", number(sum(item.pictures_erased for item in kept)), "key destroyed"),
-        Fact("Erased late", number(sum(item.erased_late for item in kept)), "beyond the limit and not on hold"),
-        Fact("On hold", number(sum(item.held for item in kept)), "evidence, complaint or disclosure"),
-        Fact("Templates of lists, in and out",
-             f"{sum(item.templates_in for item in lists):,} in, {sum(item.templates_out for item in lists):,} out",
-             "every template that went in leaves by withdrawal or destruction"),
-        Fact("Entries withdrawn while live", number(sum(item.withdrawn for item in lists)), "taken off the list"),
-        Fact("Evidence viewed, exported", f"{sum(i.viewed for i in kept)}, {sum(i.exported for i in kept)}",
-             "each with person and justification in the log"),
-        Fact("Break-glass access", number(sum(item.break_glass for item in kept)), "emergency access by two persons"),
-    )  # fmt: skip
-    return Section("Retention and watchlists", facts=facts)
-
-
-def deployments(period: Period) -> Section:
-    rows = [
-        (
-            one.place or one.name,
-            long_day(one.opened_us),
-            f"{one.minutes}" + ("" if one.closed else " (not closed)"),
-            one.use_case or NOT_RECORDED,
-            number(one.watchlist.entries),
-            cosine(one.lowest_threshold_e4),
-            number(one.alerts.total),
-            number(one.alerts.false),
-            number(one.faces.opportunities),
-        )
-        for one in period.deployments
-    ]
-    columns = ("Place", "Date", "Minutes", "Use case", "List", "Threshold", "Alerts", "False", "Faces seen")
-    return Section(
-        "Deployments",
-        tables=(Table("What was deployed", columns, tuple(rows), frozenset({2, 4, 5, 6, 7, 8})),),
-    )
 
 
 _VERBS: Final = {"threshold.set": "set at a start", "threshold.changed": "changed by two persons"}

@@ -14,6 +14,10 @@ _RESERVATIONS: Final = {
     "alert_undecided": "Alerts that nobody decided",
     "control_missing": "Changes without a second person",
     "templates_unaccounted": "Watchlist templates whose end is not recorded",
+    "authority_missing": "Recognition started without an authority on record",
+    "authority_exceeded": "Recognition went on after the authority had ended",
+    "not_closed": "The log is not closed",
+    "unsigned": "The last entries are not signed yet and are not counted",
     "ledger_inexact": "The erasure ledger does not balance",
 }
 
