@@ -74,7 +74,7 @@ def test_every_field_of_a_written_authority_is_in_the_schema():
         " dpia eia cia apd version image_sources under_18 under_18_reason officer rank granted urgent command gold"
         " silver bronze conditions cancellation at by why"
     )
-    for field in words.split():  # noqa: SIM905  # read as the sentence of domain.md
+    for field in words.split():  # read as the sentence of domain.md
         assert field in fields | set(schema()["properties"]), field
 
 
