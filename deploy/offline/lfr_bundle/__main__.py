@@ -62,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
         "--store", type=Path, default=PROJECT / "var/models", metavar="DIR", help="model packs"
     )
     parser.add_argument("--pack", action="append", metavar="NAME", help="pack to carry (default: default)")
+    parser.add_argument(
+        "--demo-cache",
+        type=Path,
+        metavar="DIR",
+        help="~/.cache/lfr-edge of a machine where `lfr-edge demo` ran once: the demo then runs on the box, too",
+    )
     report = parser.add_mutually_exclusive_group(required=True)
     report.add_argument("--audit-report", type=Path, metavar="JSON", help="what pip-audit wrote")
     report.add_argument("--no-audit-report", metavar="WHY", help="the reason stands in the bundle")
@@ -87,6 +93,8 @@ def make(args: argparse.Namespace) -> Path:
         parts.build_wheel(PROJECT, folder / "wheels", epoch)
         for pack in args.pack or ["default"]:
             parts.copy_pack(args.store / pack, folder / "models")
+        if args.demo_cache:
+            parts.copy_demo_cache(args.demo_cache, folder / "cache" / "lfr-edge")
         _copy_files(folder, args.profile)
         (folder / "vulnerabilities.json").write_bytes(_vulnerabilities(args))
         bill = sbom(folder, parts.members(folder), version=version, created=created)

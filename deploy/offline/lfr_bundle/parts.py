@@ -49,6 +49,16 @@ def copy_pack(pack: Path, into: Path) -> None:
     shutil.copytree(pack, into / pack.name)
 
 
+def copy_demo_cache(cache: Path, into: Path) -> None:
+    """What the demo fetched once: published photographs, its clip, its networks. Raises ``make_demo_cache``."""
+    for name in ("members", "demo", "models/default"):
+        if not (cache / name).is_dir():
+            raise InstallError(
+                "make_demo_cache", f"{cache / name} is not there", hint="run lfr-edge demo once"
+            )
+        shutil.copytree(cache / name, into / name, ignore=shutil.ignore_patterns(".*"))
+
+
 def members(folder: Path) -> tuple[Member, ...]:
     """Every file below `folder`, in the order of a bundle."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
