@@ -41,6 +41,12 @@ _STATUS: Final = {
     "alert_store_failed": 503,
     "alert_unknown": 404,
     "alert_wrong_state": 409,
+    "control_role_changed": 403,
+    "control_role_refused": 403,
+    "control_same_person": 403,
+    "control_stale_sign_in": 403,
+    "control_store_damaged": 503,
+    "control_unknown": 404,
     "deployment_ended": 409,
     "deployment_not_started": 409,
     "audit_entry_missing": 404,
@@ -48,7 +54,6 @@ _STATUS: Final = {
     "audit_log_unknown": 404,
     "audit_report_refused": 409,
     "audit_report_unsigned": 409,
-    "report_failed": 500,
 }
 
 

@@ -14,10 +14,14 @@ from lfr_edge.errors import DeploymentError
 if TYPE_CHECKING:
     from lfr_edge.console.accounts import Accounts
     from lfr_edge.console.sessions import Sessions
+    from lfr_edge.deployment.approvals import Approvals
+    from lfr_edge.deployment.proposal import Proposal
+    from lfr_edge.deployment.trust import TrustStore
     from lfr_edge.recogniser.explanation import Explanation
     from lfr_edge.settings import Settings
 
 Explain: TypeAlias = "Callable[[bytes, bytes], Awaitable[Explanation]]"
+CarryOut: TypeAlias = "Callable[[Proposal, Actor], Awaitable[bool]]"
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 NOTHING_RAISED: Final = DeskCounts(0, 0, 0, 0, 0, 0, 0)
 Phase = Literal["preparing", "running", "ended"]
@@ -187,6 +191,22 @@ class ConsolePorts:
     hosts: frozenset[str] = frozenset()  # further names by which the console may be addressed, without port
     explain: Explain | None = None  # (probe JPEG, candidate JPEG) → which regions carried the similarity
     settings: Settings | None = None  # where records and measurements lie, and who else is told
+    approvals_now: Callable[[], Approvals] | None = None  # of the deployment whose log is open
+    carry_out: CarryOut | None = (
+        None  # an approved change: records it, lets it take effect; False: later, by others
+    )
+    trust: TrustStore | None = None  # whose signatures this box believes
+
+    @property
+    def approvals(self) -> Approvals:
+        """Two-person control of the deployment whose log is open.
+
+        Raises:
+            DeploymentError: ``deployment_not_started``, ``deployment_ended``; pages show an empty state.
+        """
+        if self.approvals_now is None:
+            raise DeploymentError("deployment_not_started", "no deployment is open", hint="open one first")
+        return self.approvals_now()
 
     @property
     def desk(self) -> AlertDesk:
