@@ -10,6 +10,7 @@ from lfr_edge.alerts.refusals import AlreadyDecidedError, AlreadyTakenError
 from lfr_edge.console.keys import PORTS, SESSION
 from lfr_edge.console.language import spoken
 from lfr_edge.console.views import view_for
+from lfr_edge.deployment.proposal import ControlError
 from lfr_edge.errors import AccessError, AuditError, LfrError, WatchlistError
 
 _STATUS: Final = {
@@ -49,6 +50,9 @@ _STATUS: Final = {
     "control_unknown": 404,
     "deployment_ended": 409,
     "deployment_not_started": 409,
+    "trust_key_known": 409,
+    "trust_key_unknown": 404,
+    "trust_store_damaged": 503,
     "audit_entry_missing": 404,
     "audit_entry_unsigned": 409,
     "audit_log_unknown": 404,
@@ -60,6 +64,8 @@ _STATUS: Final = {
 def status_of(error: LfrError) -> int:
     if error.code in _STATUS:
         return _STATUS[error.code]
+    if isinstance(error, ControlError):
+        return 409  # the proposal is no longer what the page shows
     if isinstance(error, AuditError):
         return 503  # without a record nothing is done
     if isinstance(error, WatchlistError):
