@@ -6,9 +6,10 @@ takes exactly the way of a face before the camera.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 
@@ -19,8 +20,10 @@ from lfr_edge.vision.portraits import Degradation, Found, Portrait
 from lfr_edge.watchlist.container import Enrolled
 from lfr_edge.watchlist.entry import Entry
 from lfr_edge.watchlist.folder import Progress, Survey
+from lfr_edge.watchlist.journal import Finished, record_name
 from lfr_edge.watchlist.pages import Float32Array
 from lfr_edge.watchlist.picture_verdicts import ElementVerdict, Verdict, judge_elements
+from lfr_edge.watchlist.reports import EntryReport, ImageReport
 
 # A face clearly in the foreground: its box has four times the area of any other.
 _DOMINANT: Final = 4.0
@@ -57,42 +60,6 @@ class Rules:
     warn_quality: float = 0.3
     several_faces: Literal["refuse", "central"] = "refuse"
     variants: tuple[Degradation, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ImageReport:
-    image: str
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    eye_px: float | None = None
-    quality: float | None = None
-    elements: tuple[ElementVerdict, ...] = ()  # ISO/IEC 29794-5, in the order of picture_verdicts
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "image": self.image,
-            "verdict": self.verdict.value,
-            "reasons": list(self.reasons),
-            "eye_px": None if self.eye_px is None else round(self.eye_px, 1),
-            "quality": None if self.quality is None else round(self.quality, 3),
-            "elements": [element.to_json() for element in self.elements],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class EntryReport:
-    """`verdict` is REFUSE where no image can be used, WARN where one was refused or is weak."""
-
-    reference: str
-    verdict: Verdict
-    images: tuple[ImageReport, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "reference": self.reference,
-            "verdict": self.verdict.value,
-            "images": [image.to_json() for image in self.images],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +120,14 @@ def enrol_image(
     return report, Usable(templates, face_picture(still.pixels, still.faces.points[chosen]))
 
 
+class Memory(Protocol):
+    """What was finished before: a :class:`~lfr_edge.watchlist.journal.Journal`, or nothing."""
+
+    def take(self, name: bytes) -> Finished | None: ...
+
+    def put(self, name: bytes, finished: Finished) -> None: ...
+
+
 @dataclass(slots=True)
 class Enrolment:
     """All entries of a survey, one after the other, memory bounded by one entry.
@@ -167,15 +142,23 @@ class Enrolment:
     rules: Rules = field(default_factory=Rules)
     skip_refused: bool = False
     progress: Progress | None = None
-    on_report: Callable[[EntryReport], None] | None = None
-    reports: list[EntryReport] = field(default_factory=list)
+    on_report: Callable[[EntryReport], None] | None = None  # with every element's figure
+    memory: Memory | None = None
+    reports: list[EntryReport] = field(default_factory=list)  # brief
+    resumed: int = 0  # entries that came out of the memory
+    twice: list[tuple[str, str]] = field(
+        default_factory=list
+    )  # references that share a picture, byte for byte
+    _pictures: dict[bytes, str] = field(default_factory=dict)  # SHA-256 → whose picture it was first
 
     def run(self) -> Iterator[Enrolled]:
         """Raises WatchlistError ``watchlist_refused``, at the start for the survey, at the end for pictures."""
         entries = self.survey.required().entries
         for done, entry in enumerate(entries, 1):
-            report, enrolled = self._enrol(entry)
-            self.reports.append(report)
+            pictures = {image.file: self._read(image.file) for image in entry.images}
+            report, enrolled = self._enrol(entry, pictures)
+            self._note_twice(entry.reference, pictures.values())
+            self.reports.append(report.brief())
             if self.on_report:
                 self.on_report(report)
             if self.progress:
@@ -186,30 +169,47 @@ class Enrolment:
         if refused and not self.skip_refused:
             raise _refusal(refused)
 
-    def _enrol(self, entry: Entry) -> tuple[EntryReport, Enrolled | None]:
+    def _enrol(self, entry: Entry, pictures: Mapping[str, bytes]) -> tuple[EntryReport, Enrolled | None]:
+        name = record_name(entry, list(pictures.values())) if self.memory is not None else b""
+        finished = self.memory.take(name) if self.memory is not None else None
+        if finished is None:
+            report, templates, portrait = self._look(entry, pictures)
+            finished = Finished(report.to_json(), templates, portrait)
+            if self.memory is not None:
+                self.memory.put(name, finished)
+        else:
+            report = EntryReport.from_json(finished.report)
+            self.resumed += 1
+        if report.verdict is Verdict.REFUSE:
+            return report, None
+        kept = [image for image in report.images if image.verdict is not Verdict.REFUSE]
+        names = [image.image for image in kept]
+        said = tuple(dict.fromkeys(reason for image in kept for reason in image.reasons))
+        shown = tuple(pictures[name] for name in names)
+        return report, Enrolled(entry.with_images(names), shown, finished.templates, finished.portrait, said)
+
+    def _look(self, entry: Entry, pictures: Mapping[str, bytes]) -> tuple[EntryReport, Float32Array, bytes]:
+        """(report, templates of the usable pictures, the portrait)."""
         reports: list[ImageReport] = []
-        pictures: list[bytes] = []
-        names: list[str] = []
         usable: list[Usable] = []
         for image in entry.images:
-            data = self._read(image.file)
-            report, gave = enrol_image(self.portraitist, image.file, data, self.rules)
+            report, gave = enrol_image(self.portraitist, image.file, pictures[image.file], self.rules)
             reports.append(report)
             if gave is not None:
-                names.append(image.file)
-                pictures.append(data)
                 usable.append(gave)
-        worst = {report.verdict for report in reports}
         if not usable:
-            return EntryReport(entry.reference, Verdict.REFUSE, tuple(reports)), None
+            nothing = np.zeros((0, self.portraitist.dimension), np.float32)
+            return EntryReport(entry.reference, Verdict.REFUSE, tuple(reports)), nothing, b""
+        worst = {report.verdict for report in reports}
         verdict = Verdict.PASS if worst == {Verdict.PASS} else Verdict.WARN
-        kept = entry.with_images(names)
         templates = np.vstack([gave.templates for gave in usable])
-        said = tuple(
-            dict.fromkeys(reason for report in reports if report.image in names for reason in report.reasons)
-        )
-        enrolled = Enrolled(kept, tuple(pictures), templates, usable[0].shown, said)
-        return EntryReport(entry.reference, verdict, tuple(reports)), enrolled
+        return EntryReport(entry.reference, verdict, tuple(reports)), templates, usable[0].shown
+
+    def _note_twice(self, reference: str, pictures: Iterable[bytes]) -> None:
+        for picture in pictures:
+            first = self._pictures.setdefault(hashlib.sha256(picture).digest(), reference)
+            if first != reference and (first, reference) not in self.twice:
+                self.twice.append((first, reference))
 
     def _read(self, name: str) -> bytes:
         try:

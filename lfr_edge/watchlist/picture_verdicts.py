@@ -8,7 +8,7 @@ longer found. Two limits are stricter, because a person has to compare the pictu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -63,6 +63,18 @@ class ElementVerdict:
             "reason": self.reason,
             "iso_29794_5_measure": self.same,
         }
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Any]) -> ElementVerdict:
+        """Raises ValueError, KeyError or TypeError for what :meth:`to_json` did not write."""
+        return ElementVerdict(
+            raw["element"],
+            raw["value"],
+            raw["unit"],
+            Verdict(raw["verdict"]),
+            raw["reason"],
+            raw["iso_29794_5_measure"],
+        )
 
 
 def _side(value: float) -> str:

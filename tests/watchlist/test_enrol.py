@@ -131,7 +131,8 @@ def test_a_folder_becomes_a_sealed_list(tmp_path):
     sealing(enrolment, tmp_path / "list")
     assert told == [(1, 2), (2, 2)]
     assert [report.to_json()["verdict"] for report in enrolment.reports] == ["warn", "pass"]
-    assert seen == enrolment.reports
+    assert [report.brief() for report in seen] == enrolment.reports
+    assert seen[1].to_json()["images"][0]["elements"][0]["element"] == "SingleFacePresent"
     with SealedWatchlist.open(tmp_path / "list", bytes(32)) as opened:
         assert [image.file for image in opened.entry("W1").images] == [
             "W1-0.png"
