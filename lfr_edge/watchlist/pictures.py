@@ -98,7 +98,7 @@ def read_inside(folder: Path, name: str, most_bytes: int | None = None) -> bytes
         if not stat.S_ISREG(status.st_mode):
             raise ValueError(f"{name} is not a file")
         if not 0 < status.st_size <= most:
-            raise ValueError(f"{name} has {status.st_size} bytes; 1 byte to {most >> 20} MiB are taken")
+            raise ValueError(f"{name} has {status.st_size} bytes; 1 to {most} are taken")
         with os.fdopen(os.dup(held[-1]), "rb") as file:
             data = file.read(most + 1)
     except OSError as error:

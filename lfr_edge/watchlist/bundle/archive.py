@@ -48,6 +48,7 @@ class Limits:
     members: int = 20_000
     member_bytes: int = 10 << 20
     manifest_bytes: int = 32 << 20
+    signature_bytes: int = 1 << 10
     total_bytes: int = 2 << 30
     ratio: int = 100  # bytes out of one byte in
 
@@ -57,7 +58,8 @@ class Limits:
 
     def of(self, name: str) -> int:
         """The largest size of that member."""
-        return self.manifest_bytes if name == "manifest.json" else self.member_bytes
+        special = {"manifest.json": self.manifest_bytes, "manifest.sig": self.signature_bytes}
+        return special.get(name, self.member_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,8 @@ class Archive:
                 raise refused(f"{member.name} is there twice")
             seen.add(member.name.lower())
             if member.size > self.limits.of(member.name):
-                most = self.limits.of(member.name) >> 20
-                raise refused(f"{member.name} has {member.size} bytes; {most} MiB are taken")
+                most = self.limits.of(member.name)
+                raise refused(f"{member.name} has {member.size} bytes; at most {most} are taken")
             if member.size > member.packed * self.limits.ratio:
                 raise refused(f"{member.name} grows more than {self.limits.ratio} times")
         if sum(member.size for member in members) > self.limits.total_bytes:

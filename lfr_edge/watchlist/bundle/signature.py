@@ -29,7 +29,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lfr_edge.errors import WatchlistError
 
-MOST_BYTES: Final = 1024
 _KEY_FILE_MOST: Final = 16 << 10
 
 
