@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lfr_edge.alerts.alert import (
     AWAITING_LOOK,
@@ -43,6 +43,9 @@ from lfr_edge.audit.entry import Entry
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AlertError, AuditError
 
+if TYPE_CHECKING:
+    from lfr_edge.alerts.drills import DrillSchedule
+
 _TICK_S: Final = 0.5  # finer than any deadline of the desk; costs a walk over the open alerts
 
 __all__ = ["AlertDesk", "AlreadyDecidedError", "DeskCounts"]
@@ -56,6 +59,7 @@ class AlertDesk(Referrals):
     ) -> None:
         super().__init__(store, material, recorder, clock, policy)
         self.turns = Turns()
+        self.drills: DrillSchedule | None = None  # who runs it sets it, for the supervisor's page
         self._last_number = 0
         self._opening = 0  # offers in flight count against max_open
         self._ticker: asyncio.Task[None] | None = None
@@ -133,9 +137,19 @@ class AlertDesk(Referrals):
             self._decide(token, actor, answer, factors, clean_note(note), expected_version)
         )
 
-    async def hold(self, token: str, actor: Actor, hold: Hold) -> Alert:
+    async def hold(
+        self, token: str, actor: Actor, hold: Hold, approval: Mapping[str, str] | None = None
+    ) -> Alert:
         """Keep the pictures beyond their retention, for a reason, until a date."""
-        return await self._whole(self._hold(token, actor, hold))
+        return await self._whole(self._hold(token, actor, hold, approval or {}))
+
+    async def release(self, token: str, actor: Actor, why: str) -> Alert:
+        """End a hold before its date; the pictures go when their retention is over, which may be now.
+
+        Raises:
+            AlertError: ``alert_not_held``.
+        """
+        return await self._whole(self._release(token, actor, why))
 
     async def picture(self, token: str, actor: Actor, which: Literal["probe", "candidate"]) -> bytes:
         """One JPEG; who viewed it is on the record before the first byte leaves.
@@ -316,15 +330,32 @@ class AlertDesk(Referrals):
             await self._record("alert.decided", actor, token, data, "")
         return None
 
-    async def _hold(self, token: str, actor: Actor, hold: Hold) -> Alert:
+    async def _hold(self, token: str, actor: Actor, hold: Hold, approval: Mapping[str, str]) -> Alert:
         async with self._lock(token):
-            after = replace(self.get(token), hold=hold)
+            alert = self.get(token)
+            if alert.pictures_erased:
+                raise AlertError(
+                    "alert_pictures_erased",
+                    "the pictures of this alert are erased",
+                    hint="nothing is left to hold",
+                )
+            after = replace(alert, hold=hold)
             data: dict[str, Plain] = {
                 "number": after.id.number,
                 "expires_s": hold.expires_wall_ns // SECOND_NS,
+                "authoriser": hold.authoriser,
+                **approval,
             }
             await self._record("alert.held", actor, token, data, hold.reason)
             return await self._change(after, "held")
+
+    async def _release(self, token: str, actor: Actor, why: str) -> Alert:
+        async with self._lock(token):
+            alert = self.get(token)
+            if alert.hold is None:
+                raise AlertError("alert_not_held", "this alert is not on hold", hint="reload the page")
+            await self._record("alert.released", actor, token, {"number": alert.id.number}, why)
+            return await self._change(replace(alert, hold=None), "released")
 
     async def _expire(self, token: str) -> None:
         async with self._lock(token):

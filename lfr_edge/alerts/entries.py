@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from lfr_edge.alerts.alert import AWAITING_LOOK, Alert, AlertId, Drill, Facts, Look, State
+from lfr_edge.alerts.alert import AWAITING_LOOK, Alert, AlertId, Drill, Facts, Hold, Look, State
 from lfr_edge.alerts.factors import Answer, EnvironmentFactor, Factors, SubjectFactor, SystemFactor
 from lfr_edge.alerts.record import Plain
 from lfr_edge.alerts.street import Engagement, Identity, Outcome
@@ -162,4 +162,9 @@ def _moved(alert: Alert, entry: Entry, data: Mapping[str, Any]) -> Alert:
         return replace(alert, state=State.CLOSED, outcome=came, identity=identity, version=alert.version + 1)
     if ev == "alert.erased" and not alert.pictures_erased:
         return replace(alert, pictures_erased=True, hold=None)
+    if ev == "alert.held":
+        expires_ns = data["expires_s"] * 1_000_000_000
+        return replace(alert, hold=Hold(entry.event.why, data.get("authoriser", ""), expires_ns))
+    if ev == "alert.released":
+        return replace(alert, hold=None)
     return alert
