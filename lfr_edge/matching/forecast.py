@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from lfr_edge.matching.threshold import Calibration
+from lfr_edge.watchlist.about import Scale
 
 Kind = Literal["estimate", "at_most", "at_least", "cannot_tell"]
 _CANNOT: Final = "no calibration for this model pack on this hardware: cannot tell"
@@ -54,7 +55,8 @@ class Forecast:
             between = f" ({_figure(self.low)} to {_figure(self.high)})"
         beyond = "; carried to a longer list than was measured" if self.extrapolated else ""
         crowd = f"{self.passages:,.0f}".replace(",", "\u202f")
-        return f"expected false alerts: {words} {_figure(self.alerts)}{between} in {crowd} passages ({self.basis}{beyond})"
+        counted = f"{words} {_figure(self.alerts)}{between} in {crowd} passages"
+        return f"expected false alerts: {counted} ({self.basis}{beyond})"
 
 
 def forecast(
@@ -90,10 +92,53 @@ def forecast(
     high = _fpir(used, threshold - (nearest.high - nearest.threshold), list_size)
     low = _fpir(used, threshold + (nearest.threshold - nearest.low), list_size)
     extrapolated = list_size > max(c.list_size for c in fitting)
-    basis = f"{nearest.material or 'calibrated'}, list of {sizes[0]}, {nearest.people} people, {nearest.measured.isoformat()}"
+    basis = _source(nearest)
     return Forecast(
         kind, passages, fpir, fpir * passages, low * passages, high * passages, extrapolated, basis
     )
+
+
+def scale_for(
+    calibrations: Sequence[Calibration],
+    *,
+    fingerprint: str,
+    provider: str,
+    precision: str,
+    list_size: int,
+    target_fpir: float,
+    threshold: float | None = None,
+) -> Scale:
+    """Where look-alikes and doubles begin on a list: at this deployment's threshold, and at the strictest measured.
+
+    `threshold` is the configured one; without it the calibrated one for the list's size is taken, or for the
+    longest list that was measured.
+    """
+    fitting = [
+        c
+        for c in calibrations
+        if (c.fingerprint, c.provider, c.precision) == (fingerprint, provider, precision)
+    ]
+    if not fitting:
+        return (
+            Scale() if threshold is None else Scale(look_alike=threshold, source="the configured threshold")
+        )
+    strictest = max(fitting, key=lambda c: c.threshold)
+    at = threshold
+    if at is None:
+        near = [c for c in fitting if math.isclose(c.target_fpir, target_fpir)] or fitting
+        long_enough = [c for c in near if c.list_size >= list_size]
+        at = (
+            min(long_enough, key=lambda c: c.list_size).threshold
+            if long_enough
+            else max(c.threshold for c in near)
+        )
+    source = "the configured threshold" if threshold is not None else f"calibrated for FPIR {target_fpir:g}"
+    return Scale(at, max(at, strictest.threshold), match_rate(strictest), f"{source}; {_source(strictest)}")
+
+
+def _source(calibration: Calibration) -> str:
+    c = calibration
+    return f"{c.material or 'calibrated'}, list of {c.list_size}, {c.people} people, {c.measured.isoformat()}"
 
 
 def match_rate(calibration: Calibration) -> float:

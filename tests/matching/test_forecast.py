@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lfr_edge.matching.forecast import forecast, match_rate
+from lfr_edge.matching.forecast import forecast, match_rate, scale_for
 from lfr_edge.matching.threshold import Calibration
 
 
@@ -86,3 +86,29 @@ def test_a_higher_threshold_and_a_shorter_list_never_cost_more(a, b, m, n):
     one_size = [c for c in POINTS if c.list_size == 1000]
     assert ask(list_size=short, calibrations=one_size).fpir <= ask(list_size=long, calibrations=one_size).fpir
     assert 0 <= ask(threshold=a, list_size=n).fpir <= 1
+
+
+def scale(**changes):
+    question = {
+        "fingerprint": "pack",
+        "provider": "cpu",
+        "precision": "fp32",
+        "list_size": 500,
+        "target_fpir": 0.01,
+    }
+    return scale_for(changes.pop("calibrations", POINTS), **(question | changes))
+
+
+def test_the_scale_of_resemblance():
+    found = scale()
+    assert (found.look_alike, found.same_person) == (pytest.approx(0.5), pytest.approx(0.6))
+    assert found.same_person_fmr == pytest.approx(match_rate(point(1000, 0.001, 0.6)))
+    assert "pictures" in found.source
+    assert scale(list_size=90).look_alike == pytest.approx(0.41)
+    assert scale(list_size=20_000).look_alike == pytest.approx(0.5), "the longest list that was measured"
+    chosen = scale(threshold=0.45)
+    assert (chosen.look_alike, chosen.same_person) == (0.45, pytest.approx(0.6))
+    assert "configured" in chosen.source
+    assert scale(threshold=0.7).same_person == 0.7
+    assert scale(calibrations=[]).look_alike is None
+    assert scale(calibrations=[], threshold=0.5).same_person is None
