@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, Final, Literal, cast
 
 from aiohttp import web
 
 from lfr_edge.alerts.factors import Factors
-from lfr_edge.clock import utc_text
 from lfr_edge.console.accounts import Role
 from lfr_edge.console.bodies import AccountBody, LookBody, WhyBody, read_body
 from lfr_edge.console.guard import session_of
@@ -103,14 +101,6 @@ async def withdraw(request: web.Request) -> web.Response:
     return web.json_response({"withdrawn": reference})
 
 
-async def verify_log(request: web.Request) -> web.Response:
-    summary = await request.app[PORTS].system.log_summary(verify=True)
-    view = asdict(summary)
-    checked = view.pop("checked_wall_ns")
-    view["checked"] = utc_text(checked) if checked else None
-    return web.json_response(view)
-
-
 async def add_account(request: web.Request) -> web.Response:
     body = await read_body(request, AccountBody)
     actor = session_of(request).actor
@@ -156,7 +146,6 @@ ROUTES: Final = {
     "POST /api/pause": pause,
     "POST /api/resume": resume,
     "POST /api/watchlist/{reference}/withdraw": withdraw,
-    "POST /api/audit/verify": verify_log,
     "POST /api/accounts": add_account,
     "POST /api/accounts/{name}/{change}": change_account,
 }

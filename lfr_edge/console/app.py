@@ -10,14 +10,40 @@ from typing import Final
 
 from aiohttp import web
 
-from lfr_edge.console import api, engagement, explaining, fresh, language, live, pages, passkeys, sign_in
+from lfr_edge.console import (
+    accuracy,
+    api,
+    audit_pages,
+    engagement,
+    explaining,
+    fresh,
+    language,
+    live,
+    pages,
+    passkeys,
+    reports,
+    sign_in,
+    supervision,
+)
 from lfr_edge.console.access import check_complete, load_rules
 from lfr_edge.console.guard import add_headers, guard
-from lfr_edge.console.keys import CHALLENGES, HASHING, PORTS, REFUSALS, RULES, SPOKEN, TRIES
+from lfr_edge.console.keys import (
+    CHALLENGES,
+    HASHING,
+    MEASURED,
+    PORTS,
+    REFUSALS,
+    RULES,
+    SHELF,
+    SPOKEN,
+    TRIES,
+    VERIFICATIONS,
+)
 from lfr_edge.console.language import Spoken
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.refusals import Refusals, tell_left_out
 from lfr_edge.console.sessions import Tries
+from lfr_edge.console.shelf import Shelf
 from lfr_edge.console.texts import LANGUAGES, Texts
 
 _MAX_BODY: Final = 64 * 1024  # the longest honest body is a note of some hundred bytes
@@ -33,6 +59,10 @@ _ROOMS: Final = (
     api,
     engagement,
     explaining,
+    supervision,
+    reports,
+    accuracy,
+    audit_pages,
 )  # each names its routes: "METHOD /path" → handler, as access.toml does
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -48,6 +78,9 @@ def build_app(ports: ConsolePorts) -> web.Application:
     app[RULES] = load_rules()
     app[TRIES] = Tries(ports.clock)
     app[CHALLENGES] = passkeys.Challenges(ports.clock)
+    app[SHELF] = Shelf(ports.settings.audit) if ports.settings else None
+    app[MEASURED] = accuracy.Measured(ports.settings) if ports.settings else None
+    app[VERIFICATIONS] = {}
     app[REFUSALS] = Refusals(ports.clock)
     app[SPOKEN] = {code: _spoken(code) for code in LANGUAGES}
     app[HASHING] = asyncio.Semaphore(_HASHES_AT_ONCE)

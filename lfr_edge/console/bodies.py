@@ -44,6 +44,10 @@ class TakeBody(Body):
     version: Annotated[int, Field(ge=0, le=10**6)]
 
 
+class VerifyBody(Body):
+    deployment: Annotated[str, Field(max_length=40)] = ""
+
+
 class EmptyBody(Body):
     """Nothing to say: the address says it."""
 

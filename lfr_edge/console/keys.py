@@ -12,9 +12,12 @@ from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Session, Tries
 
 if TYPE_CHECKING:
+    from lfr_edge.console.accuracy import Measured
     from lfr_edge.console.language import Spoken
     from lfr_edge.console.passkeys import Challenges
     from lfr_edge.console.refusals import Refusals
+    from lfr_edge.console.shelf import Shelf
+    from lfr_edge.console.verification import Verification
 
 PORTS: Final = web.AppKey("PORTS", ConsolePorts)
 RULES: Final = web.AppKey("RULES", dict[str, Rule])
@@ -22,5 +25,8 @@ TRIES: Final = web.AppKey("TRIES", Tries)
 SPOKEN: Final[web.AppKey[dict[str, Spoken]]] = web.AppKey("SPOKEN")
 REFUSALS: Final[web.AppKey[Refusals]] = web.AppKey("REFUSALS")
 CHALLENGES: Final[web.AppKey[Challenges]] = web.AppKey("CHALLENGES")
+SHELF: Final[web.AppKey[Shelf | None]] = web.AppKey("SHELF")
+VERIFICATIONS: Final[web.AppKey[dict[str, Verification]]] = web.AppKey("VERIFICATIONS")
+MEASURED: Final[web.AppKey[Measured | None]] = web.AppKey("MEASURED")
 HASHING: Final = web.AppKey("HASHING", asyncio.Semaphore)
 SESSION: Final = web.RequestKey("SESSION", Session)

@@ -17,6 +17,8 @@ from lfr_edge.console.language import spoken
 from lfr_edge.console.recording import record
 from lfr_edge.console.texts import LANGUAGES, Texts
 from lfr_edge.console.views import status_view
+from lfr_edge.deployment.report.svg import svg
+from lfr_edge.deployment.report.wording import percent
 
 # One key a factor, in three rows of the keyboard, so that hands stay where they are.
 FACTOR_KEYS: Final = {
@@ -50,6 +52,8 @@ def environment(texts: Texts) -> jinja2.Environment:
     pages.globals["t"] = texts
     pages.globals["languages"] = LANGUAGES
     pages.filters["utc"] = lambda wall_ns: utc_text(wall_ns)[:19].replace("T", " ") + " UTC"
+    pages.filters["percent"] = lambda share: f"{percent(share)} %"
+    pages.globals["svg"] = svg
     pages.filters["grouped"] = lambda n: f"{n:,}".replace(",", "\u202f")
     return pages
 
@@ -106,12 +110,6 @@ async def watchlist(request: web.Request) -> web.Response:
     )
 
 
-async def audit(request: web.Request) -> web.Response:
-    ports = request.app[PORTS]
-    summary = await ports.system.log_summary(verify=False)
-    return render(request, "audit.html", summary=summary, counts=ports.desk_counts())
-
-
 async def accounts(request: web.Request) -> web.Response:
     found = request.app[PORTS].accounts.all()
     return render(request, "accounts.html", accounts=found, roles=tuple(Role), me=session_of(request).account)
@@ -130,6 +128,5 @@ ROUTES: Final = {
     "GET /desk": desk,
     "GET /system": system,
     "GET /watchlist": watchlist,
-    "GET /audit": audit,
     "GET /accounts": accounts,
 }

@@ -1,17 +1,32 @@
-// "Verify now": the server reads the whole log again and says what it found.
+// "Verify now": the server reads the whole record again and says how far it has come, and what it found.
 
 import { $, grouped, post, put, say } from "./dom.js";
 
+const card = $("#verdict-card");
+const POLL_MS = 400;
+
+async function watch() {
+  const answer = await fetch(`/api/audit/verify?deployment=${encodeURIComponent(card.dataset.deployment)}`);
+  if (!answer.ok) return;
+  const { done, of } = await answer.json();
+  if (!of) return;
+  $("#bar").max = of;
+  $("#bar").value = done;
+  put($("#progress-text"), `${grouped(done)} / ${grouped(of)}`);
+}
+
 $("#verify").onclick = async () => {
+  $("#verify").disabled = true;
   put($("#verdict"), say("verifying"));
-  const { ok, body } = await post("/api/audit/verify", {});
+  $("#progress").hidden = false;
+  const watching = setInterval(watch, POLL_MS);
+  const { ok, body } = await post("/api/audit/verify", { deployment: card.dataset.deployment });
+  clearInterval(watching);
+  $("#progress").hidden = true;
+  $("#verify").disabled = false;
   if (!ok) return put($("#verdict"), say("error", { message: body.message }));
-  $("#verdict-card").dataset.verdict = body.verdict;
+  card.dataset.verdict = body.verdict;
   put($("#verdict"), say(`verdict.${body.verdict}`));
-  put($("#entries"), grouped(body.entries));
-  put($("#signed"), grouped(body.signed_size));
-  put($("#anchors"), String(body.anchors));
-  put($("#root"), body.root);
   if (body.checked) put($("#checked"), `${body.checked.slice(0, 19).replace("T", " ")} UTC`);
   $("#words").hidden = body.lines.length === 0;
   put($("#lines"), body.lines.join("\n"));
