@@ -147,6 +147,8 @@ def _set_up(folder: Path, manifest: Manifest) -> None:
     _run([*pip, *offline, *wheels, "--require-hashes", "-r", str(locked)], "install_wheels", hint)
     own = [str(path) for path in sorted((folder / "wheels").glob("lfr_edge-*.whl"))]
     _run([*pip, *offline, *own], "install_wheels", hint)
+    # --no-deps installs exactly the lock; whether the lock names all that is needed is asked here.
+    _run([str(venv / "bin" / "python"), "-m", "pip", "check"], "install_wheels", hint)
 
 
 def doctor(config: Path) -> Health:
