@@ -2,16 +2,19 @@
 //
 //	verifier-go [-key device.vkey] LOG           check a log folder
 //	verifier-go [-key device.vkey] -proof FILE LOG   check one entry's proof; only LOG/key.cert is read
+//	verifier-go [-key device.vkey] -trials LOG       try edits from standard input on a copy in memory
 //
 // It is built from Debian's golang-go and golang-golang-x-mod-dev; signatures, trees and proofs are those of
 // golang.org/x/mod/sumdb. Exit status: 0 nothing altered, 1 altered, 3 unreadable.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -71,77 +74,130 @@ type log struct {
 	closed bool
 }
 
+// folder holds the files of a log by name; a missing file has no entry.
+type folder map[string][]byte
+
 func main() {
 	keyFile := flag.String("key", "", "the device's public key; LOG/device.vkey if not given")
 	proofFile := flag.String("proof", "", "check this proof of one entry")
+	trials := flag.Bool("trials", false, "for each line FILE START STOP HEX on standard input, put HEX (- for nothing) in the place of those bytes and print 0 or 1")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "give the folder of one log")
 		os.Exit(3)
 	}
-	folder := flag.Arg(0)
-	if _, err := os.Stat(filepath.Join(folder, "entries.lfr")); err != nil && *proofFile == "" {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(3)
-	}
-	if err := run(folder, *keyFile, *proofFile); err != nil {
+	if err := start(readFolder(flag.Arg(0)), *keyFile, *proofFile, *trials); err != nil {
 		fmt.Println("ALTERED:", err)
 		os.Exit(1)
 	}
 }
 
-func run(folder, keyFile, proofFile string) error {
-	l, err := openKeys(folder, keyFile)
-	if err != nil {
-		return err
+func start(files folder, keyFile, proofFile string, trials bool) error {
+	var given []byte
+	if keyFile != "" {
+		raw, err := os.ReadFile(keyFile)
+		if err != nil {
+			return err
+		}
+		given = raw
 	}
 	if proofFile != "" {
+		l, err := openKeys(files, given)
+		if err != nil {
+			return err
+		}
 		return l.checkProof(proofFile)
 	}
-	tail, err := l.readEntries(filepath.Join(folder, "entries.lfr"))
-	if err != nil {
-		return err
+	if _, found := files["entries.lfr"]; !found {
+		fmt.Fprintln(os.Stderr, "entries.lfr is missing")
+		os.Exit(3)
 	}
-	heads, err := l.checkHeads(filepath.Join(folder, "heads"))
-	if err != nil {
-		return err
+	if trials {
+		return try(files, given)
 	}
-	signed, err := l.checkCheckpoints(filepath.Join(folder, "checkpoints"), heads)
+	said, err := check(files, given)
+	if err == nil {
+		fmt.Println(said)
+	}
+	return err
+}
+
+func readFolder(path string) folder {
+	files := folder{}
+	for _, name := range []string{"entries.lfr", "heads", "checkpoints", "key.cert", "device.vkey"} {
+		if raw, err := os.ReadFile(filepath.Join(path, name)); err == nil {
+			files[name] = raw
+		}
+	}
+	return files
+}
+
+func check(files folder, given []byte) (string, error) {
+	l, err := openKeys(files, given)
 	if err != nil {
-		return err
+		return "", err
+	}
+	tail, err := l.readEntries(files["entries.lfr"])
+	if err != nil {
+		return "", err
+	}
+	heads, err := l.checkHeads(files)
+	if err != nil {
+		return "", err
+	}
+	signed, err := l.checkCheckpoints(files, heads)
+	if err != nil {
+		return "", err
 	}
 	if tail != "" && l.closed {
-		return errors.New(tail)
+		return "", errors.New(tail)
 	}
-	fmt.Printf("INTACT: %s, %d entries, %d signed\n", l.origin, l.size, signed)
-	return nil
+	return fmt.Sprintf("INTACT: %s, %d entries, %d signed", l.origin, l.size, signed), nil
+}
+
+// try applies one edit after the other, each to the log as it lies there, and prints the verdicts.
+func try(files folder, given []byte) error {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var name, encoded string
+		var from, to int
+		if _, err := fmt.Sscan(lines.Text(), &name, &from, &to, &encoded); err != nil {
+			return err
+		}
+		more, err := hex.DecodeString(strings.TrimPrefix(encoded, "-"))
+		if err != nil {
+			return err
+		}
+		whole := files[name]
+		edited := append(append(append([]byte{}, whole[:from]...), more...), whole[to:]...)
+		files[name] = edited
+		if _, err := check(files, given); err != nil {
+			fmt.Println(1)
+		} else {
+			fmt.Println(0)
+		}
+		files[name] = whole
+	}
+	return lines.Err()
 }
 
 // openKeys reads the device's key and the certificate that names the log's key.
-func openKeys(folder, keyFile string) (*log, error) {
-	beside, besideErr := os.ReadFile(filepath.Join(folder, "device.vkey"))
+func openKeys(files folder, given []byte) (*log, error) {
+	beside, found := files["device.vkey"]
 	raw := beside
-	if keyFile != "" {
-		given, err := os.ReadFile(keyFile)
-		if err != nil {
-			return nil, err
-		}
-		if besideErr == nil && !bytes.Equal(given, beside) {
+	if given != nil {
+		if found && !bytes.Equal(given, beside) {
 			return nil, errors.New("the key beside the log is not the device's")
 		}
 		raw = given
-	} else if besideErr != nil {
-		return nil, besideErr
+	} else if !found {
+		return nil, errors.New("device.vkey is missing")
 	}
 	device, err := verifier(strings.TrimSuffix(string(raw), "\n"), string(raw))
 	if err != nil {
 		return nil, fmt.Errorf("device key: %w", err)
 	}
-	certificate, err := os.ReadFile(filepath.Join(folder, "key.cert"))
-	if err != nil {
-		return nil, err
-	}
-	text, err := open(certificate, device)
+	text, err := open(files["key.cert"], device)
 	if err != nil {
 		return nil, fmt.Errorf("key.cert: %w", err)
 	}
@@ -215,11 +271,7 @@ func frame(data []byte) (body []byte, leaf tlog.Hash, batch int64, size int64, e
 }
 
 // readEntries builds the tree; the string says what is torn at the end, the error what is damaged.
-func (l *log) readEntries(path string) (string, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
+func (l *log) readEntries(data []byte) (string, error) {
 	offset, follows := int64(0), int64(0)
 	for offset < int64(len(data)) {
 		body, leaf, batch, size, err := frame(data[offset:])
@@ -294,10 +346,10 @@ func parseHead(size, root string) (head, error) {
 	return head{n, hash}, err
 }
 
-func (l *log) checkHeads(path string) (map[head]bool, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
+func (l *log) checkHeads(files folder) (map[head]bool, error) {
+	raw, found := files["heads"]
+	if !found {
+		return nil, errors.New("heads is missing")
 	}
 	heads := map[head]bool{}
 	before := int64(0)
@@ -326,10 +378,10 @@ func (l *log) checkHeads(path string) (map[head]bool, error) {
 	return heads, nil
 }
 
-func (l *log) checkCheckpoints(path string, heads map[head]bool) (int64, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return 0, err
+func (l *log) checkCheckpoints(files folder, heads map[head]bool) (int64, error) {
+	raw, found := files["checkpoints"]
+	if !found {
+		return 0, errors.New("checkpoints is missing")
 	}
 	signed := int64(0)
 	for text := string(raw); text != ""; {

@@ -1,0 +1,261 @@
+"""A3 and A4 in bulk: every bit of 200 entries and 10,000 edits of 100,000, with both verifiers, every time.
+
+A whole verification of a long log takes seconds. So the Python verifier goes on from a snapshot of itself, taken in
+the untouched log before the edit; every so often it also runs whole, and both reports have to be the same. The Go
+verifier always reads everything, in one process (``-trials``).
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from array import array
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lfr_edge.audit import check as check_module
+from lfr_edge.audit.check import LogCheck, Trust
+from lfr_edge.audit.duties import Duties
+from lfr_edge.audit.entry import parse_entry
+from lfr_edge.audit.folder import LogFolder
+from lfr_edge.audit.keys import Certificate
+from lfr_edge.audit.merkle import EMPTY_ROOT, Peaks
+from lfr_edge.audit.note import VerifierKey
+from lfr_edge.audit.report import LogReport
+from lfr_edge.audit.segment import BadFrame, Content, Frame, read_frame, read_frames
+from lfr_edge.audit.verify import verify
+from lfr_edge.errors import AuditError
+
+from .conftest import Box, FaultyDisk
+from .test_independent import go_verifier as go_verifier
+from .test_tamper import SIGNED_FILES
+
+
+@dataclass(frozen=True)
+class Edit:
+    """`new` takes the place of the bytes from `start` to `stop` of the file `name`."""
+
+    name: str
+    start: int
+    stop: int
+    new: bytes
+
+    def of(self, raw: bytes) -> bytes:
+        return raw[: self.start] + self.new + raw[self.stop :]
+
+    @property
+    def line(self) -> str:
+        return f"{self.name} {self.start} {self.stop} {self.new.hex() or '-'}\n"
+
+
+@dataclass
+class Snapshot:
+    """What the verifier knew before entry number `len(offsets)`."""
+
+    offset: int
+    follows: int
+    peaks: Peaks
+    duties: Duties
+    offsets: array[int]
+    roots: dict[int, bytes]
+
+
+@dataclass
+class ResumedCheck(LogCheck):
+    """The verifier, from the last snapshot that lies before the byte `changed`. Its own snapshots if it has none."""
+
+    snapshots: list[Snapshot] = field(default_factory=list)
+    changed: int = 0
+    every: int = 0  # entries between two snapshots, while they are taken
+
+    def _stream(self, data: Content, certificate: Certificate | None, wanted: set[int]) -> BadFrame | None:
+        offset, follows, peaks = 0, 0, Peaks()
+        self.roots[0] = EMPTY_ROOT
+        if not self.every:
+            last = max(
+                (one for one in self.snapshots if one.offset <= self.changed), key=lambda one: one.offset
+            )
+            offset, follows, peaks, self.duties = (
+                last.offset,
+                last.follows,
+                deepcopy(last.peaks),
+                deepcopy(last.duties),
+            )
+            self.offsets, self.roots, self.end = last.offsets[:], dict(last.roots), last.offset
+        while offset < len(data):
+            if self.every and peaks.size % self.every == 0:
+                now = Snapshot(
+                    offset, follows, deepcopy(peaks), deepcopy(self.duties), self.offsets[:], dict(self.roots)
+                )
+                self.snapshots.append(now)
+            frame = read_frame(data, offset)
+            if isinstance(frame, Frame) and frame.batch not in {0, follows}:
+                frame = BadFrame(offset, "the frame belongs to another write")
+            if isinstance(frame, BadFrame):
+                return frame
+            seq, offset, follows = peaks.size, frame.end, frame.batch + frame.end - frame.offset
+            self.offsets.append(frame.offset)
+            self.end = frame.end
+            peaks.append(frame.leaf)
+            if peaks.size in wanted:
+                self.roots[peaks.size] = peaks.root()
+            try:
+                self._check_entry(seq, parse_entry(frame.body), certificate)
+            except AuditError as error:
+                self._find("entry_malformed", error.message, seq)
+        return None
+
+
+@dataclass
+class Trial:
+    """A closed log, the snapshots of its verification, and the Go verifier beside it."""
+
+    folder: Path
+    every: int
+    snapshots: list[Snapshot] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.files = {name: (self.folder / name).read_bytes() for name in ("entries.lfr", *SIGNED_FILES)}
+        clean = ResumedCheck(LogFolder(self.folder), Trust(), every=self.every)
+        assert clean.run().findings == ()
+        self.snapshots = clean.snapshots
+
+    def report(self, edit: Edit, *, whole: bool) -> LogReport:
+        """Edit, verify, mend."""
+        path = self.folder / edit.name
+        path.write_bytes(edit.of(self.files[edit.name]))
+        changed = edit.start if edit.name == "entries.lfr" else len(self.files["entries.lfr"])
+        check = ResumedCheck(LogFolder(self.folder), Trust(), snapshots=self.snapshots, changed=changed)
+        report = check.run()
+        if whole:
+            (plain,) = verify(self.folder).logs
+            assert plain == report, edit
+        path.write_bytes(self.files[edit.name])
+        return report
+
+    def run(self, program: Path, edits: Iterator[Edit], *, whole_every: int) -> int:
+        """How many edits were tried; each was found by both verifiers, or by neither where nothing changed."""
+        lines, ours = [], []
+        with subprocess.Popen(
+            [program, "-trials", self._copy()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as go:
+            assert go.stdin is not None
+            assert go.stdout is not None
+            for number, edit in enumerate(edits):
+                same = self.files[edit.name][edit.start : edit.stop] == edit.new
+                report = self.report(edit, whole=number % whole_every == 0)
+                assert bool(report.findings) is not same, edit
+                self._located(edit, report, same=same)
+                ours.append("0" if same else "1")
+                lines.append(edit.line)
+            theirs, _ = go.communicate("".join(lines))
+        assert theirs.split() == ours
+        assert go.returncode == 0
+        return len(ours)
+
+    def _copy(self) -> Path:
+        """For the Go verifier, which reads the files once: ours are edited under its eyes."""
+        copy = self.folder.with_name("untouched")
+        copy.mkdir(exist_ok=True)
+        for name, raw in self.files.items():
+            (copy / name).write_bytes(raw)
+        return copy
+
+    def _located(self, edit: Edit, report: LogReport, *, same: bool) -> None:
+        """An edit of the segment is found at the entry that it hit, or at the next one where it begins there."""
+        if same or edit.name != "entries.lfr":
+            return
+        seqs = [item.seq for item in report.findings if item.seq is not None]
+        first = max((one for one in self.snapshots if one.offset <= edit.start), key=lambda one: one.offset)
+        hit = len(first.offsets)
+        for frame in read_frames(self.files["entries.lfr"][first.offset :]):
+            assert isinstance(frame, Frame)
+            if first.offset + frame.end > edit.start:
+                break
+            hit += 1
+        # A copy of the very bytes that follow moves the first difference to the right.
+        assert hit <= min(seqs), (edit, hit, seqs)
+        assert min(seqs) <= hit + 2 + (edit.stop - edit.start + len(edit.new)) // 200, (edit, hit, seqs)
+
+
+def every_bit(raw: bytes, step: int = 1) -> Iterator[Edit]:
+    for bit in range(0, len(raw) * 8, step):
+        yield Edit("entries.lfr", bit // 8, bit // 8 + 1, bytes([raw[bit // 8] ^ 1 << bit % 8]))
+
+
+def random_edits(files: dict[str, bytes], count: int, seed: int) -> Iterator[Edit]:
+    """Overwritten, inserted, deleted, swapped, doubled or appended: 1 to 500 bytes, six in ten in the segment."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        name = chance.choice([*["entries.lfr"] * 6, *SIGNED_FILES])
+        raw = files[name]
+        start = chance.randrange(len(raw))
+        stop = min(len(raw), start + chance.choice([1, 1, 2, 8, 64, 500]))
+        part = raw[start:stop]
+        match chance.randrange(6):
+            case 0:
+                yield Edit(name, start, stop, chance.randbytes(len(part)))
+            case 1:
+                yield Edit(name, start, start, chance.randbytes(len(part)))
+            case 2:
+                yield Edit(name, start, stop, b"")
+            case 3:
+                yield Edit(name, start, stop, part[::-1])
+            case 4:
+                yield Edit(name, start, start, part)
+            case _:
+                yield Edit(name, len(raw), len(raw), part)
+
+
+@pytest.fixture
+def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bytes parse to the same value, and the same signature is good twice: only the trial is faster."""
+    monkeypatch.setattr(check_module, "parse_checkpoints", lru_cache(64)(check_module.parse_checkpoints))
+    monkeypatch.setattr(check_module, "parse_heads", lru_cache(64)(check_module.parse_heads))
+    accepts = lru_cache(100_000)(VerifierKey.accepts)
+    monkeypatch.setattr(VerifierKey, "accepts", lambda self, *signed: accepts(self, *signed))
+
+
+def closed_log(box: Box, entries: int, every: int, **changes: Any) -> Trial:
+    folder = box.closed(entries=entries, ballast_bytes=0, disk=FaultyDisk(), **changes)
+    return Trial(folder, every)
+
+
+def test_a_slice_of_the_bits_and_of_the_edits(go_verifier: Path, box: Box) -> None:
+    trial = closed_log(box, 200, 16, checkpoint_every=64)
+    assert trial.run(go_verifier, every_bit(trial.files["entries.lfr"], 8 * 499 + 1), whole_every=1) > 100
+    assert trial.run(go_verifier, random_edits(trial.files, 100, seed=7), whole_every=1) == 100
+
+
+def test_a_verifier_that_overlooks_something_is_caught(go_verifier: Path, box: Box) -> None:
+    """The control: a check that ignores the checksum of the header misses what the other sees."""
+    trial = closed_log(box, 40, 8)
+    with pytest.MonkeyPatch.context() as sabotage:
+        sabotage.setattr("lfr_edge.audit.segment.crc32c", lambda data: 0)
+        with pytest.raises(AssertionError):
+            trial.run(go_verifier, every_bit(trial.files["entries.lfr"], 7), whole_every=1)
+
+
+@pytest.mark.trial
+@pytest.mark.slow
+@pytest.mark.timeout(10_800)
+@pytest.mark.usefixtures("_remembered")
+def test_every_bit_of_200_entries(go_verifier: Path, box: Box) -> None:
+    trial = closed_log(box, 200, 1, checkpoint_every=64)
+    raw = trial.files["entries.lfr"]
+    assert trial.run(go_verifier, every_bit(raw), whole_every=5000) == len(raw) * 8
+
+
+@pytest.mark.trial
+@pytest.mark.slow
+@pytest.mark.timeout(10_800)
+@pytest.mark.usefixtures("_remembered")
+def test_ten_thousand_edits_of_a_hundred_thousand_entries(go_verifier: Path, box: Box) -> None:
+    trial = closed_log(box, 100_000, 1000)
+    assert trial.run(go_verifier, random_edits(trial.files, 10_000, seed=8), whole_every=500) == 10_000
