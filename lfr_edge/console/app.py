@@ -13,6 +13,7 @@ from aiohttp import web
 from lfr_edge.console import (
     accuracy,
     api,
+    approvals,
     audit_pages,
     engagement,
     explaining,
@@ -57,6 +58,7 @@ _ROOMS: Final = (
     pages,
     live,
     api,
+    approvals,
     engagement,
     explaining,
     supervision,

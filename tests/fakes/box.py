@@ -37,7 +37,10 @@ from lfr_edge.console.ports import (
     SystemStatus,
 )
 from lfr_edge.console.sessions import Sessions
+from lfr_edge.deployment.approvals import Approvals
+from lfr_edge.deployment.trust import TrustStore
 from lfr_edge.errors import WatchlistError
+from lfr_edge.recogniser.explanation import GRID, Explanation
 from lfr_edge.settings import Settings
 
 KEY = bytes(range(32))
@@ -139,6 +142,12 @@ class FakeSystem:
     entries: int = 12
     tile_jpeg: bytes | None = None
     now: SystemStatus | None = None
+    explained: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    async def explain(self, probe: bytes, candidate: bytes) -> Explanation:
+        """The eyes carried it."""
+        self.explained.append((probe, candidate))
+        return Explanation(6100, tuple((500 if row == 3 else 20,) * GRID for row in range(GRID)))
 
     def status(self) -> SystemStatus:
         base = self.now or van_status()
@@ -236,6 +245,7 @@ class House:
     url: str
     codes: dict[str, str]
     log: AuditLog | None
+    approvals: Approvals | None = None
 
 
 PASSWORD = "three plain words"
@@ -271,8 +281,10 @@ async def house(
     accounts = Accounts(folder / "accounts.json", clock)
     sessions = Sessions(accounts, clock, idle_s=idle_s, longest_s=43_200)
     system = FakeSystem(recorder)
+    approvals = Approvals(recorder, clock, folder / "approvals.json", lambda name: role_now(accounts, name))
     ports = ConsolePorts(
         lambda: desk, system, accounts, sessions, recorder, clock, site, tls=tls,
+        explain=system.explain, approvals_now=lambda: approvals, trust=TrustStore(folder / "trust.json"),
         settings=settings or Settings(data=folder / "data", audit=folder / "audit"),
     )  # fmt: skip
     runner = web.AppRunner(build_app(ports), access_log=None, shutdown_timeout=1.0)
@@ -281,7 +293,9 @@ async def house(
     await site_.start()
     port = runner.addresses[0][1]
     try:
-        yield House(folder, desk, system, accounts, sessions, recorder, f"http://127.0.0.1:{port}", {}, log)
+        yield House(
+            folder, desk, system, accounts, sessions, recorder, f"http://127.0.0.1:{port}", {}, log, approvals
+        )
     finally:
         await runner.cleanup()
         await desk.stop()
@@ -289,6 +303,11 @@ async def house(
         material.close()
         if log is not None:
             log.suspend()
+
+
+def role_now(accounts: Accounts, name: str) -> str | None:
+    account = accounts.get(name)
+    return None if account is None or account.disabled else str(account.role)
 
 
 def enrol(accounts: Accounts, name: str, role: Role) -> None:
