@@ -87,7 +87,7 @@ class DeploymentRemains:
         if event.ev == "alert.held":
             alert.hold = HoldOn(
                 event.why,
-                event.actor.account,
+                word(event, "requester") or event.actor.account,
                 word(event, "authoriser"),
                 entry.t_wall_us,
                 count(event, "expires_s") or 0,

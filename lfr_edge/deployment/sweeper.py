@@ -8,8 +8,10 @@ disk, not from a memory of its own. What cannot be erased is returned, and tried
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +22,7 @@ from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.alerts.record import Plain, Recorder, Verb
 from lfr_edge.audit.keys import KeyStore
 from lfr_edge.clock import Clock
-from lfr_edge.deployment.ageing import HOUR_NS, Ageing, holds, pictures_over
+from lfr_edge.deployment.ageing import HOUR_NS, Ageing, due_ns, holds, pictures_over
 from lfr_edge.deployment.pending import Pending
 from lfr_edge.deployment.register import Register
 from lfr_edge.deployment.remains import AlertRemains, DeploymentRemains, Remains
@@ -50,6 +52,16 @@ class NotErased:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAlert:
+    """An alert whose pictures are there, and when they must go (wall clock; a hold in force counted in)."""
+
+    deployment: str
+    origin: str
+    alert: AlertRemains
+    due_wall_ns: int
+
+
 @dataclass(slots=True)
 class Swept:
     erased: list[Erased] = field(default_factory=list)
@@ -63,7 +75,7 @@ class Swept:
 
 
 class Sweeper:
-    """**Thread rule:** one caller at a time, any thread; blocks on the disk. Cheap when nothing is left."""
+    """**Thread rule:** any thread; :attr:`turn` orders them. Blocks on the disk. Cheap when nothing is left."""
 
     def __init__(
         self, settings: Settings, clock: Clock, record: Recorder, register: Register, keys: KeyStore
@@ -75,12 +87,17 @@ class Sweeper:
         self.ageing = Ageing(clock)
         self.remains = Remains(settings.audit)
         self._pending = Pending(settings.data / "erasing.json")
+        self.turn = threading.RLock()  # a hold must not come between a look at an alert and its erasure
 
     def sweep(self, running: str | None = None) -> Swept:
         """Erase what is over. `running`: the deployment whose desk is at work and erases by itself.
 
         Never raises LfrError or OSError: what failed is in the answer, and in the service's log.
         """
+        with self.turn:
+            return self._sweep(running)
+
+    def _sweep(self, running: str | None) -> Swept:
         swept = Swept()
         self.remains.refresh()
         self._try(swept, "unfinished erasure", "", lambda: self._finish_pending(swept))
@@ -103,6 +120,21 @@ class Sweeper:
         """Deployments of which something lies on the disk."""
         root = self._settings.data / "deployments"
         return tuple(sorted(item.name for item in root.iterdir() if item.is_dir())) if root.is_dir() else ()
+
+    def kept(self) -> tuple[KeptAlert, ...]:
+        """Every alert whose pictures are on the disk, oldest first; deployments without a log are left out."""
+        found: list[KeptAlert] = []
+        with self.turn:
+            self.remains.refresh()
+            for name in self.stores():
+                with contextlib.suppress(AuditError):
+                    remains, files, hours = self.read(name)
+                    found += (
+                        KeptAlert(name, remains.origin, alert, due_ns(alert, hours))
+                        for alert in remains.alerts.values()
+                        if alert.token in files and not alert.erased
+                    )
+        return tuple(sorted(found, key=lambda one: one.alert.raised_us))
 
     def read(self, name: str) -> tuple[DeploymentRemains, frozenset[str], float]:
         """What the record and the disk have of a deployment, and the hours in force for its pictures."""
