@@ -118,6 +118,7 @@ class BundleImage(Part):
     taken: Day = Field(description="When it was taken.")
     face: Annotated[tuple[Place, Place], Field(strict=False)] | SkipJsonSchema[None] = Field(
         None,
+        json_schema_extra=_absent,
         description="Where it shows several faces: x and y in pixels of a point on the one that is meant.",
     )
 
@@ -152,6 +153,7 @@ class BundleEntry(Part):
     review_date: Day = Field(description="Past it, the entry needs a new decision.")
     under_18_authority: Text | SkipJsonSchema[None] = Field(
         None,
+        json_schema_extra=_absent,
         description="Reference of the separate authority; needed for a person under 18 at the deployment.",
     )
     consent_reference: Text | SkipJsonSchema[None] = Field(
@@ -159,8 +161,8 @@ class BundleEntry(Part):
         json_schema_extra=_absent,
         description="Of the recorded consent; needed on the blue list, and only there.",
     )
-    images: Annotated[tuple[BundleImage, ...], Field(min_length=1, max_length=MOST_IMAGES, strict=False)] = (
-        Field(description="Best first.")
+    images: Annotated[list[BundleImage], Field(min_length=1, max_length=MOST_IMAGES)] = Field(
+        description="Best first."
     )
 
     @model_validator(mode="after")
@@ -204,7 +206,7 @@ class Head(Part):
 class Manifest(Head):
     """The whole of ``manifest.json``."""
 
-    entries: Annotated[tuple[BundleEntry, ...], Field(min_length=1, max_length=MOST_PEOPLE, strict=False)]
+    entries: Annotated[list[BundleEntry], Field(min_length=1, max_length=MOST_PEOPLE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,15 +272,22 @@ def _name(raw: Any, number: int) -> str:
 def _faults(error: ValidationError, before: str) -> Iterator[Fault]:
     """In plain words, and without the value: a person's data stays out of errors."""
     for fault in error.errors(include_url=False, include_input=False):
+        if fault["type"] == "none_required":  # the other half of "this or nothing"
+            continue
         message = {
             "missing": "is missing",
             "extra_forbidden": "is not a field of this format",
         }.get(fault["type"], fault["msg"].removeprefix("Value error, ").removeprefix("text: "))
-        steps = [_printable(step) for step in fault["loc"]]
+        steps = [_printable(step) for step in fault["loc"] if not _of_pydantic(step)]
         if fault["type"] == "value_error" and (named := re.match(r"([a-z0-9_]+): ", message)):
             steps.append(named[1])  # a fault of several fields together begins with the one to correct
             message = message[named.end() :]
         yield Fault(before + (".".join(steps) or "entry"), message)
+
+
+def _of_pydantic(step: int | str) -> bool:
+    """Whether a step names a type and not a place."""
+    return isinstance(step, str) and re.match(r"(tuple|function|constrained|lax)[\[-]", step) is not None
 
 
 def _printable(step: int | str) -> str:
