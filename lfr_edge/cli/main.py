@@ -28,6 +28,7 @@ GROUPS = (
     "audit",
     "config",
     "report",
+    "retention",
 )
 
 _EPILOG = """\
