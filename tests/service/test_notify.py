@@ -75,3 +75,4 @@ async def test_the_watchdog_starves_when_recognition_stands_still(tmp_path: Path
     await asyncio.sleep(0.05)
     assert "WATCHDOG=1" in manager.heard()
     feeding.cancel()
+    manager.close()
