@@ -1,216 +1,88 @@
-"""``lfr-edge watchlist``: check a list, seal it, read what is in it, destroy it."""
+"""``lfr-edge watchlist``: check a list, seal it, read what is in it, compare two, destroy it."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import sys
-from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from lfr_edge.cli.watchlist_bundle import register_bundle
+from lfr_edge.cli.watchlist_compile import register_compile
+from lfr_edge.cli.watchlist_keys import add_credential, credential
 from lfr_edge.errors import WatchlistError
-from lfr_edge.watchlist.container import SealedWatchlist, seal
-from lfr_edge.watchlist.destroy import destroy_file
-from lfr_edge.watchlist.entry import Response, categories
-from lfr_edge.watchlist.folder import Survey, survey
-from lfr_edge.watchlist.header import inspect_header
-from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
-
-if TYPE_CHECKING:
-    from lfr_edge.models.store import Pack
-    from lfr_edge.vision.pipeline import VisionStack
+from lfr_edge.watchlist.container import SealedWatchlist
+from lfr_edge.watchlist.destroy import destroy_file, destroy_import
+from lfr_edge.watchlist.diff import ListDiff, difference
+from lfr_edge.watchlist.header import file_digest, inspect_header
+from lfr_edge.watchlist.list_facts import list_facts
 
 _EPILOG = """\
 examples:
-  lfr-edge watchlist check bundle                          every row and every picture, with reasons
-  lfr-edge watchlist seal bundle list.sealed --key-file /media/key/list.key
+  lfr-edge watchlist check list                            every row and every picture, with reasons
+  lfr-edge watchlist check list.zip --trust var/trust.json --purpose operational --faces-per-hour 2500 --hours 6
+  lfr-edge watchlist seal list list.sealed --key-file /media/key/list.key
   lfr-edge watchlist inspect list.sealed                   what anybody can read of it
   lfr-edge watchlist inspect list.sealed --key-file /media/key/list.key
-  lfr-edge watchlist destroy list.sealed --key-file /media/key/list.key
+  lfr-edge watchlist diff yesterday.sealed list.sealed --key-file /media/key/list.key
+  lfr-edge watchlist destroy list.sealed --key-file /media/key/list.key --import /media/usb/list
 
-A bundle is a folder with watchlist.csv (reference, category, response, images, …) and pictures; the format and an
-example are in watchlists/. One wrong row or picture refuses the list, and every reason is given at once.
+A list is a signed bundle, or a folder with watchlist.csv (reference, category, response, images, …) and pictures;
+formats and an example are in watchlists/. One wrong row or picture refuses the list, and every reason is given at
+once. Interrupted, `seal` goes on where it was when it is called again.
 """
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "watchlist",
-        help="check, seal, inspect and destroy lists of sought persons",
-        description="Check, seal, inspect and destroy lists of sought persons.",
+        help="check, seal, inspect, compare and destroy lists of sought persons",
+        description="Check, seal, inspect, compare and destroy lists of sought persons.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    _register_check(actions)
-    _register_seal(actions)
+    register_compile(actions)
     _register_inspect(actions)
+    _register_diff(actions)
     _register_destroy(actions)
-
-
-def _register_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = actions.add_parser("check", help="look at every row and picture; nothing is written")
-    _add_bundle(check)
-    _add_networks(check)
-    check.add_argument("--rows-only", action="store_true", help="fields and files only, no networks")
-    check.set_defaults(run=_check)
-
-
-def _register_seal(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    make = actions.add_parser("seal", aliases=["import"], help="check, enrol and encrypt a list")
-    _add_bundle(make)
-    make.add_argument("out", type=Path, metavar="OUT", help="the sealed list to write")
-    make.add_argument(
-        "--key-file", type=Path, required=True, metavar="FILE", help="its key; made where it does not exist"
-    )
-    make.add_argument(
-        "--passphrase", action="store_true", help="ask for a passphrase that opens the list too"
-    )
-    make.add_argument("--skip-refused", action="store_true", help="leave out people without a usable picture")
-    _add_networks(make)
-    make.set_defaults(run=_seal)
+    register_bundle(actions)
 
 
 def _register_inspect(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     look = actions.add_parser("inspect", help="what a sealed list holds; with its key, every entry")
     look.add_argument("sealed", type=Path, metavar="LIST", help="the sealed list")
-    look.add_argument("--key-file", type=Path, metavar="FILE", help="also verify and show the entries")
+    add_credential(look, ": also verify and show the entries")
     look.add_argument("--json", action="store_true", help="print one JSON object")
     look.set_defaults(run=_inspect)
+
+
+def _register_diff(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = actions.add_parser("diff", help="who came, who went, what changed between two sealed lists")
+    compare.add_argument("older", type=Path, metavar="OLDER")
+    compare.add_argument("newer", type=Path, metavar="NEWER")
+    add_credential(compare, ", where one opens both")
+    compare.add_argument("--older-key-file", type=Path, metavar="FILE", help="where OLDER has another key")
+    compare.add_argument("--json", action="store_true", help="print one JSON object")
+    compare.set_defaults(run=_diff)
 
 
 def _register_destroy(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     end = actions.add_parser("destroy", help="overwrite and remove a sealed list and its key")
     end.add_argument("sealed", type=Path, metavar="LIST", help="the sealed list")
     end.add_argument("--key-file", type=Path, metavar="FILE", help="the key, destroyed first")
+    end.add_argument(
+        "--import",
+        type=Path,
+        metavar="PATH",
+        dest="import_copy",
+        help="also the copy that it was imported from: a file, or a folder with all below",
+    )
     end.add_argument("--yes", action="store_true", help="do not ask")
     end.add_argument("--json", action="store_true", help="print one JSON object")
     end.set_defaults(run=_destroy)
-
-
-def _add_bundle(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder with watchlist.csv, or the CSV")
-    parser.add_argument(
-        "--category",
-        choices=list(categories()),
-        help="for a folder without CSV: one folder of pictures per person, all of this category",
-    )
-    parser.add_argument(
-        "--response", type=Response, choices=list(Response), default=Response.AMBER, help="for the same"
-    )
-
-
-def _add_networks(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--pack", default="default", metavar="NAME", help="installed model pack (default: default)"
-    )
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=Path("var/models"),
-        metavar="DIR",
-        help="folder of packs (default: var/models)",
-    )
-    parser.add_argument(
-        "--several-faces",
-        choices=["refuse", "central"],
-        default="refuse",
-        help="a picture with several faces of similar size: refuse it, or take the one in the middle",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def _check(args: argparse.Namespace) -> int:
-    with _progress() as bar:
-        found = _survey(args, bar)
-        reports = []
-        if not found.problems and not args.rows_only:
-            from lfr_edge.watchlist.enrol import Enrolment
-
-            _, vision = _open_pack(args)
-            enrolment = Enrolment(
-                found, vision, _rules(args), skip_refused=True, progress=_task(bar, "pictures")
-            )
-            for _ in enrolment.run():
-                pass
-            reports = enrolment.reports
-    verdicts = Counter(report.verdict.value for report in reports)
-    usable = not found.problems and not verdicts["refuse"]
-    result = {
-        "usable": usable,
-        "entries": len(found.entries),
-        "problems": [_problem(problem) for problem in found.problems],
-        "warnings": [_problem(problem) for problem in found.warnings],
-        "verdicts": dict(verdicts),
-        "by_category": dict(Counter(entry.category for entry in found.entries)),
-        "reports": [report.to_json() for report in reports],
-    }
-    print(json.dumps(result, indent=2) if args.json else _check_text(found, result))
-    return 0 if usable else 1
-
-
-def _check_text(found: Survey, result: dict[str, Any]) -> str:
-    lines = [str(problem) for problem in found.problems]
-    lines += [f"warning: {problem}" for problem in found.warnings]
-    for report in result["reports"]:
-        for image in report["images"]:
-            if image["verdict"] != "pass":
-                reasons = "; ".join(image["reasons"])
-                lines.append(f"{image['verdict']:<7} {report['reference']}  {image['image']}: {reasons}")
-    counted = ", ".join(f"{count} {verdict}" for verdict, count in result["verdicts"].items())
-    lines.append(f"{result['entries']} entries" + (f": {counted}" if counted else ""))
-    lines.append("this list can be sealed" if result["usable"] else "this list is refused as it stands")
-    return "\n".join(lines)
-
-
-def _seal(args: argparse.Namespace) -> int:
-    from lfr_edge.watchlist.enrol import Enrolment
-
-    passphrase = _ask_passphrase() if args.passphrase else None
-    with _progress() as bar:
-        found = _survey(args, bar).required()
-        pack, vision = _open_pack(args)
-        made = not args.key_file.exists()
-        key = new_key() if made else read_key_file(args.key_file)
-        enrolment = Enrolment(
-            found, vision, _rules(args), skip_refused=args.skip_refused, progress=_task(bar, "pictures")
-        )
-        if made:
-            write_key_file(args.key_file, key)
-        try:
-            header = seal(
-                args.out,
-                enrolment.run(),
-                key=key,
-                fingerprint=pack.fingerprint,
-                dimension=vision.dimension,
-                passphrase=passphrase,
-            )
-        except BaseException:
-            if made:
-                args.key_file.unlink()
-            raise
-    verdicts = Counter(report.verdict.value for report in enrolment.reports)
-    result = {
-        "sealed": str(args.out),
-        "entries": header.entries,
-        "images": header.images,
-        "templates": header.rows,
-        "left_out": verdicts["refuse"],
-        "with_warnings": verdicts["warn"],
-        "pack": pack.name,
-        "created": header.created,
-    }
-    text = f"{args.out}: {header.entries} people, {header.images} images sealed for the pack {pack.name}"
-    if verdicts["refuse"]:
-        text += f"; {verdicts['refuse']} people left out"
-    print(json.dumps(result, indent=2) if args.json else text)
-    return 0
 
 
 def _inspect(args: argparse.Namespace) -> int:
@@ -222,22 +94,75 @@ def _inspect(args: argparse.Namespace) -> int:
         "dimension": header.dimension,
         "fingerprint": header.fingerprint,
         "created": header.created,
+        "sha256": file_digest(args.sealed),
+        "opened_by": [name for name, wrapped in header.wrapped.items() if wrapped],
         "verified": False,
     }
-    listed = []
-    if args.key_file:
-        with SealedWatchlist.open(args.sealed, read_key_file(args.key_file)) as opened:
+    key = credential(args)
+    if key is not None:
+        with SealedWatchlist.open(args.sealed, key) as opened:
             opened.verify_images()
-            listed = [entry.to_json() for entry in opened.entries()]
-        result |= {"verified": True, "list": listed}
-    if args.json:
-        print(json.dumps(result, indent=2))
-        return 0
-    print(f"{header.entries} people, {header.images} images, sealed {header.created}")
-    print("verified with its key" if args.key_file else "not verified: give --key-file to open it")
-    for entry in listed:
-        print(f"{entry['reference']:<20} {entry['requested_response']:<6} {entry['category']}")
+            result |= {
+                "verified": True,
+                "facts": list_facts(opened, datetime.now(UTC).date()).to_json(),
+                "list": [
+                    entry.to_json()
+                    | {
+                        "warnings": list(opened.warnings_of(entry.reference)),
+                        "look_alikes": [list(near) for near in opened.look_alikes(entry.reference)],
+                    }
+                    for entry in opened.entries()
+                ],
+            }
+    print(json.dumps(result, indent=2) if args.json else "\n".join(_inspect_lines(result)))
     return 0
+
+
+def _inspect_lines(result: dict[str, Any]) -> list[str]:
+    lines = [f"{result['entries']} people, {result['images']} images, sealed {result['created']}"]
+    lines.append(f"SHA-256 {result['sha256']}")
+    if not result["verified"]:
+        return [*lines, "not verified: give --key-file or --passphrase to open it"]
+    facts = result["facts"]
+    who = (
+        f"issued by {facts['issuer']} (key {facts['issuer_key']})" if facts["issuer"] else "signed by nobody"
+    )
+    lines.append(f"verified with its key; {facts['purpose']}, compiled {facts['compiled_at']}, {who}")
+    for entry in result["list"]:
+        near = ", ".join(f"{other} {score:.2f}" for other, score in entry["look_alikes"])
+        text = f"{entry['reference']:<20} {entry['requested_response']:<6} {entry['category']}"
+        lines.append(text + (f"  looks like {near}" if near else ""))
+    return lines
+
+
+def _diff(args: argparse.Namespace) -> int:
+    key = credential(args)
+    if key is None:
+        raise WatchlistError(
+            "watchlist_no_credential",
+            "nothing was named that opens the lists",
+            hint="give --key-file FILE or --passphrase",
+        )
+    older_key = key
+    if args.older_key_file:
+        from lfr_edge.watchlist.keys import read_key_file
+
+        older_key = read_key_file(args.older_key_file)
+    with SealedWatchlist.open(args.older, older_key) as older, SealedWatchlist.open(args.newer, key) as newer:
+        found = difference(older, newer)
+    print(json.dumps(found.to_json(), indent=2) if args.json else "\n".join(_diff_lines(found)))
+    return 0 if not (found.added or found.removed or found.changed) else 1
+
+
+def _diff_lines(found: ListDiff) -> list[str]:
+    lines = [f"+ {reference}" for reference in found.added]
+    lines += [f"- {reference}" for reference in found.removed]
+    lines += [f"~ {change.reference}: {', '.join(change.fields)}" for change in found.changed]
+    counts = f"{len(found.added)} added, {len(found.removed)} removed, {len(found.changed)} changed"
+    lines.append(f"{counts}, {found.same} the same")
+    if found.model_changed:
+        lines.append("the two were enrolled with different model packs")
+    return lines
 
 
 def _destroy(args: argparse.Namespace) -> int:
@@ -254,58 +179,18 @@ def _destroy(args: argparse.Namespace) -> int:
     # The key first: without it the list is unreadable, whatever the medium keeps of overwritten blocks.
     key_bytes = destroy_file(args.key_file) if args.key_file else 0
     list_bytes = destroy_file(args.sealed)
+    erased = destroy_import(args.import_copy) if args.import_copy else None
     result = {
         "entries": header.entries,
         "images": header.images,
         "templates": header.rows,
         "list_bytes": list_bytes,
         "key_destroyed": bool(key_bytes),
+        "import_erased": erased and {"files": erased.files, "bytes": erased.size, "verified": True},
     }
     text = f"destroyed: {header.entries} people, {header.images} images, {list_bytes} bytes overwritten"
     text += ", and the key" if key_bytes else "; the key was not given and must be destroyed, too"
+    if erased:
+        text += f"; the import copy, too: {erased.files} files, read back and gone"
     print(json.dumps(result, indent=2) if args.json else text)
     return 0
-
-
-def _survey(args: argparse.Namespace, bar: Progress) -> Survey:
-    return survey(args.bundle, category=args.category, response=args.response, progress=_task(bar, "rows"))
-
-
-def _rules(args: argparse.Namespace) -> Any:
-    from lfr_edge.watchlist.enrol import Rules
-
-    return Rules(several_faces=args.several_faces)
-
-
-def _open_pack(args: argparse.Namespace) -> tuple[Pack, VisionStack]:
-    # Here and not above: `inspect` and `destroy` must not need the networks, nor load their libraries.
-    from lfr_edge.models.store import ModelStore
-    from lfr_edge.vision.pipeline import VisionStack
-
-    pack = ModelStore(args.store).load(args.pack)
-    return pack, VisionStack.open(pack)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-
-
-def _task(bar: Progress, what: str) -> Any:
-    task = bar.add_task(what, total=None)
-    return lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _problem(problem: Any) -> dict[str, Any]:
-    return {"line": problem.line, "field": problem.field, "message": problem.message, "hint": problem.hint}
-
-
-def _ask_passphrase() -> str:
-    first = getpass.getpass("passphrase for the list: ")
-    if len(first) < 12:
-        raise WatchlistError(
-            "watchlist_passphrase_short", "the passphrase is too short", hint="use at least 12 characters"
-        )
-    if getpass.getpass("once more: ") != first:
-        raise WatchlistError("watchlist_passphrase_differs", "the two entries differ", hint="try again")
-    return first

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,9 @@ from pictures_for_tests import png
 
 from lfr_edge.cli.main import main
 from lfr_edge.errors import WatchlistError
+from lfr_edge.watchlist import keys
 from lfr_edge.watchlist.container import SealedWatchlist, seal
-from lfr_edge.watchlist.destroy import destroy_file
+from lfr_edge.watchlist.destroy import destroy_file, destroy_import
 from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "watchlists" / "example"
@@ -107,7 +110,7 @@ def test_seal_without_a_usable_bundle_leaves_no_key(tmp_path, capsys):
 def test_help_has_examples(capsys):
     with pytest.raises(SystemExit):
         main(["watchlist", "--help"])
-    assert "lfr-edge watchlist seal bundle" in capsys.readouterr().out
+    assert "lfr-edge watchlist seal list list.sealed" in capsys.readouterr().out
 
 
 @pytest.mark.shared
@@ -121,10 +124,20 @@ def test_check_and_seal_real_pictures(shared, model_store, tmp_path, capsys, mon
     rows = [f"{name},court_order,amber,{name}.jpg" for name in people]
     (bundle / "watchlist.csv").write_text("\n".join(["reference,category,response,images", *rows]))
     store = ["--store", str(model_store.root)]
-    assert main(["watchlist", "check", str(bundle), *store]) == 0
+    crowd = ["--faces-per-hour", "2500", "--hours", "6"]
+    assert main(["watchlist", "check", str(bundle), *store, *crowd]) == 0
     text = capsys.readouterr().out
     assert "at least 60 recommended" in text
     assert "this list can be sealed" in text
+    assert "categories: court_order 2 (100 %)" in text
+    assert "expected false alerts: about" in text
+    assert main(["watchlist", "check", str(bundle), *store, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    elements = {one["element"]: one for one in told["reports"][0]["images"][0]["elements"]}
+    assert elements["InterEyeDistance"]["verdict"] == "warn"
+    assert "face" in told["not_measured"]["FaceOcclusionPrevention"] or told["not_measured"]
+    assert told["expected_false_alerts"] is None
+    assert told["resemblance"]["compared_pairs"] == 1
 
     key, out = tmp_path / "key", tmp_path / "list"
     monkeypatch.setattr("getpass.getpass", lambda _: "correct horse battery")
@@ -142,8 +155,12 @@ def test_check_and_seal_real_pictures(shared, model_store, tmp_path, capsys, mon
     assert main(arguments) == 1
     assert "Al_Gore.jpg: no face was found" in capsys.readouterr().err
     assert out.read_bytes() == before
-    assert main([*arguments, "--skip-refused"]) == 0
-    assert "1 people left out" in capsys.readouterr().out
+    assert main([*arguments, "--skip-refused", "--erase-import", *crowd]) == 0
+    text = capsys.readouterr().out
+    assert "1 people left out" in text
+    assert "the import copy is erased and verified: 3 files" in text
+    assert "expected false alerts" in text
+    assert not bundle.exists()
 
 
 @pytest.mark.parametrize(
@@ -176,3 +193,111 @@ def test_destroying_can_be_called_off_at_the_terminal(sealed, capsys, monkeypatc
     assert main(["watchlist", "destroy", str(path)]) == 0
     assert "the key was not given" in capsys.readouterr().out
     assert not path.exists()
+
+
+def test_a_list_needs_something_that_opens_it(tmp_path, capsys):
+    assert main(["watchlist", "seal", str(EXAMPLE), str(tmp_path / "out")]) == 1
+    assert "watchlist_no_credential" in capsys.readouterr().err
+
+
+def changed_list(tmp_path, key) -> Path:
+    path = tmp_path / "newer.sealed"
+    second, third = person(2, 2), person(3)
+    second = replace(second, entry=replace(second.entry, reason="warrant", review_date=date(2027, 1, 1)))
+    seal(path, [second, third], key=key, fingerprint=FINGERPRINT, dimension=DIMENSION)
+    return path
+
+
+def test_diff_of_two_lists(sealed, tmp_path, capsys):
+    path, key = sealed
+    newer = changed_list(tmp_path, read_key_file(key))
+    arguments = ["watchlist", "diff", str(path), str(newer), "--key-file", str(key)]
+    assert main(arguments) == 1
+    text = capsys.readouterr().out
+    assert text.splitlines() == [
+        "+ W-0003",
+        "- W-0001",
+        "~ W-0002: review_date, reason",
+        "1 added, 1 removed, 1 changed, 0 the same",
+    ]
+    assert main([*arguments, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["changed"] == [
+        {"reference": "W-0002", "fields": ["review_date", "reason"]}
+    ]
+    assert main(["watchlist", "diff", str(path), str(path), "--key-file", str(key)]) == 0
+    assert main(["watchlist", "diff", str(path), str(newer)]) == 1
+    assert "watchlist_no_credential" in capsys.readouterr().err
+
+
+def test_diff_sees_another_picture_and_another_pack(sealed, tmp_path, capsys):
+    path, key = sealed
+    other = person(1)
+    image = replace(other.entry.images[0], taken=date(2025, 4, 1))
+    other = replace(other, images=(b"another picture",), entry=replace(other.entry, images=(image,)))
+    newer, newer_key = tmp_path / "newer", tmp_path / "newer.key"
+    write_key_file(newer_key, new_key())
+    seal(newer, [other, person(2, 2)], key=read_key_file(newer_key), fingerprint="other", dimension=DIMENSION)
+    arguments = ["watchlist", "diff", str(path), str(newer), "--key-file", str(newer_key)]
+    assert main(arguments) == 1
+    assert "watchlist_key_wrong" in capsys.readouterr().err
+    assert main([*arguments, "--older-key-file", str(key)]) == 1
+    text = capsys.readouterr().out
+    assert "~ W-0001: images, pictures" in text
+    assert "1 changed, 1 the same" in text
+    assert "different model packs" in text
+
+
+def test_inspect_with_a_passphrase(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(keys, "_ARGON", {"time_cost": 1, "memory_cost": 64, "parallelism": 1})
+    monkeypatch.setattr("getpass.getpass", lambda _: "correct horse battery")
+    path = tmp_path / "list"
+    seal(path, [person(1)], key=None, passphrase="correct horse battery", fingerprint="", dimension=DIMENSION)
+    assert main(["watchlist", "inspect", str(path), "--passphrase"]) == 0
+    text = capsys.readouterr().out
+    assert "verified with its key; evaluation" in text
+    assert "signed by nobody" in text
+    monkeypatch.setattr("getpass.getpass", lambda _: "wrong horse battery")
+    assert main(["watchlist", "inspect", str(path), "--passphrase"]) == 1
+    assert "watchlist_passphrase_wrong" in capsys.readouterr().err
+
+
+def an_import(tmp_path: Path) -> Path:
+    folder = tmp_path / "import"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.png", "watchlist.csv"):
+        (folder / name).write_bytes(name.encode() * 100)
+    (folder / "out").symlink_to(tmp_path / "outside")
+    (folder / "folder").symlink_to(tmp_path)
+    return folder
+
+
+def test_the_import_copy_is_erased_and_links_are_not_followed(sealed, tmp_path, capsys):
+    path, key = sealed
+    (tmp_path / "outside").write_bytes(b"not mine")
+    folder = an_import(tmp_path)
+    arguments = ["watchlist", "destroy", str(path), "--key-file", str(key), "--yes", "--json"]
+    assert main([*arguments, "--import", str(folder)]) == 0
+    assert json.loads(capsys.readouterr().out)["import_erased"] == {
+        "files": 3,
+        "bytes": 2700,
+        "verified": True,
+    }
+    assert not folder.exists()
+    assert (tmp_path / "outside").read_bytes() == b"not mine"
+
+
+def test_a_medium_that_does_not_keep_what_is_written(tmp_path, monkeypatch):
+    """The control of the read-back: a device that swallows writes is found out, and the file stays."""
+    folder = an_import(tmp_path)
+    monkeypatch.setattr("lfr_edge.watchlist.destroy.os.write", lambda descriptor, data: len(data))
+    with pytest.raises(WatchlistError) as caught:
+        destroy_import(folder)
+    assert caught.value.code == "watchlist_not_destroyed"
+    assert "did not come back" in caught.value.message
+    assert (folder / "watchlist.csv").exists()
+
+
+def test_an_import_that_is_not_there(tmp_path):
+    with pytest.raises(WatchlistError) as caught:
+        destroy_import(tmp_path / "absent")
+    assert caught.value.code == "watchlist_not_destroyed"
