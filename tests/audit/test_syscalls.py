@@ -18,6 +18,8 @@ from lfr_edge.audit.view import LogView
 from lfr_edge.clock import SystemClock
 from lfr_edge.errors import AuditError
 
+from .test_independent import go_verifier as go_verifier
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 CALLS = (
     "openat",
@@ -78,8 +80,20 @@ def live(root: Path, call: str, fault: str, when: str) -> tuple[int, list[int], 
     return done.returncode, [int(line) for line in done.stdout.split() if line.isdecimal()], met
 
 
-def recover(root: Path, acknowledged: list[int]) -> None:
+def agree(program: Path | None, folder: Path) -> None:
+    """Whatever the fault left, nothing is altered: by our verifier, and by the Go one where it could be built."""
+    files = LogFolder(folder)
+    if not (files.is_log() and files.heads.exists() and files.checkpoints.exists()):
+        return  # killed while it was laid out: not yet a log
+    report = verify(folder)
+    assert report.findings == (), report.findings
+    if program is not None:
+        assert subprocess.run([program, folder], capture_output=True, check=False).returncode == 0
+
+
+def recover(root: Path, acknowledged: list[int], program: Path | None) -> None:
     folder, clock = root / "log", SystemClock()
+    agree(program, folder)
     store = FileKeyStore(root / "keys")
     keys = deployment_keys(store, device_keys(store, "van/device", clock), "van/d1", clock)
     options = LogOptions(ballast_bytes=0, timer=False)
@@ -98,19 +112,20 @@ def recover(root: Path, acknowledged: list[int]) -> None:
         view.entry(seq).event.ev in {"camera.lost", "alert.decided", "disk.full"} for seq in acknowledged
     )
     assert view.entry(view.size - 1).event.ev == "log.closed"
-    report = verify(folder)
-    assert report.findings == ()
-    assert report.logs[0].heads.last_size == view.size
+    agree(program, folder)
+    assert verify(folder).logs[0].heads.last_size == view.size
 
 
-def faults(tmp_path: Path, call: str, fault: str, *, forever: bool, step: int) -> None:
+def faults(
+    tmp_path: Path, call: str, fault: str, *, forever: bool, step: int, program: Path | None = None
+) -> None:
     for nth in range(1, 100, step):
         root = tmp_path / f"{nth}"
         root.mkdir()
         status, acknowledged, met = live(root, call, fault, f"{nth}+" if forever else f"{nth}")
         place = (call, fault, nth, status)
         assert status in ({0, 5} if fault.startswith("error") else {0, -9, 137}), place
-        recover(root, acknowledged)
+        recover(root, acknowledged, program)
         shutil.rmtree(root)
         if not met:
             assert status == 0, place
@@ -141,5 +156,7 @@ def test_every_third_write_and_sync(traced: Path, call: str, fault: str) -> None
 @pytest.mark.parametrize("forever", [False, True], ids=["once", "for-ever"])
 @pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
 @pytest.mark.parametrize("call", CALLS)
-def test_every_occurrence_of_every_call(traced: Path, call: str, fault: str, forever: bool) -> None:
-    faults(traced, call, fault, forever=forever, step=1)
+def test_every_occurrence_of_every_call(
+    traced: Path, go_verifier: Path, call: str, fault: str, forever: bool
+) -> None:
+    faults(traced, call, fault, forever=forever, step=1, program=go_verifier)
