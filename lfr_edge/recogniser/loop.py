@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +34,7 @@ from lfr_edge.vision.quality import Quality
 from lfr_edge.vision.slots import ProbeSlots
 from lfr_edge.vision.tracks import NO_TRACK, Tracker
 from lfr_edge.watchlist.index import NOBODY, WatchlistIndex
+from lfr_edge.watchlist.unseal import Added, unseal_into
 
 MOST_PASSAGES: Final = 192  # people in front of eight cameras at once; one more waits for a free slot
 MOST_LOOKS: Final = 32  # templates a step: the embedder's largest batch
@@ -164,6 +165,21 @@ class Recogniser:
             return False
         self._judge.withdraw(reference)
         return True
+
+    def add(self, part: bytes, key: bytes) -> Added:
+        """Put the people of a sealed addition on the list, effective with the next probe.
+
+        Raises:
+            WatchlistError: as :func:`~lfr_edge.watchlist.unseal.unseal_into`; the list is then as it was.
+        """
+        threshold = self._judge.policy.threshold
+        return unseal_into(
+            self._index, part, key, fingerprint=self._vision.fingerprint, look_alike=threshold
+        )
+
+    def adopt(self, threshold: float) -> None:
+        """Another threshold (cosine), from the next probe on. Raises ValueError outside -1..1."""
+        self._judge.adopt(replace(self._judge.policy, threshold=threshold))
 
     def description(self) -> dict[str, Any]:
         """What was loaded, for the desk's pages and the record."""

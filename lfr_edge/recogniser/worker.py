@@ -12,6 +12,7 @@ from typing import Any, Final
 from lfr_edge.capture.frame import Frame
 from lfr_edge.capture.slot import FrameReader
 from lfr_edge.clock import Clock, SystemClock
+from lfr_edge.errors import WatchlistError
 from lfr_edge.matching.judge import Judge, Policy
 from lfr_edge.models.store import ModelStore
 from lfr_edge.recogniser.channel import BlockingChannel, Message
@@ -157,6 +158,10 @@ class Worker:
                     return
             case "withdraw":
                 answer["found"] = self._recogniser.withdraw(str(message.body["reference"]))
+            case "add":
+                answer |= self._add(message.parts)
+            case "threshold":
+                self._recogniser.adopt(float(message.body["threshold"]))
             case "pause":
                 self._paused = True
             case "resume":
@@ -171,6 +176,19 @@ class Worker:
             case _:
                 answer["unknown"] = message.kind
         self._channel.send(Message("answer", answer))
+
+    def _add(self, parts: tuple[bytes, ...]) -> dict[str, Any]:
+        """A sealed addition and its key → what was added, or why not; recognition goes on either way."""
+        part, key = parts
+        try:
+            added = self._recogniser.add(part, key)
+        except WatchlistError as error:
+            return {"code": error.code, "message": error.message, "hint": error.hint}
+        return {
+            "references": list(added.references),
+            "templates": added.templates,
+            "look_alikes": [list(near) for near in added.look_alikes],
+        }
 
     def _answer_tiles(self, now_ns: int) -> None:
         for camera in list(self._tiles):
