@@ -190,6 +190,11 @@ class ConsoleSettings(Section):
         None, title="Certificate", description="PEM; without it loopback only."
     )
     tls_key: Path | None = Field(None, title="Private key", description="PEM key of the certificate.")
+    tls_client_ca: Path | None = Field(
+        None,
+        title="Laptops' authority",
+        description="PEM; only laptops with a certificate from it are let in (lfr-edge tls issue --client).",
+    )
     dns_name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | None = Field(
         None,
         title="DNS name",
@@ -374,11 +379,49 @@ class DeploymentSettings(Section):
     place: str = Field(
         "", max_length=200, title="Place", description="Where the box stands, as the authority names it."
     )
+    latitude: float | None = Field(
+        None, ge=-90, le=90, title="Latitude", description="Degrees north (WGS 84) where the box stands."
+    )
+    longitude: float | None = Field(
+        None, ge=-180, le=180, title="Longitude", description="Degrees east (WGS 84) where the box stands."
+    )
+    destroy_list: bool = Field(
+        True,
+        title="Destroy the list",
+        description="Destroy the sealed list and its key file at the end of the deployment. False only where"
+        " models.purpose is 'evaluation'.",
+    )
+    import_copies: tuple[Path, ...] = Field(
+        (),
+        title="Import copies",
+        description="Files or folders on the medium that brought the list, erased at the end where the officer asks.",
+    )
     briefing: Path | None = Field(
         None,
         title="Briefing",
         description="Text file that operators and officer acknowledge before a start. Empty: the briefing that came"
         " with this program.",
+    )
+
+
+class NoticeSettings(Section):
+    """What the public is told besides the authority: the page /notice and the poster."""
+
+    force: str = Field(
+        "", max_length=120, title="Force", description="Who is responsible, as the public knows it."
+    )
+    contact: str = Field(
+        "",
+        max_length=200,
+        title="Contact",
+        description="Whom to ask or complain to: a telephone number, an address, an e-mail address.",
+    )
+    url: str = Field(
+        "",
+        max_length=200,
+        pattern=r"^(https://[^\s]+)?$",
+        title="Web page",
+        description="Where the force publishes more (https); the poster's code leads there.",
     )
 
 
@@ -404,6 +447,7 @@ class Settings(Section):
     console: ConsoleSettings = Field(default_factory=ConsoleSettings, title="Console")
     integrations: IntegrationSettings = Field(default_factory=IntegrationSettings, title="Integrations")
     retention: RetentionSettings = Field(default_factory=RetentionSettings, title="Retention")
+    notice: NoticeSettings = Field(default_factory=NoticeSettings, title="Public notice")
     deployment: DeploymentSettings = Field(default_factory=DeploymentSettings, title="Deployment")
     desk: DeskSettings = Field(default_factory=DeskSettings, title="Desk")
 
@@ -413,6 +457,8 @@ class Settings(Section):
             raise ValueError(
                 "deployment.autostart needs models.purpose = 'evaluation': people start a deployment"
             )
+        if not self.deployment.destroy_list and self.models.purpose != "evaluation":
+            raise ValueError("deployment.destroy_list = false needs models.purpose = 'evaluation'")
         return self
 
     @field_validator("cameras")

@@ -29,6 +29,7 @@ GROUPS = (
     "config",
     "report",
     "retention",
+    "tls",
 )
 
 _EPILOG = """\

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from aiohttp import web
 
@@ -23,7 +22,7 @@ async def listen(
     Raises:
         ConfigError: ``config_tls``, ``config_console_address``.
     """
-    tls = _context(settings.tls_certificate, settings.tls_key)
+    tls = _context(settings)
     runner = web.AppRunner(build(tls is not None), access_log=None, shutdown_timeout=_FAREWELL_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -40,13 +39,17 @@ async def listen(
     return f"{'https' if tls else 'http'}://{settings.host}:{port}/"
 
 
-def _context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+def _context(settings: ConsoleSettings) -> ssl.SSLContext | None:
+    certificate, key = settings.tls_certificate, settings.tls_key
     if certificate is None or key is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(certificate, key)
+        if settings.tls_client_ca is not None:
+            context.load_verify_locations(settings.tls_client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             "config_tls",
