@@ -17,6 +17,7 @@ class Rule:
     roles: frozenset[Role]
     anyone: bool  # without signing in
     background: bool  # asked by pages by themselves: no sign of a person's presence
+    systems: bool = False  # for other systems, by bearer token
 
     def admits(self, role: Role | None) -> bool:
         return self.anyone or role in self.roles
@@ -34,11 +35,15 @@ def load_rules() -> dict[str, Rule]:
         allow = set(item["allow"])
         anyone = "anyone" in allow
         roles = (
-            frozenset(Role) if allow & {"anyone", "signed_in"} else frozenset(Role(name) for name in allow)
+            frozenset(Role)
+            if allow & {"anyone", "signed_in"}
+            else frozenset(Role(name) for name in allow - {"system"})
         )
         if item["route"] in rules:
             raise ConfigError("access_rule_doubled", f"access.toml has two rules for {item['route']}")
-        rules[item["route"]] = Rule(item["route"], roles, anyone, item.get("background", False))
+        rules[item["route"]] = Rule(
+            item["route"], roles, anyone, item.get("background", False), "system" in allow
+        )
     return rules
 
 

@@ -15,6 +15,7 @@ from lfr_edge.console import (
     api,
     approvals,
     audit_pages,
+    deployment,
     engagement,
     explaining,
     fresh,
@@ -24,6 +25,7 @@ from lfr_edge.console import (
     passkeys,
     reports,
     sign_in,
+    stream,
     supervision,
 )
 from lfr_edge.console.access import check_complete, load_rules
@@ -32,11 +34,13 @@ from lfr_edge.console.keys import (
     CHALLENGES,
     HASHING,
     MEASURED,
+    OUTBOX,
     PORTS,
     REFUSALS,
     RULES,
     SHELF,
     SPOKEN,
+    SYSTEMS,
     TRIES,
     VERIFICATIONS,
 )
@@ -45,7 +49,9 @@ from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.refusals import Refusals, tell_left_out
 from lfr_edge.console.sessions import Tries
 from lfr_edge.console.shelf import Shelf
+from lfr_edge.console.systems import Systems
 from lfr_edge.console.texts import LANGUAGES, Texts
+from lfr_edge.settings import IntegrationSettings
 
 _MAX_BODY: Final = 64 * 1024  # the longest honest body is a note of some hundred bytes
 _SWEEP_S: Final = 0.5  # sockets of a disabled account close within a second (reliability.md 7, C3-C6)
@@ -59,12 +65,14 @@ _ROOMS: Final = (
     live,
     api,
     approvals,
+    deployment,
     engagement,
     explaining,
     supervision,
     reports,
     accuracy,
     audit_pages,
+    stream,
 )  # each names its routes: "METHOD /path" → handler, as access.toml does
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -83,6 +91,9 @@ def build_app(ports: ConsolePorts) -> web.Application:
     app[SHELF] = Shelf(ports.settings.audit) if ports.settings else None
     app[MEASURED] = accuracy.Measured(ports.settings) if ports.settings else None
     app[VERIFICATIONS] = {}
+    integrations = ports.settings.integrations if ports.settings else IntegrationSettings()
+    app[SYSTEMS] = Systems(integrations.systems)
+    app[OUTBOX] = stream.Post(ports) if integrations.systems or integrations.webhooks else None
     app[REFUSALS] = Refusals(ports.clock)
     app[SPOKEN] = {code: _spoken(code) for code in LANGUAGES}
     app[HASHING] = asyncio.Semaphore(_HASHES_AT_ONCE)
@@ -91,6 +102,8 @@ def build_app(ports: ConsolePorts) -> web.Application:
     check_complete(app[RULES], routes_of(app))
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(_sweeping)
+    if (post := app[OUTBOX]) is not None:
+        app.cleanup_ctx.append(post.running)
     app.on_shutdown.append(_sign_everybody_out)
     return app
 
@@ -145,3 +158,5 @@ async def _sweeping(app: web.Application) -> AsyncIterator[None]:
 async def _sign_everybody_out(app: web.Application) -> None:
     """Close live sockets at shutdown; the pages come back with their cursors after a new sign-in."""
     app[PORTS].sessions.end_all()
+    if (post := app[OUTBOX]) is not None:
+        post.closing.set()

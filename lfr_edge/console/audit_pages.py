@@ -118,7 +118,7 @@ async def entry_proof(request: web.Request) -> web.Response:
     name, seq = request.match_info["deployment"], _seq(request)
     view = await shelf_of(request).view(name)
     proof = str(prove_entry(view, seq, view.body(seq))).encode()
-    await _record_left(request, view.origin, {"format": "tlog-proof", "entry": seq})
+    await _record_left(request, view.origin, {"what": "tlog-proof", "entry": seq})
     return attachment(proof, "text/plain", f"lfr-{name}-entry-{seq}.tlog-proof")
 
 
@@ -127,7 +127,7 @@ async def copy_of_log(request: web.Request) -> web.Response:
     name = request.match_info["deployment"]
     folder = shelf_of(request).folder(name)
     data, size = await asyncio.to_thread(_copied, folder)
-    await _record_left(request, name, {"format": "log", "bytes": size})
+    await _record_left(request, name, {"what": "log", "bytes": size})
     return attachment(data, "application/zip", f"lfr-{name}-log.zip")
 
 

@@ -11,7 +11,7 @@ from lfr_edge.console.keys import PORTS, SESSION
 from lfr_edge.console.language import spoken
 from lfr_edge.console.views import view_for
 from lfr_edge.deployment.proposal import ControlError
-from lfr_edge.errors import AccessError, AuditError, LfrError, WatchlistError
+from lfr_edge.errors import AccessError, AuditError, DeploymentError, LfrError, WatchlistError
 
 _STATUS: Final = {
     "access_code_refused": 403,
@@ -27,6 +27,7 @@ _STATUS: Final = {
     "access_refused": 401,
     "access_role_refused": 403,
     "access_signed_out": 401,
+    "access_system_refused": 401,
     "access_too_many_tries": 429,
     "access_unknown": 404,
     "alert_already_decided": 409,
@@ -48,8 +49,13 @@ _STATUS: Final = {
     "control_stale_sign_in": 403,
     "control_store_damaged": 503,
     "control_unknown": 404,
+    "stream_not_configured": 409,
+    "stream_taken": 429,
+    "change_outdated": 409,
+    "deployment_busy": 409,
     "deployment_ended": 409,
     "deployment_not_started": 409,
+    "deployment_running": 409,
     "trust_key_known": 409,
     "trust_key_unknown": 404,
     "trust_store_damaged": 503,
@@ -64,6 +70,8 @@ _STATUS: Final = {
 def status_of(error: LfrError) -> int:
     if error.code in _STATUS:
         return _STATUS[error.code]
+    if isinstance(error, DeploymentError) and error.code.startswith(("authority_", "readiness_")):
+        return 409  # not authorised here and now
     if isinstance(error, ControlError):
         return 409  # the proposal is no longer what the page shows
     if isinstance(error, AuditError):

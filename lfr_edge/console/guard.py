@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from lfr_edge.console.access import Rule
-from lfr_edge.console.faults import fault_response
-from lfr_edge.console.keys import PORTS, RULES, SESSION
+from lfr_edge.console.faults import fault_response, too_many_tries
+from lfr_edge.console.keys import PORTS, RULES, SESSION, SYSTEM, SYSTEMS, TRIES
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.refusals import RECORDED, record_refusal
 from lfr_edge.console.sessions import Session
 from lfr_edge.errors import AccessError, LfrError
+from lfr_edge.settings import SystemSettings
 
 _LOG = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -96,6 +97,9 @@ def _rule_of(request: web.Request) -> Rule | None:
 def _admit(request: web.Request, rule: Rule) -> web.StreamResponse | None:
     """Put the session into the request, or refuse; a redirect for a page that needs a sign-in first."""
     ports = request.app[PORTS]
+    if rule.systems and "Authorization" in request.headers:
+        request[SYSTEM] = _system(request)
+        return None
     session = ports.sessions.find(request.cookies.get(cookie_name(ports)))
     if session is not None:
         request[SESSION] = session
@@ -113,6 +117,18 @@ def _admit(request: web.Request, rule: Rule) -> web.StreamResponse | None:
         query = {} if request.path == "/" else {"?": urlencode({"next": request.path})}
         return see_other(f"/sign-in{'?' + query['?'] if query else ''}")
     raise AccessError("access_signed_out", "you are signed out", hint="sign in again")
+
+
+def _system(request: web.Request) -> SystemSettings:
+    """The system whose token this is. Wrong tokens are counted as wrong passwords are."""
+    system = request.app[SYSTEMS].find(request.headers["Authorization"])
+    if system is None:
+        if not request.app[TRIES].allow(f"systems {request.remote}"):
+            raise too_many_tries()
+        raise AccessError(
+            "access_system_refused", "this token opens nothing", hint="see integrations.systems"
+        )
+    return system
 
 
 def _refuse_strangers(request: web.Request) -> None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from lfr_edge.console.passkeys import Challenges
     from lfr_edge.console.refusals import Refusals
     from lfr_edge.console.shelf import Shelf
+    from lfr_edge.console.stream import Post
+    from lfr_edge.console.systems import Systems
     from lfr_edge.console.verification import Verification
+    from lfr_edge.settings import SystemSettings
 
 PORTS: Final = web.AppKey("PORTS", ConsolePorts)
 RULES: Final = web.AppKey("RULES", dict[str, Rule])
@@ -29,4 +32,7 @@ SHELF: Final[web.AppKey[Shelf | None]] = web.AppKey("SHELF")
 VERIFICATIONS: Final[web.AppKey[dict[str, Verification]]] = web.AppKey("VERIFICATIONS")
 MEASURED: Final[web.AppKey[Measured | None]] = web.AppKey("MEASURED")
 HASHING: Final = web.AppKey("HASHING", asyncio.Semaphore)
+OUTBOX: Final[web.AppKey[Post | None]] = web.AppKey("OUTBOX")
+SYSTEMS: Final[web.AppKey[Systems]] = web.AppKey("SYSTEMS")
+SYSTEM: Final[web.RequestKey[SystemSettings]] = web.RequestKey("SYSTEM")
 SESSION: Final = web.RequestKey("SESSION", Session)

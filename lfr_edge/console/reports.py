@@ -12,15 +12,14 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
 from lfr_edge.alerts.record import Plain
 from lfr_edge.console.guard import session_of
-from lfr_edge.console.keys import RULES
+from lfr_edge.console.keys import PORTS, RULES
 from lfr_edge.console.pages import render
-from lfr_edge.console.recording import record
 from lfr_edge.console.shelf import EVERY, chosen, shelf_of
 from lfr_edge.deployment.foi import foi_document
 from lfr_edge.deployment.packs import auditor_pack, public_pack
@@ -30,6 +29,7 @@ from lfr_edge.deployment.report.content import report_document
 from lfr_edge.deployment.report.document import Document, Table
 from lfr_edge.deployment.report.figures import as_json
 from lfr_edge.deployment.report.html import page
+from lfr_edge.deployment.report.made import report_made
 from lfr_edge.deployment.verified import VerifiedLog
 from lfr_edge.errors import AuditError, LfrError
 
@@ -95,7 +95,7 @@ async def reports(request: web.Request) -> web.Response:
             logs = await shelf.verified(name)
             document = await asyncio.to_thread(report_document, logs)
             tables = (_table("Metropolitan Police", logs, met), _table("Immigration Enforcement", logs, ie))
-            await _record_made(request, name, "page", logs)
+            await _record_made(request, "page", page(document).encode(), logs)
     except AuditError as error:
         if names:
             problem = error
@@ -130,7 +130,7 @@ async def _give(request: web.Request, file: Download) -> web.Response:
     name = request.match_info["deployment"]
     logs = await shelf_of(request).verified(name)
     data = await asyncio.to_thread(file.make, logs)
-    await _record_made(request, name, file.name, logs)
+    await _record_made(request, file.name, data, logs)
     return attachment(data, file.kind, f"lfr-{name}-{file.name}")
 
 
@@ -150,16 +150,17 @@ def _table(title: str, logs: Logs, module: ModuleType) -> Table:
     return Table(title, names, rows)
 
 
-async def _record_made(request: web.Request, name: str, what: str, logs: Logs) -> None:
-    data: dict[str, Plain] = {
-        "format": what,
-        "deployments": len(logs),
-        "root": logs[-1].root,
-        "signed": logs[-1].signed,
-    }
-    ref = logs[0].report.origin if len(logs) == 1 else name
-    session = session_of(request)
-    await record(request, "report.made", session.actor, ref, data, "console: reports page")
+async def _record_made(request: web.Request, what: str, given: bytes, logs: Logs) -> None:
+    """On record before it is shown or leaves (DPA 2018, section 62: disclosure)."""
+    event = report_made(what, given, logs, session_of(request).actor, "console: reports page")
+    await asyncio.to_thread(
+        request.app[PORTS].recorder.record,
+        event.ev,
+        actor=event.actor,
+        ref=event.ref,
+        data=cast("dict[str, Plain]", event.data),
+        why=event.why,
+    )
 
 
 ROUTES: Final = {

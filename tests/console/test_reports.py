@@ -63,8 +63,8 @@ async def test_the_report_is_counted_from_the_record_and_recorded(recorded, audi
     assert "Deployment Location" in text
     assert "<svg" in text
     (entry,) = made(recorded)
-    assert entry["format"] == "page"
-    assert entry["root"]
+    assert entry["what"] == "page"
+    assert entry["from"][0]["root"]
     every = await body(auditor, "/reports?of=all")
     assert "Total Alerts" in every
 
@@ -79,7 +79,7 @@ async def test_each_file_is_made_and_recorded(recorded, auditor):
             assert answer.status == 200, data
             assert data.startswith(start), name
             assert answer.headers["Content-Disposition"] == f'attachment; filename="lfr-{NAME}-{name}"'
-    assert [entry["format"] for entry in made(recorded)] == list(kinds)
+    assert [entry["what"] for entry in made(recorded)] == list(kinds)
     async with auditor.get(f"/reports/{NAME}/met.csv") as answer:
         rows = list(csv.reader(io.StringIO((await answer.read()).decode("utf-8-sig"))))
     assert dict(zip(rows[0], rows[1], strict=True))["Total Alerts"] == "1"
@@ -166,7 +166,7 @@ async def test_the_copy_verifies_elsewhere_and_holds_no_secret(recorded, auditor
         assert {"entries.lfr", "checkpoints", "key.cert", "device.vkey"} <= set(archive.namelist())
         archive.extractall(tmp_path / "copy")
     assert verify(tmp_path / "copy").intact
-    assert made(recorded)[-1]["format"] == "log"
+    assert made(recorded)[-1]["what"] == "log"
 
 
 async def test_verifying_says_how_far_it_has_come(recorded, auditor):
