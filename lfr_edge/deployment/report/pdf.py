@@ -273,3 +273,7 @@ def _foot(document: Document, canvas: Canvas, template: BaseDocTemplate) -> None
         canvas.drawString(MARGIN, 10 * mm, _writable(named.meaning))
     canvas.drawRightString(A4[0] - MARGIN, 13 * mm, f"{template.page}")
     canvas.restoreState()
+
+
+# For other paper of this house: the same letters everywhere.
+fonts, writable = _fonts, _writable
