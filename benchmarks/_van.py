@@ -90,7 +90,7 @@ async def van(
                 "matching": {"threshold": cut, "cooldown_s": 1.0},
                 "watchlist": watchlist,
                 "console": {"port": 0},
-                "deployment": {"autostart": True},
+                "deployment": {"autostart": True, "destroy_list": False},
             }
             if not ASKED_FOR_BLAS_THREADS:
                 os.environ.pop("OPENBLAS_NUM_THREADS", None)  # the product's processes run as they ship

@@ -13,6 +13,7 @@ from lfr_edge.errors import DeploymentError
 
 if TYPE_CHECKING:
     from lfr_edge.console.accounts import Accounts
+    from lfr_edge.console.deployment_port import DeploymentControl
     from lfr_edge.console.sessions import Sessions
     from lfr_edge.deployment.approvals import Approvals
     from lfr_edge.deployment.proposal import Proposal
@@ -196,6 +197,7 @@ class ConsolePorts:
         None  # an approved change: records it, lets it take effect; False: later, by others
     )
     trust: TrustStore | None = None  # whose signatures this box believes
+    deployment: DeploymentControl | None = None  # prepare, start and end; None: a console without a box
 
     @property
     def approvals(self) -> Approvals:

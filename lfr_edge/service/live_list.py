@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 
 from lfr_edge.alerts.alert import RaisedAlert
 from lfr_edge.recogniser.channel import Message
 from lfr_edge.watchlist.container import SealedWatchlist
+from lfr_edge.watchlist.list_facts import ListFacts, list_facts
 
 
 class LiveList:
@@ -17,23 +19,29 @@ class LiveList:
 
     Attributes:
         digest: SHA-256 of the sealed file, hex: what two persons approve.
+        facts: the list in figures, as on the day it was unsealed.
         withdrawn: references of entries that somebody took off the list.
     """
 
-    def __init__(self, sealed: SealedWatchlist, digest: str) -> None:
+    def __init__(self, sealed: SealedWatchlist, digest: str, facts: ListFacts) -> None:
         self.sealed = sealed
         self.digest = digest
+        self.facts = facts
         self.withdrawn: set[str] = set()
 
     @classmethod
-    def open(cls, path: Path, credential: bytes | str, fingerprint: str) -> LiveList:
+    def open(cls, path: Path, credential: bytes | str, fingerprint: str, today: date) -> LiveList:
         """With the key, or with the passphrase (a str: a quarter of a second of work). Blocks.
 
         Raises:
             WatchlistError: as :meth:`SealedWatchlist.open`.
         """
         sealed = SealedWatchlist.open(path, credential, fingerprint=fingerprint)
-        return cls(sealed, sealed.digest)
+        try:
+            return cls(sealed, sealed.digest, list_facts(sealed, today))
+        except BaseException:
+            sealed.close()
+            raise
 
     def close(self) -> None:
         self.sealed.close()

@@ -7,31 +7,41 @@ a step does to anybody happens after its entry is durable.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
-from lfr_edge.alerts.alert import DeskPolicy, scaled
+from lfr_edge.alerts.alert import Alert
 from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.alerts.material import AlertMaterial
-from lfr_edge.alerts.store import AlertStore
 from lfr_edge.audit.event import SYSTEM, Actor
-from lfr_edge.clock import Clock
-from lfr_edge.deployment.session import BoxRecord, DeploymentSession
+from lfr_edge.deployment.approvals import Approvals
+from lfr_edge.deployment.authorised import authorised
+from lfr_edge.deployment.readiness import Line, readiness, refuse_unready
+from lfr_edge.deployment.receipts import Receipts
+from lfr_edge.deployment.session import DeploymentSession
 from lfr_edge.deployment.standing import Standing
 from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.models.store import Pack
 from lfr_edge.recogniser.handle import RecogniserHandle
 from lfr_edge.recogniser.spec import StartSpec
+from lfr_edge.service.activation import activation, entry_of
+from lfr_edge.service.box import Box
 from lfr_edge.service.cameras import CameraBank
+from lfr_edge.service.desk_room import DeskRoom
 from lfr_edge.service.diary import CameraDiary
+from lfr_edge.service.ending import wipe_run
 from lfr_edge.service.gauges import Latencies
 from lfr_edge.service.hits import Hits
 from lfr_edge.service.live_list import LiveList
 from lfr_edge.service.phase import Phase, has_ended, is_busy, not_started, refuse_unless
+from lfr_edge.service.readings import readings_of
 from lfr_edge.service.threshold import threshold_for
 from lfr_edge.service.warden import Warden
-from lfr_edge.settings import Settings
+from lfr_edge.service.warrant import Warrant
+from lfr_edge.service.watch import AuthorityWatch
 
 log = logging.getLogger("lfr_edge.service")
 
@@ -41,11 +51,16 @@ class Run:
 
     Attributes:
         failed: set once recognition cannot go on: the log is dead or the recogniser died too often.
-        listing: the unsealed list; None before somebody unsealed it and after the end.
+        listing: the unsealed list; None before somebody unsealed it, closed after the end.
+        warrant: the authority, and the time it leaves.
         busy: what is under way between two phases ("starting", "ending"), or nothing.
+        receipts: of what was destroyed at the end.
+        why_ended: in words, for the page.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, pack: Pack, session: DeploymentSession) -> None:
+    def __init__(self, box: Box, pack: Pack, session: DeploymentSession) -> None:
+        settings, clock = box.settings, box.clock
+        self.box = box
         self.settings = settings
         self.clock = clock
         self.pack = pack
@@ -55,13 +70,21 @@ class Run:
         self.failed = asyncio.Event()
         self.failure = ""
         self.started_wall_ns: int | None = None
+        self.why_ended = ""
+        self.receipts: Receipts | None = None
         self.counts_at_end: DeskCounts | None = None
+        self.alerts_at_end: tuple[Alert, ...] = ()
         self.paused = False
         self.listing: LiveList | None = None
         self.threshold: float | None = None
+        self.alert_images_h = settings.retention.alert_images_h
+        self.warrant = Warrant(session.folder, settings.deployment.authority, box.trust, clock)
+        self.approvals = Approvals(session, clock, session.folder / "approvals.json", box.role_of)
         self.latencies = Latencies()
         self.standing = Standing()
+        self.material: AlertMaterial | None = None
         self.hits = Hits(clock, self.latencies, self.fail)
+        self.erase_imports = False
         self._looking = False  # the recogniser starts paused and looks once the start is on the record
         self._desk: AlertDesk | None = None
         self._diary = CameraDiary(self.record)
@@ -79,10 +102,12 @@ class Run:
         self._gate = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._live = AsyncExitStack()  # desk, store, material: from the start to the end
+        self._raising: asyncio.Task[None] | None = None
+        self._watch = AuthorityWatch(self.warrant, end=self.end, cancel=self.cancel)
+        self._live = AsyncExitStack()  # store and material: from the start to the end
 
     @classmethod
-    async def open(cls, settings: Settings, clock: Clock, pack: Pack, box: BoxRecord) -> Run:
+    async def open(cls, box: Box, pack: Pack) -> Run:
         """A deployment in preparation: its log is open, its cameras connect, nobody is looked at.
 
         Raises:
@@ -95,8 +120,10 @@ class Run:
             for run in found:
                 loop.call_soon_threadsafe(run.fail, f"the audit log failed: {error}")
 
-        session = await asyncio.to_thread(DeploymentSession.begin, settings, clock, box, on_failure=dead)
-        run = cls(settings, clock, pack, session)
+        session = await asyncio.to_thread(
+            DeploymentSession.begin, box.settings, box.clock, box.record, on_failure=dead
+        )
+        run = cls(box, pack, session)
         found.append(run)
         try:
             await run._prepare()
@@ -117,8 +144,31 @@ class Run:
             raise has_ended() if self.phase is Phase.ENDED else not_started()
         return self._desk
 
+    def approved(self) -> bool:
+        """Whether two persons have approved exactly what a start would do now. Blocks on the disk."""
+        if self.listing is None:
+            return False
+        change = activation(self)
+        return any(
+            proposal.kind == "watchlist.activate" and dict(proposal.change) == change
+            for proposal in self.approvals.all()
+            if proposal.state == "approved" and self.approvals.left_s(proposal) > 0
+        )
+
+    async def readiness(self) -> tuple[Line, ...]:
+        """The list of what must hold before anybody is looked at, as it is now."""
+        if self.phase is Phase.PREPARING:
+            await asyncio.to_thread(self.warrant.read)
+        return readiness(await asyncio.to_thread(readings_of, self))
+
+    def take_pack(self, pack: Pack) -> None:
+        """Other networks: the list must be unsealed again, because its templates belong to one pack."""
+        refuse_unless(self.phase, Phase.PREPARING)
+        self._forget_key()
+        self.pack, self.listing, self.threshold = pack, None, None
+
     async def unseal(self, credential: bytes | str, actor: Actor = SYSTEM) -> None:
-        """Open the list with its key or its passphrase. Of a deployment that was running, recognition goes on.
+        """Open the list with its key or its passphrase.
 
         Raises:
             WatchlistError: as :meth:`LiveList.open`.
@@ -127,8 +177,10 @@ class Run:
         """
         async with self._gate:
             refuse_unless(self.phase, Phase.PREPARING)
-            path, fingerprint = self.settings.watchlist.path, self.pack.fingerprint
-            listing = await asyncio.to_thread(LiveList.open, path, credential, fingerprint)
+            today = datetime.fromtimestamp(self.clock.wall_ns() / 1e9, UTC).date()
+            listing = await asyncio.to_thread(
+                LiveList.open, self.settings.watchlist.path, credential, self.pack.fingerprint, today
+            )
             try:
                 threshold = self._threshold(len(listing.sealed))
                 how = "passphrase" if isinstance(credential, str) else "key file"
@@ -137,8 +189,7 @@ class Run:
             except BaseException:
                 listing.close()
                 raise
-            if self.listing is not None:
-                self.listing.close()
+            self._forget_key()
             self.listing, self.threshold = listing, threshold
             listing.recall(
                 entry.reference
@@ -146,25 +197,24 @@ class Run:
                 if self.session.reference(entry.reference) in self.standing.withdrawn
             )
 
-    async def start(self, actor: Actor = SYSTEM) -> None:
+    async def start(self, actor: Actor = SYSTEM, *, by_itself: bool = False) -> None:
         """From preparing to running: everything on the record, then the recogniser.
 
+        Args:
+            by_itself: an evaluation without people (``deployment.autostart``): the readiness list is not asked.
+
         Raises:
-            DeploymentError: not in preparation, or what is not ready.
+            DeploymentError: not in preparation, or the code of what is not ready.
             LfrError: of the recogniser; the deployment is in preparation as before.
         """
         if self.busy:
             raise is_busy(self.busy)
         async with self._gate:
             refuse_unless(self.phase, Phase.PREPARING)
-            if self.listing is None:
-                raise DeploymentError(
-                    "readiness_list_unsealed",
-                    "the watchlist is not unsealed",
-                    hint="unseal it on the Deployment page, with its passphrase or its key file",
-                )
+            if not by_itself:
+                refuse_unready(await self.readiness())
             self.busy = "starting"
-            self._starting = asyncio.create_task(self._start(self.listing, actor))
+            self._starting = asyncio.create_task(self._start(actor, by_itself))
             try:
                 await self._starting
             except asyncio.CancelledError:
@@ -184,13 +234,25 @@ class Run:
         async with self._gate:
             if self.phase is Phase.ENDED:
                 return
-            self.busy = "ending"
+            self.busy, self.why_ended = "ending", why
             try:
                 await self._wind_down()
                 await self._close_record(actor, why)
             finally:
+                await self._live.aclose()
                 self._forget_key()
                 self.phase, self.busy = Phase.ENDED, ""
+
+    async def cancel(self, actor: Actor, why: str) -> None:
+        """At once: recognition stops first, then the record says who cancelled and why, then everything ends."""
+        if self._starting is not None:
+            self._starting.cancel()
+        await self._stop_recognition()
+        if self.phase is not Phase.ENDED:
+            with contextlib.suppress(AuditError):
+                data = {"sha256": self.warrant.sha256, "by": actor.account}
+                await self.record("deployment.cancelled", actor=actor, data=data, why=why)
+        await self.end(actor, f"cancelled: {why}")
 
     async def suspend(self) -> None:
         """Stop the processes but not the deployment: the next start of the service goes on with it."""
@@ -198,6 +260,7 @@ class Run:
             self._starting.cancel()
         async with self._gate:
             await self._wind_down()
+            await self._live.aclose()
             self._forget_key()
             self.session.suspend()
             self.phase = Phase.ENDED
@@ -220,6 +283,7 @@ class Run:
         if self.session.deployment.resumed:
             self.standing = await asyncio.to_thread(self.session.standing)
             self.paused = self.standing.paused
+            self.alert_images_h = self.standing.alert_images_h or self.alert_images_h
         if not self.standing.last_wall_us:
             await self.record(
                 "deployment.opened",
@@ -227,11 +291,15 @@ class Run:
                     "site": settings.site,
                     "purpose": settings.models.purpose,
                     "cameras": [camera.id for camera in settings.cameras][:100],
-                    "alert_images_h": round(settings.retention.alert_images_h),
+                    "alert_images_h": round(self.alert_images_h),
                 },
             )
         await self.record("model.loaded", ref=self.pack.fingerprint, data={"pack": self.pack.name})
+        await asyncio.to_thread(self.warrant.read)
+        if self.standing.started:
+            self.warrant.open_window(self.standing.last_wall_us * 1000)
         await self.cameras.start()
+        self._watch.start()
 
     def _threshold(self, list_size: int) -> float:
         if self.standing.threshold_e4 is not None:
@@ -240,66 +308,71 @@ class Run:
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _start(self, listing: LiveList, actor: Actor) -> None:
-        resumed = self.standing.started
+    async def _start(self, actor: Actor, by_itself: bool) -> None:
+        listing, resumed = self.listing, self.standing.started
+        if listing is None:
+            raise DeploymentError(
+                "readiness_list_unsealed",
+                "the watchlist is not unsealed",
+                hint="unseal it on the Deployment page, with its passphrase or its key file",
+            )
         async with AsyncExitStack() as stack:
-            await self._open_desk(stack, listing)
+            room = await DeskRoom.open(
+                stack, self.settings, self.session, listing, self.clock, self.alert_images_h
+            )
+            self._desk, self.material = room.desk, room.material
+            stack.push_async_callback(self._leave_desk)
             if not (resumed and self.standing.list_ref == self.session.reference(listing.digest)):
-                await self._activate(listing, actor)
+                await self._activate(listing, actor, by_itself)
                 stack.push_async_callback(self._take_back)
             await self.warden.start()
             stack.push_async_callback(self.warden.stop)
             if not resumed:
                 await self.record("deployment.started", actor=actor)
+            self.started_wall_ns = self.standing.started_wall_us * 1000 or self.clock.wall_ns()
             await self._look()
-            raising = asyncio.create_task(self.hits.raise_all(self.desk, listing))  # outlives the other tasks
-            stack.callback(raising.cancel)
+            self._raising = asyncio.create_task(self.hits.raise_all(room.desk, listing))
             for work in (self.warden.supervise(self.failed), self.warden.count(self.failed)):
                 self._tasks.append(asyncio.create_task(work))
-            self._live = stack.pop_all()
-        self.started_wall_ns = self.standing.started_wall_us * 1000 or self.clock.wall_ns()
+            self._live, self.standing.started = stack.pop_all(), True
         self.phase = Phase.RUNNING
 
-    async def _open_desk(self, stack: AsyncExitStack, listing: LiveList) -> None:
-        folder = self.session.folder
-        store = AlertStore(folder / "alerts.sqlite")
-        stack.callback(store.close)
-        material = AlertMaterial(folder / "material", listing.material_key(self.session.deployment.id))
-        stack.callback(material.close)
-        policy = DeskPolicy(alert_images_h=self.settings.retention.alert_images_h)
-        desk = AlertDesk(store, material, self.session, self.clock, policy)
-        entries = (entry for _, entry in self.session.log.entries())
-        references = {material.reference_code(e.reference): e.reference for e in listing.sealed.entries()}
-        await desk.start(entries, references)
-        self._desk = desk
-        stack.push_async_callback(self._leave_desk, desk)
+    async def _leave_desk(self) -> None:
+        if self._desk is not None:
+            desk, self._desk = self._desk, None
+            self.counts_at_end, self.alerts_at_end = desk.counts(), tuple(desk.book)
+            await desk.stop()
 
-    async def _leave_desk(self, desk: AlertDesk) -> None:
-        self._desk, self.counts_at_end = None, desk.counts()
-        await desk.stop()
-
-    async def _activate(self, listing: LiveList, actor: Actor) -> None:
-        """List and threshold on the record. After a crash they are there already: the same templates come back."""
+    async def _activate(self, listing: LiveList, actor: Actor, by_itself: bool) -> None:
+        """Authority, list and threshold on the record. After a crash they are there: the same templates come back."""
+        used = {}
+        if not by_itself:
+            used = await asyncio.to_thread(self.approvals.use, "watchlist.activate", activation(self))
+        if self.warrant.signed is not None:
+            await asyncio.to_thread(self.warrant.keep)
+            self.warrant.open_window()
+            await self.record("deployment.authorised", actor=actor, data=authorised(self.warrant.signed).data)
         ref = self.session.reference(listing.digest)
-        data = {"templates": listing.templates, "entries": len(listing)}
-        await self.record("watchlist.activated", actor=actor, ref=ref, data=data)
+        await self.record("watchlist.activated", actor=actor, ref=ref, data=entry_of(listing) | used)
         self.standing.list_ref = ref
+        await asyncio.to_thread(
+            self.box.register.enter,
+            self.session.deployment.id,
+            self.session.log.origin,
+            [entry.reference for entry in listing.sealed.entries()],
+        )
         assert self.threshold is not None, "set with the list"
-        data = {"threshold_e4": scaled(self.threshold), "list_size": len(listing)}
+        data = {"threshold_e4": round(self.threshold * 10_000), "list_size": len(listing)}
         await self.record("threshold.set", actor=actor, data=data)
 
     async def _take_back(self) -> None:
         """The start was refused after the list was activated."""
-        if self.phase is Phase.PREPARING:
-            await self._record_destroyed("recognition did not start")
-
-    async def _record_destroyed(self, where: str) -> None:
-        """Every template that went in is out again; nothing to say where no list was activated."""
-        templates = self.standing.templates if self.listing is None else self.listing.templates
-        if self.standing.list_ref:
-            data = {"templates": templates, "where": where}
-            await self.record("watchlist.destroyed", ref=self.standing.list_ref, data=data)
-        self.standing.list_ref = ""
+        if self.phase is Phase.PREPARING and not self.standing.started and self.standing.list_ref:
+            assert self.listing is not None, "activated"
+            data = {"templates": self.listing.templates, "where": "recognition did not start"}
+            with contextlib.suppress(AuditError):  # a dead log: on_failure has said so
+                await self.record("watchlist.destroyed", ref=self.standing.list_ref, data=data)
+            self.standing.list_ref = ""
 
     def _specification(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         assert self.listing is not None, "unsealed before the start"
@@ -307,7 +380,7 @@ class Run:
         settings = self.settings
         spec = StartSpec(
             store=settings.models.store,
-            models=settings.models,
+            models=settings.models.model_copy(update={"pack": self.pack.name}),
             vision=settings.vision,
             matching=settings.matching,
             threshold=self.threshold,
@@ -333,27 +406,35 @@ class Run:
     # ── ending ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _wind_down(self) -> None:
-        """No recogniser, no frames, every alert that came before the end raised."""
+        """No recogniser, no frames, every alert that came before the end raised, nobody at the desk."""
         self._looking = False
+        self._watch.stop()
+        await self._stop_recognition()
+        await self.cameras.stop()
+        if self._raising is not None:
+            await self.hits.settled()
+            self._raising.cancel()
+            await asyncio.gather(self._raising, return_exceptions=True)
+        await self._diary.settled()
+        await self._leave_desk()
+
+    async def _stop_recognition(self) -> None:
+        """The recogniser ends and nothing starts it again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self.warden.stop()
-        await self.cameras.stop()
-        if self._desk is not None:
-            await self.hits.settled()
-        await self._diary.settled()
-        await self._live.aclose()
+
+    async def _close_record(self, actor: Actor, why: str) -> None:
+        """Receipts, the last entries, the last signed head."""
+        if self.standing.list_ref:
+            self.receipts = await asyncio.to_thread(wipe_run, self, actor)
+        try:
+            await asyncio.to_thread(self.session.close, actor, why)
+        except AuditError:  # a dead log: on_failure has said so, and recovery is for the next start
+            self.session.suspend()
 
     def _forget_key(self) -> None:
         if self.listing is not None:
             self.listing.close()
-
-    async def _close_record(self, actor: Actor, why: str) -> None:
-        """The last entries and the last signed head."""
-        try:
-            await self._record_destroyed("memory")
-            await asyncio.to_thread(self.session.close, actor, why)
-        except AuditError:  # a dead log: on_failure has said so, and recovery is for the next start
-            self.session.suspend()

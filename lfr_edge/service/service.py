@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from contextlib import AsyncExitStack
 
 from lfr_edge.alerts.record import Actor, Plain, Recorder, Verb
@@ -17,17 +18,23 @@ from lfr_edge.console.accounts import Accounts
 from lfr_edge.console.app import build_app
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Sessions
-from lfr_edge.deployment.session import BoxRecord
-from lfr_edge.errors import ConfigError
+from lfr_edge.deployment.approvals import Approvals
+from lfr_edge.errors import ConfigError, LfrError
 from lfr_edge.models.licence import require_permission
 from lfr_edge.models.store import ModelStore, Pack
+from lfr_edge.recogniser.explanation import explain
+from lfr_edge.service.box import Box
+from lfr_edge.service.changes import carry_out
+from lfr_edge.service.control import Control
 from lfr_edge.service.gauges import LoopLag
-from lfr_edge.service.phase import Phase, already_running
+from lfr_edge.service.phase import Phase, already_running, has_ended
 from lfr_edge.service.run import Run
 from lfr_edge.service.site import listen
 from lfr_edge.service.view import View
 from lfr_edge.settings import Settings
 from lfr_edge.watchlist.keys import read_key_file
+
+log = logging.getLogger("lfr_edge.service")
 
 
 class Service:
@@ -43,12 +50,15 @@ class Service:
         self.clock: Clock = clock or SystemClock()
         self.lag = LoopLag(self.clock)
         self.pack: Pack
-        self.box: BoxRecord
+        self.box: Box
         self.run: Run
-        self.accounts: Accounts
         self.address = ""
         self._changing = asyncio.Lock()  # of one deployment for the next
         self._stack = AsyncExitStack()
+
+    @property
+    def accounts(self) -> Accounts:
+        return self.box.accounts
 
     async def start(self) -> None:
         """The console is up and a deployment is in preparation, goes on, or has started where that is configured.
@@ -59,9 +69,9 @@ class Service:
         async with AsyncExitStack() as stack:
             harden_process()
             await asyncio.to_thread(self._load)
-            self.box = await asyncio.to_thread(BoxRecord.open, self.settings, self.clock)
-            stack.callback(self.box.close)
-            self.run = await Run.open(self.settings, self.clock, self.pack, self.box)
+            self.box = await asyncio.to_thread(Box.open, self.settings, self.clock)
+            stack.callback(self.box.record.close)
+            self.run = await Run.open(self.box, self.pack)
             stack.push_async_callback(self._suspend_run)
             await self._open_console(stack)
             await self._begin_by_itself()
@@ -87,12 +97,15 @@ class Service:
         async with self._changing:
             if self.run.phase is not Phase.ENDED:
                 raise already_running()
-            self.run = await Run.open(self.settings, self.clock, self.pack, self.box)
-            await self._unseal_by_file()
+            self.run = await Run.open(self.box, self.pack)
+            try:
+                await self._unseal_by_file()
+            except LfrError as error:
+                log.warning("%s", error.diagnostics())
 
     def record(self, ev: Verb, *, actor: Actor | None, ref: str, data: dict[str, Plain], why: str) -> int:
         """Into the deployment's log, or the box's own while none is open. Blocks; any thread."""
-        recorder: Recorder = self.box if self.run.session.closed else self.run.session
+        recorder: Recorder = self.box.record if self.run.session.closed else self.run.session
         return recorder.record(ev, actor=actor, ref=ref, data=data, why=why)
 
     def _load(self) -> None:
@@ -109,10 +122,20 @@ class Service:
             )
 
     async def _begin_by_itself(self) -> None:
-        """What needs no person: the key file opens the list, an interrupted deployment goes on, a trial begins."""
-        await self._unseal_by_file()
-        if self.run.listing is not None and (self.run.resuming or self.settings.deployment.autostart):
-            await self.run.start()
+        """What needs no person: the key file opens the list, an interrupted deployment goes on, a trial begins.
+
+        Raises:
+            LfrError: with ``deployment.autostart``; otherwise what is missing is for people at the console.
+        """
+        autostart = self.settings.deployment.autostart
+        try:
+            await self._unseal_by_file()
+            if self.run.listing is not None and (self.run.resuming or autostart):
+                await self.run.start(by_itself=autostart)
+        except LfrError as error:
+            if autostart:
+                raise
+            log.warning("%s", error.diagnostics())
 
     async def _unseal_by_file(self) -> None:
         path = self.settings.watchlist.key_file
@@ -121,8 +144,7 @@ class Service:
         await self.run.unseal(await asyncio.to_thread(read_key_file, path))
 
     async def _open_console(self, stack: AsyncExitStack) -> None:
-        console, data = self.settings.console, self.settings.data
-        self.accounts = Accounts(data / "accounts.json", self.clock)
+        console = self.settings.console
         sessions = Sessions(
             self.accounts, self.clock, idle_s=console.idle_logout_s, longest_s=console.session_s
         )
@@ -137,9 +159,20 @@ class Service:
                 clock=self.clock,
                 site=self.settings.site,
                 tls=tls,
+                settings=self.settings,
+                explain=lambda probe, candidate: explain(self.run.warden.handle, probe, candidate),
+                approvals_now=self._approvals,
+                carry_out=lambda proposal, actor: carry_out(self.run, proposal, actor),
+                trust=self.box.trust,
+                deployment=Control(self),
             )
 
         self.address = await listen(stack, console, lambda tls: build_app(ports(tls)))
+
+    def _approvals(self) -> Approvals:
+        if self.run.phase is Phase.ENDED:
+            raise has_ended()
+        return self.run.approvals
 
     async def _suspend_run(self) -> None:
         if self.run.phase is not Phase.ENDED:

@@ -68,11 +68,12 @@ class View:
                 site=service.settings.site,
                 purpose=service.settings.models.purpose,
                 started_wall_ns=run.started_wall_ns,
-                ends_wall_ns=None,
+                ends_wall_ns=_ends_wall_ns(run),
                 threshold=run.threshold,
                 list_size=0 if run.listing is None else len(run.listing),
                 list_digest="" if run.listing is None else run.listing.digest,
                 phase=run.phase.value,
+                remaining_s=None if run.warrant.remaining_s is None else int(run.warrant.remaining_s),
             ),
             latency=Latency(
                 summary["p50"], summary["p95"], summary["p99"], percentile(run.latencies.painted, 0.95)
@@ -255,3 +256,8 @@ class View:
             checked_wall_ns=service.clock.wall_ns() if full else None,
             lines=lines,
         )
+
+
+def _ends_wall_ns(run: Run) -> int | None:
+    """As the authority says; what counts is the time that is left, which no clock lengthens."""
+    return None if run.warrant.signed is None else run.warrant.signed.authority.end_ns

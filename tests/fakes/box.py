@@ -42,6 +42,7 @@ from lfr_edge.deployment.trust import TrustStore
 from lfr_edge.errors import WatchlistError
 from lfr_edge.recogniser.explanation import GRID, Explanation
 from lfr_edge.settings import Settings
+from tests.fakes.deployment import FakeControl
 
 KEY = bytes(range(32))
 
@@ -246,6 +247,7 @@ class House:
     codes: dict[str, str]
     log: AuditLog | None
     approvals: Approvals | None = None
+    control: FakeControl = field(default_factory=FakeControl)
 
 
 PASSWORD = "three plain words"
@@ -280,11 +282,12 @@ async def house(
     await desk.start()
     accounts = Accounts(folder / "accounts.json", clock)
     sessions = Sessions(accounts, clock, idle_s=idle_s, longest_s=43_200)
-    system = FakeSystem(recorder)
+    system, control = FakeSystem(recorder), FakeControl()
     approvals = Approvals(recorder, clock, folder / "approvals.json", lambda name: role_now(accounts, name))
     ports = ConsolePorts(
         lambda: desk, system, accounts, sessions, recorder, clock, site, tls=tls,
         explain=system.explain, approvals_now=lambda: approvals, trust=TrustStore(folder / "trust.json"),
+        deployment=control,
         settings=settings or Settings(data=folder / "data", audit=folder / "audit"),
     )  # fmt: skip
     runner = web.AppRunner(build_app(ports), access_log=None, shutdown_timeout=1.0)
@@ -294,7 +297,17 @@ async def house(
     port = runner.addresses[0][1]
     try:
         yield House(
-            folder, desk, system, accounts, sessions, recorder, f"http://127.0.0.1:{port}", {}, log, approvals
+            folder,
+            desk,
+            system,
+            accounts,
+            sessions,
+            recorder,
+            f"http://127.0.0.1:{port}",
+            {},
+            log,
+            approvals,
+            control,
         )
     finally:
         await runner.cleanup()

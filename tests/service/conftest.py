@@ -156,7 +156,7 @@ class Van:
             "matching": {"threshold": 0.4, "cooldown_s": 0.5},
             "watchlist": {"path": str(self.lists.sought), "key_file": str(self.lists.key_file)},
             "console": {"port": 0},
-            "deployment": {"autostart": True},
+            "deployment": {"autostart": True, "destroy_list": False},
         }
         for section, value in over.items():
             raw[section] = raw[section] | value if isinstance(value, dict) else value

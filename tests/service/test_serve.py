@@ -146,7 +146,7 @@ async def test_what_was_withdrawn_and_paused_stays_so_after_a_crash(van, serve, 
     ("change", "code", "status"),
     [
         (
-            {"models": {"purpose": "operational"}, "deployment": {"autostart": False}},
+            {"models": {"purpose": "operational"}, "deployment": {"autostart": False, "destroy_list": True}},
             "model_licence_reference_missing",
             1,
         ),

@@ -1,0 +1,306 @@
+"""What must hold before anybody is looked at, line by line, and what to do where it does not.
+
+Pure: the supervisor reads the box, this module judges what it read. The Deployment page shows the lines, and a
+start is refused by the code of the first one that does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from lfr_edge.deployment.authority import Clause
+from lfr_edge.errors import DeploymentError, LfrError
+from lfr_edge.models.licence import Purpose
+
+LIST_MAX_H: Final = 24  # domain.md 3: compiled at most 24 h before the deployment
+FREE_MIN: Final = 2 << 30  # bytes; a day's log and pictures are a hundredth of it (docs/performance.md)
+_HOUR_NS: Final = 3_600_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListReading:
+    """The unsealed list."""
+
+    entries: int
+    compiled_wall_ns: int
+    approved: bool  # by two persons, exactly this list with these settings, and not used yet
+    unlawful: int = 0  # entries that lack a field which the law asks for
+    past_review: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The box at one moment."""
+
+    purpose: Purpose
+    wall_ns: int
+    clauses: Sequence[Clause] | None  # None: no authority was read
+    refusal: LfrError | None  # why the authority's file cannot be believed
+    listing: ListReading | None  # None: sealed
+    cameras: Mapping[str, str]  # id → state, as the keeper names it
+    models: LfrError | None  # why the networks may not run
+    clock_in_step: bool  # the kernel says that its clock is synchronised
+    free: int  # bytes on the fuller of the disks that hold log and data
+    log: str  # why the log cannot be written; empty where it can
+    briefed: Mapping[str, str] = field(default_factory=dict)  # account → role
+    resuming: bool = False  # it ran already: the outage must not outlive a camera or a briefing
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the list. A line that is not required is advice."""
+
+    code: str
+    ok: bool
+    required: bool
+    text: str
+    hint: str  # what to do; empty where it holds
+    clauses: tuple[Clause, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        return self.ok or not self.required
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    refusal: DeploymentError  # a pattern: code, and what to do
+    check: Callable[[Readings], tuple[str, str]]  # (what holds, or nothing; what does not, or nothing)
+    needed: Callable[[Readings], bool]
+
+    @property
+    def code(self) -> str:
+        return self.refusal.code.removeprefix("readiness_")
+
+
+def _refusal(code: str, message: str, *, hint: str) -> DeploymentError:
+    return DeploymentError(code, message, hint=hint)
+
+
+def _operational(now: Readings) -> bool:
+    return now.purpose == "operational"
+
+
+def _authority_matters(now: Readings) -> bool:
+    return _operational(now) or now.clauses is not None or now.refusal is not None
+
+
+def _at_a_start(now: Readings) -> bool:
+    return not now.resuming
+
+
+def _authority(now: Readings) -> tuple[str, str]:
+    if now.refusal is not None:
+        return "", now.refusal.message
+    if now.clauses is None:
+        return "", "no authority was read"
+    broken = [clause for clause in now.clauses if not clause.ok]
+    if broken:
+        return "", "; ".join(f"clause {c.number}, {c.title}: {c.text}" for c in broken)
+    return f"all {len(now.clauses)} clauses hold", ""
+
+
+def _unsealed(now: Readings) -> tuple[str, str]:
+    if now.listing is None:
+        return "", "the watchlist is sealed"
+    return f"{now.listing.entries:,} entries", ""
+
+
+def _lawful(now: Readings) -> tuple[str, str]:
+    if now.listing is None:
+        return "", "the watchlist is sealed"
+    if now.listing.unlawful or now.listing.past_review:
+        return "", (
+            f"{now.listing.unlawful} entries lack what the law asks for, {now.listing.past_review} are past review"
+        )
+    return "every entry says why, by whom and from where", ""
+
+
+def _fresh(now: Readings) -> tuple[str, str]:
+    if now.listing is None:
+        return "", "the watchlist is sealed"
+    age_h = (now.wall_ns - now.listing.compiled_wall_ns) / _HOUR_NS
+    if not -1 / 60 <= age_h <= LIST_MAX_H:
+        return "", f"compiled {age_h:.0f} h ago"
+    return f"compiled {max(0.0, age_h):.0f} h ago", ""
+
+
+def _approved(now: Readings) -> tuple[str, str]:
+    if now.listing is None:
+        return "", "the watchlist is sealed"
+    if not now.listing.approved:
+        return "", "a second person has not approved exactly this list and these settings"
+    return "proposed by one person, approved by another", ""
+
+
+def _cameras(now: Readings) -> tuple[str, str]:
+    dark = [f"{camera} is {state}" for camera, state in now.cameras.items() if state != "live"]
+    if dark or not now.cameras:
+        return "", ", ".join(dark) or "there is no camera"
+    return ", ".join(now.cameras), ""
+
+
+def _models(now: Readings) -> tuple[str, str]:
+    if now.models is not None:
+        return "", now.models.message
+    return "verified and licensed; warmed before the first face", ""
+
+
+def _clock(now: Readings) -> tuple[str, str]:
+    return ("in step", "") if now.clock_in_step else ("", "not in step with any source")
+
+
+def _disk(now: Readings) -> tuple[str, str]:
+    text = f"{now.free / (1 << 30):.1f} GiB free"
+    return (text, "") if now.free >= FREE_MIN else ("", text)
+
+
+def _log(now: Readings) -> tuple[str, str]:
+    return ("written and signed", "") if not now.log else ("", now.log)
+
+
+def _briefing(now: Readings) -> tuple[str, str]:
+    roles = set(now.briefed.values())
+    missing = [
+        words
+        for role, words in (("operator", "an operator"), ("deployment_officer", "the deployment officer"))
+        if role not in roles
+    ]
+    if missing:
+        return "", f"not acknowledged by {' and '.join(missing)}"
+    return f"acknowledged by {', '.join(sorted(now.briefed))}", ""
+
+
+_RULES: Final = (
+    _Rule(
+        _refusal(
+            "readiness_authority",
+            "there is no authority that can be believed",
+            hint="choose the signed authority's file on the Deployment page, or name it in deployment.authority",
+        ),
+        _authority,
+        _authority_matters,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_list_unsealed",
+            "the watchlist is not unsealed",
+            hint="unseal it on the Deployment page, with its passphrase or its key file",
+        ),
+        _unsealed,
+        lambda _: True,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_list_lawful",
+            "entries lack what the law asks for",
+            hint="compile the list again without these entries; lfr-edge watchlist check names them",
+        ),
+        _lawful,
+        _operational,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_list_fresh",
+            "the list was not compiled in the last 24 hours",
+            hint="compile the list again from current data",
+        ),
+        _fresh,
+        _operational,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_list_approved",
+            "two persons have not approved this list",
+            hint="propose its activation on the Deployment page; an authorising officer approves it",
+        ),
+        _approved,
+        _at_a_start,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_cameras",
+            "a camera gives no picture",
+            hint="power, cable, password: see the System page",
+        ),
+        _cameras,
+        _at_a_start,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_models",
+            "the networks may not run",
+            hint="see lfr-edge models list, and models.licence_reference",
+        ),
+        _models,
+        lambda _: True,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_clock",
+            "the clock is not in step",
+            hint="run chrony or systemd-timesyncd, or a GPS receiver: the authority's window counts by this clock",
+        ),
+        _clock,
+        lambda now: _operational(now) and _at_a_start(now),
+    ),
+    _Rule(
+        _refusal(
+            "readiness_disk",
+            "the disk is too full",
+            hint="keep 2 GiB free: recognition stops when the log cannot be written",
+        ),
+        _disk,
+        _at_a_start,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_log",
+            "the audit log cannot be written",
+            hint="without a record nobody is looked at: lfr-edge audit verify says what is wrong",
+        ),
+        _log,
+        lambda _: True,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_briefing",
+            "the briefing is not acknowledged",
+            hint="each operator and the deployment officer acknowledge it on the Deployment page",
+        ),
+        _briefing,
+        _at_a_start,
+    ),
+)
+CODES: Final = tuple(rule.code for rule in _RULES)
+
+
+def readiness(now: Readings) -> tuple[Line, ...]:
+    """Every line with its verdict, in the order in which they are dealt with."""
+    return tuple(_judged(rule, now) for rule in _RULES)
+
+
+def refuse_unready(lines: Sequence[Line]) -> None:
+    """Return only where every required line holds.
+
+    Raises:
+        DeploymentError: ``readiness_<code>`` of the first that does not, or ``authority_<clause>`` where the
+            authority was read and one of its clauses does not hold; the message names the line.
+    """
+    for line in lines:
+        if line.holds:
+            continue
+        broken = next((clause for clause in line.clauses if not clause.ok), None)
+        code = f"readiness_{line.code}" if broken is None else f"authority_{broken.code}"
+        raise DeploymentError(code, line.text, hint=line.hint)
+
+
+def _judged(rule: _Rule, now: Readings) -> Line:
+    says, problem = rule.check(now)
+    clauses = tuple(now.clauses or ()) if rule.code == "authority" else ()
+    hint = "" if not problem else next((c.hint for c in clauses if not c.ok), rule.refusal.hint)
+    if problem and rule.code == "authority" and now.refusal is not None:
+        hint = now.refusal.hint
+    return Line(rule.code, not problem, rule.needed(now), problem or says, hint, clauses)

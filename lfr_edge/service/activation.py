@@ -1,0 +1,53 @@
+"""Exactly what two persons approve before a list looks for anybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lfr_edge.service.live_list import LiveList
+    from lfr_edge.service.run import Run
+
+
+def activation(run: Run) -> dict[str, Any]:
+    """The change ``watchlist.activate``: the list, and every setting that decides who is alerted on and how long it
+    is kept. Another file, threshold, network, authority or retention is another change."""
+    assert run.listing is not None, "unsealed"
+    assert run.threshold is not None, "set with the list"
+    return {
+        "deployment": run.session.deployment.id,
+        "list_sha256": run.listing.digest,
+        "entries": len(run.listing.sealed),
+        "templates": run.listing.sealed.header.rows,
+        "pack": run.pack.fingerprint,
+        "threshold_e4": round(run.threshold * 10_000),
+        "alert_images_min": round(run.alert_images_h * 60),
+        "authority_sha256": run.warrant.sha256,
+    }
+
+
+def summary(run: Run) -> tuple[str, ...]:
+    """The same in plain words, for the person who approves."""
+    assert run.listing is not None, "unsealed"
+    assert run.threshold is not None, "set with the list"
+    listing, signed = run.listing, run.warrant.signed
+    kinds = ", ".join(f"{code} {count}" for code, count in sorted(listing.facts.categories.items()))
+    issuer = listing.facts.issuer or "not signed"
+    lines = [
+        f"Look for the {len(listing.sealed)} people of the list {listing.digest[:16]}… ({kinds}).",
+        f"Issued by: {issuer}. Compiled {listing.facts.compiled_at:%d %B %Y, %H:%M} UTC.",
+        f"Alert at a similarity of {run.threshold:.4f} or more, networks {run.pack.name} {run.pack.fingerprint[:16]}….",
+        f"Keep alert pictures for {run.alert_images_h:g} hours.",
+    ]
+    if signed is not None:
+        lines.append(f"Authority: operation {signed.authority.operation}, until {signed.authority.end}.")
+    return tuple(lines)
+
+
+def entry_of(listing: LiveList) -> dict[str, Any]:
+    """Data of ``watchlist.activated``; nothing about a person."""
+    return {
+        "templates": listing.templates,
+        "entries": len(listing),
+        "categories": dict(listing.facts.categories),
+    }

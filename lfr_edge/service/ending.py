@@ -1,0 +1,48 @@
+"""What is destroyed at the end of a deployment, with a receipt for each thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lfr_edge.audit.event import Actor
+from lfr_edge.deployment.receipts import Receipts
+from lfr_edge.deployment.wipe import KeptPictures, WipePlan, wipe
+
+if TYPE_CHECKING:
+    from lfr_edge.service.run import Run
+
+
+def wipe_run(run: Run, actor: Actor) -> Receipts:
+    """Wipe after recogniser and desk have stopped; the log is still open. Blocks on the disk; never raises LfrError.
+
+    An evaluation may keep its list (``deployment.destroy_list``): then the templates alone are receipted.
+    """
+    box, settings, listing = run.box, run.settings, run.listing
+    ending = run.warden.ending
+    destroy = settings.deployment.destroy_list
+    plan = WipePlan(
+        deployment=run.session.deployment.id,
+        origin=run.session.log.origin,
+        list_ref=run.standing.list_ref,
+        references=() if listing is None else tuple(entry.reference for entry in listing.sealed.entries()),
+        templates=run.standing.templates if listing is None else listing.templates,
+        sealed=settings.watchlist.path if destroy else None,
+        key_file=settings.watchlist.key_file if destroy else None,
+        overwritten=None if ending is None else ending.wiped,
+        imports=settings.deployment.import_copies if run.erase_imports else (),
+        pictures=_pictures(run) if destroy else None,
+    )
+    return wipe(run.session, plan, box.register, box.keys, box.clock, actor)
+
+
+def _pictures(run: Run) -> KeptPictures | None:
+    """Alert pictures within their retention; None where the desk never opened."""
+    if run.material is None:
+        return None
+    alerts = {alert.id.token: alert for alert in run.alerts_at_end}
+    return KeptPictures(
+        run.material,
+        run.material.tokens(),
+        frozenset(token for token, alert in alerts.items() if alert.hold),
+        {token: alert.id.number for token, alert in alerts.items()},
+    )

@@ -1,0 +1,98 @@
+"""Reads the box for the readiness list and for the authority's clauses."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from lfr_edge.deployment.authority import Facts
+from lfr_edge.deployment.readiness import ListReading, Readings
+from lfr_edge.errors import LfrError
+from lfr_edge.models.licence import require_permission
+
+if TYPE_CHECKING:
+    from lfr_edge.service.run import Run
+
+_TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
+
+
+def facts_of(run: Run) -> Facts:
+    """What the box is about to do. While the list is sealed, its clauses are met by a list that fits."""
+    place, now_ns = run.settings.deployment, run.clock.wall_ns()
+    entries, categories, sources, under_18, compiled_ns, threshold = _listed(run, now_ns)
+    return Facts(
+        purpose=run.settings.models.purpose,
+        wall_ns=now_ns,
+        place=place.place,
+        latitude=place.latitude,
+        longitude=place.longitude,
+        cameras=tuple(camera.id for camera in run.settings.cameras),
+        entries=entries,
+        categories=categories,
+        threshold=threshold,
+        alert_images_h=run.alert_images_h,
+        sources=sources,
+        under_18=under_18,
+        list_compiled_wall_ns=compiled_ns,
+    )
+
+
+def _listed(run: Run, now_ns: int) -> tuple[int, Mapping[str, int], Mapping[str, int], int, int, float]:
+    """Entries, categories, sources, under-18s, when it was compiled, threshold."""
+    listing, signed = run.listing, run.warrant.signed
+    if listing is None or run.threshold is None:
+        category = signed.authority.watchlist.categories[:1] if signed else ()
+        floor = signed.authority.threshold.floor if signed else 1.0
+        return 1, dict.fromkeys(category, 1), {}, 0, now_ns, floor
+    facts = listing.facts
+    # The list is compiled at most 24 h before the deployment, however long that is extended.
+    running_ns = max(0, now_ns - run.started_wall_ns) if run.started_wall_ns else 0
+    compiled_ns = _wall_ns(facts.compiled_at) + running_ns
+    return facts.entries, facts.categories, facts.sources, facts.under_18, compiled_ns, run.threshold
+
+
+def readings_of(run: Run) -> Readings:
+    """The box at this moment. Blocks on the disk."""
+    settings, listing = run.settings, run.listing
+    models: LfrError | None = None
+    try:
+        require_permission(run.pack, settings.models.purpose, settings.models.licence_reference)
+    except LfrError as error:
+        models = error
+    reading = None
+    if listing is not None:
+        facts = listing.facts
+        reading = ListReading(
+            entries=facts.entries,
+            compiled_wall_ns=_wall_ns(facts.compiled_at),
+            approved=run.approved(),
+            unlawful=max(facts.missing_fields.values(), default=0),
+            past_review=facts.past_review,
+        )
+    return Readings(
+        purpose=settings.models.purpose,
+        wall_ns=run.clock.wall_ns(),
+        clauses=run.warrant.clauses(facts_of(run)),
+        refusal=run.warrant.refusal,
+        listing=reading,
+        cameras={status.camera: str(status.state) for status in run.cameras.statuses},
+        models=models,
+        clock_in_step=clock_in_step(),
+        free=min(shutil.disk_usage(folder).free for folder in (settings.data, settings.audit)),
+        log=run.failure,
+        briefed=dict(run.standing.briefed),
+        resuming=run.resuming,
+    )
+
+
+def clock_in_step() -> bool:
+    """Whether the kernel calls its clock synchronised."""
+    buffer = ctypes.create_string_buffer(256)  # struct timex, zeroed: a query
+    return ctypes.CDLL(None, use_errno=True).adjtimex(buffer) not in (-1, _TIME_ERROR)
+
+
+def _wall_ns(moment: datetime) -> int:
+    return int(moment.astimezone(UTC).timestamp() * 1e9)
