@@ -27,7 +27,7 @@ _OUTLINE: Final = argparse.RawDescriptionHelpFormatter
 class SettingsField:
     """One field of the settings tree, in words."""
 
-    section: str  # "" for the top of the file
+    section: str  # as the file has it: "[matching]", "[[cameras]]"; "" for the top of the file
     name: str
     title: str
     description: str
@@ -36,7 +36,8 @@ class SettingsField:
 
     @property
     def path(self) -> str:
-        return f"{self.section}.{self.name}" if self.section else self.name
+        section = self.section.strip("[]")
+        return f"{section}.{self.name}" if section else self.name
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,17 +68,22 @@ def settings_fields() -> list[SettingsField]:
     from lfr_edge.settings import Settings
 
     schema = Settings.model_json_schema()
-    top, sections = [], []
-    for name, field in schema["properties"].items():
-        reference = field.get("$ref") or field.get("items", {}).get("$ref")
-        if reference is None:
-            top.append(_field("", name, field, schema))
+    return list(_fields("", schema, schema["$defs"]))
+
+
+def _fields(section: str, table: dict[str, Any], tables: dict[str, Any]) -> Iterator[SettingsField]:
+    """A table's own fields, then those of the tables in it, as a TOML file has them."""
+    below = []
+    for name, field in table["properties"].items():
+        path = f"{section.strip('[]')}.{name}".lstrip(".")
+        if "$ref" in field:
+            below.append((f"[{path}]", field["$ref"]))
+        elif "$ref" in field.get("items", {}):  # a table that may come several times
+            below.append((f"[[{path}]]", field["items"]["$ref"]))
         else:
-            section = schema["$defs"][reference.rsplit("/", 1)[1]]
-            sections += [
-                _field(name, below, inner, section) for below, inner in section["properties"].items()
-            ]
-    return top + sections
+            yield _field(section, name, field, table)
+    for heading, reference in below:
+        yield from _fields(heading, tables[reference.rsplit("/", 1)[1]], tables)
 
 
 def reference_page() -> str:
@@ -95,13 +101,7 @@ def reference_page() -> str:
     for field in settings_fields():
         if field.section != section:
             section = field.section
-            heading = (
-                "## Top of the file"
-                if not section
-                else f"## [[{section}]]"
-                if section == "cameras"
-                else f"## [{section}]"
-            )
+            heading = f"## {section}" if section else "## Top of the file"
             lines += ["", heading, "", "| Field | Meaning | Values | Default |", "|---|---|---|---|"]
         default = f"`{field.default}`" if field.default else "must be given"
         lines.append(
