@@ -25,6 +25,7 @@ GROUPS = (
     "watchlist",
     "evaluate",
     "accounts",
+    "authority",
     "audit",
     "config",
     "report",

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lfr_edge.deployment.authority import SignedAuthority, draft, read_authority, read_document, schema
@@ -123,6 +123,7 @@ def example_urgent():
     return Urgent("No time.", "2026-11-22T09:00:00Z", "Insp. F. Example", "2026-11-22T15:00:00Z")
 
 
+@settings(deadline=None)
 @given(position=st.integers(0, 10**6), value=st.integers(0, 255))
 def test_no_byte_of_the_file_can_change_its_meaning(position, value):
     """Any byte of the signed file set to any value: refused, or the very same authority (layout)."""
@@ -136,6 +137,7 @@ def test_no_byte_of_the_file_can_change_its_meaning(position, value):
     assert found == signed_authority()
 
 
+@settings(deadline=None)
 @given(
     operation=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}", fullmatch=True),
     latitude=st.floats(-90, 90),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lfr_edge.deployment.authority import RULES, Clause, SignedAuthority, clauses, refuse, threshold_change
@@ -206,6 +206,7 @@ def test_distances_agree_with_known_ones():
     assert distance_m(point, 51.5074, -0.1278) == 0
 
 
+@settings(deadline=None)
 @given(
     offset_s=st.integers(-3 * 86_400, 3 * 86_400),
     compiled_ago_s=st.integers(-86_400, 3 * 86_400),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lfr_edge.deployment.authority import Window
@@ -82,6 +82,7 @@ def test_an_oral_authority_closes_when_its_writing_is_due():
     assert Window(replace(signed, confirmation=said), clock).remaining_s() == 6 * 3600 - 60
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

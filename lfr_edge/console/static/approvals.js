@@ -47,7 +47,7 @@ function refuse(proposal) {
 function buttons(proposal) {
   const row = el("div", { className: "row" });
   if (proposal.state === "proposed" && !proposal.why_not) {
-    const yes = el("button", { type: "button" }, say("approvals.approve")) // no more inviting than the other;
+    const yes = el("button", { type: "button" }, say("approvals.approve")); // no more inviting than the other
     yes.dataset.approve = proposal.id;
     yes.onclick = () => approve(proposal);
     row.append(yes);
