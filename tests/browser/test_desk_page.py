@@ -8,7 +8,9 @@ import time
 
 import pytest_asyncio
 
-from lfr_edge.alerts.alert import DeskPolicy, State
+from lfr_edge.alerts.alert import DeskPolicy, Drill, State
+from lfr_edge.alerts.factors import Answer
+from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.audit.verify import verify
 from lfr_edge.console.accounts import Role
 from tests.browser.conftest import PHONE, a_page, signed_in
@@ -67,13 +69,29 @@ async def test_from_the_printed_code_to_a_decision_by_keyboard_alone(box, browse
     after = await page.text_content("#after")
     for figure in ("0.6217", "0.4831", "0.3088", "W-0001", "miller"):
         assert figure in after
-    await page.click('[data-outcome="not_located"]')
-    await page.wait_for_selector('#after:has-text("Not located")')
+    await page.focus("#take")
+    await page.keyboard.press("Enter")  # an officer says so by radio
+    await page.wait_for_selector("#closing")
+    await page.focus("#identity")
+    await page.keyboard.press("d")  # a select takes the first letter
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("o")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector('#after:has-text("Receipt code")')
+    closed = box.desk.get(alert.id.token)
+    assert (closed.outcome, closed.identity) == (Outcome.OTHER_DISPOSAL, Identity.DIFFERENT_PERSON)
+    assert closed.receipt.code in await page.text_content("#after")
+    await page.focus("#explain")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".map canvas")
+    assert "eyes" in await page.get_attribute(".map canvas", "aria-label")
+    assert "not whether the network was right" in await page.text_content(".map")
     assert not watched.faults
 
     verbs = [entry.event.ev for _, entry in box.log.entries()]
     wanted = ["access.signed_in", "alert.raised", "alert.offered", "evidence.viewed", "alert.looked", "alert.decided",
-              "alert.outcome"]  # fmt: skip
+              "alert.engaged", "alert.outcome", "receipt.issued"]  # fmt: skip
     assert [verb for verb in wanted if verb in verbs] == wanted
     report = verify(box.folder / "log")
     assert report.intact, report.to_json()
@@ -223,6 +241,24 @@ async def test_the_second_look_is_another_persons_and_blind(tmp_path, browser):
         await reed.page.wait_for_selector('#after:has-text("Not referred")')
         await miller.wait_for_selector('#after:has-text("Not referred")')
         assert box.desk.get(alert.id.token).state is State.NOT_REFERRED
+
+
+async def test_a_drill_looks_like_an_alert_until_it_is_answered(box, browser):
+    watched = await signed_in(browser, box, "miller", Role.OPERATOR)
+    page = watched.page
+    await linked(page)
+    drill = await box.desk.raise_drill(raised(), Drill(Answer.DIFFERENT_PERSON, "case-1"))
+    await page.wait_for_selector("#alert:not([hidden])")
+    await page.wait_for_selector("[data-counter='raised']:has-text('1')")
+    assert "drill" not in (await page.inner_text("body")).lower()
+    assert "drill" not in "".join(watched.wire).lower()
+    for key in ("1", "q", "Enter"):
+        await page.keyboard.press(key)
+    await page.wait_for_selector('#after:has-text("This was a drill")')
+    assert "Different person" in await page.text_content("#after .banner")
+    assert await page.locator("#take, #explain").count() == 0
+    await page.wait_for_selector("[data-counter='raised']:has-text('0')")
+    assert box.desk.get(drill.id.token).drill.right is False
 
 
 async def test_pause_by_one_key_with_a_reason(box, browser):

@@ -105,7 +105,7 @@ function show(token) {
   facts($("#facts"), view);
   $("#look").hidden = !view.yours;
   $("#after").hidden = !view.after;
-  if (view.after) afterLook($("#after"), view, { next: nextAlert, waiting: openOnes().length, outcome });
+  if (view.after) afterLook($("#after"), view, { next: nextAlert, waiting: openOnes().length, street });
   drawDraft();
 }
 
@@ -241,11 +241,11 @@ function take(body) {
   drawQueue();
 }
 
-async function outcome(view, kind) {
-  const answer = await post(`/api/alerts/${view.token}/outcome`, { outcome: kind, version: view.version });
+async function street(view, path, body) {
+  const answer = await post(`/api/alerts/${view.token}/${path}`, { ...body, version: view.version });
   if (answer.ok) take(answer.body);
   else if (answer.body.winner) take(answer.body.winner);
-  else flash(say("failed", { message: answer.body.message }));
+  if (!answer.ok) flash(say("failed", { message: answer.body.message }));
 }
 
 function nextAlert() {
