@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -9,20 +10,23 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bundles import KEY, good_bundle
+from bundles import KEY, PUBLIC, good_bundle
 from hostile_archives import Good, Item, archive, tricks, write_all
 from lists import DIMENSION, FINGERPRINT, person
 
+from lfr_edge.cli.main import main
+from lfr_edge.deployment.trust import FORMAT, EnrolledKey
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist.bundle.archive import Archive
-from lfr_edge.watchlist.bundle.signature import sign
+from lfr_edge.watchlist.bundle.signature import key_id, sign
 from lfr_edge.watchlist.container import seal
-from lfr_edge.watchlist.keys import new_key
+from lfr_edge.watchlist.keys import new_key, write_key_file
 
 MOST_S = 5.0  # reliability.md 4
 MOST_MIB = 256.0
@@ -200,6 +204,38 @@ def test_a_naive_reader_is_hurt_by_some(tmp_path):
             archive.writestr(f"images/{number}.png", bytes(9 << 20))
     (tmp_path / "filled").mkdir()
     assert naive(bomb, tmp_path / "filled") > 400 * bomb.stat().st_size
+
+
+def test_sealing_a_hostile_archive_leaves_the_active_list_as_it_was(tmp_path, capsys):
+    """The real command with the real trust store; the largest archives are left to the process above."""
+    trust = tmp_path / "trust.json"
+    key = EnrolledKey(
+        key_id(PUBLIC),
+        "watchlist",
+        "Example",
+        base64.b64encode(PUBLIC).decode(),
+        "a",
+        "b",
+        "2026-11-22T00:00:00Z",
+        "c",
+    )
+    trust.write_text(json.dumps({"format": FORMAT, "keys": [asdict(key)]}))
+    made = good(tmp_path)
+    active, secret = tmp_path / "active.sealed", tmp_path / "active.key"
+    key_bytes = new_key()
+    write_key_file(secret, key_bytes)
+    seal(active, [person(1)], key=key_bytes, fingerprint=FINGERPRINT, dimension=DIMENSION)
+    path = tmp_path / "list.zip"
+    path.write_bytes(made.shaped())
+    assert main(["watchlist", "check", str(path), "--rows-only", "--trust", str(trust)]) == 0  # the control
+    chosen = {what: make for what, make in tricks(made).items() if "many" not in what and "bombs" not in what}
+    for make in chosen.values():
+        path.write_bytes(make())
+        before = snapshot(tmp_path)
+        arguments = [str(path), str(active), "--key-file", str(secret), "--trust", str(trust)]
+        assert main(["watchlist", "seal", *arguments]) == 1
+        assert snapshot(tmp_path) == before
+        assert "watchlist_" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe", "absent"])
