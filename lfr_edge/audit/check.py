@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lfr_edge.audit.anchor import printed_code, read_cosignature, same_code
 from lfr_edge.audit.checkpoint import (
@@ -26,6 +27,7 @@ from lfr_edge.audit.merkle import EMPTY_ROOT, Peaks
 from lfr_edge.audit.note import VerifierKey, encode64
 from lfr_edge.audit.report import AnchorReport, Finding, HeadReport, KeySource, LogReport
 from lfr_edge.audit.segment import BadFrame, Content, judge_tail, map_segment, read_frames
+from lfr_edge.audit.timestamp import stamped_at, stamped_sizes
 from lfr_edge.errors import AuditError
 
 
@@ -37,6 +39,7 @@ class Trust:
     witnesses: tuple[VerifierKey, ...] = ()
     since: tuple[Checkpoint, ...] = ()  # older checkpoints
     codes: tuple[str, ...] = ()  # printed codes that an officer signed
+    stampers: Path | None = None  # PEM certificates of time-stamp authorities
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class LogCheck:
         wanted = {0}
         wanted.update(item.head.size for item in (*checkpoints.whole, *anchors, *self.trust.since))
         wanted.update(head.size for head in heads.whole)
+        wanted.update(stamped_sizes(self.folder))
         bad = self._stream(data, certificate, wanted)
         device_log = certificate is not None and device is not None and certificate.key == device
         self.closed = self.closed_at >= 0 and self.closed_at == len(self.offsets) - 1
@@ -285,7 +289,30 @@ class LogCheck:
                 reports.append(AnchorReport("printed code", max(fits), None))
             else:
                 self._find("code_contradicts", "the printed code fits no head of this log")
-        return reports
+        return [*reports, *self._stamped(certificate)]
+
+    def _stamped(self, certificate: Certificate | None) -> Iterator[AnchorReport]:
+        """Time stamps by an authority that the auditor trusts; without one they are not looked at."""
+        if self.trust.stampers is None or certificate is None:
+            return
+        for size, path in stamped_sizes(self.folder).items():
+            root = self.roots.get(size)
+            if root is None:
+                self._find(
+                    "entries_missing",
+                    f"{path.name} covers {size} entries, {len(self.offsets)} are left",
+                    None,
+                )
+                continue
+            try:
+                when_s = stamped_at(path, certificate.origin, Head(size, root), self.trust.stampers)
+            except AuditError as error:
+                if error.code == "audit_stamp_contradicts":
+                    self._find("stamp_contradicts", error.message)
+                else:
+                    self.reservations.append(Finding("anchor_unreadable", error.message))
+            else:
+                yield AnchorReport("time stamp", size, when_s)
 
     def _cosigned(self, checkpoint: Checkpoint) -> Iterator[AnchorReport]:
         for key in self.trust.witnesses:

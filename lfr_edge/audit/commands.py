@@ -18,7 +18,7 @@ from lfr_edge.audit.note import encode64, read_key_file, read_text_file
 from lfr_edge.audit.proof import parse_proof, prove_entry
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
-from lfr_edge.audit.witness_commands import add_witness_commands
+from lfr_edge.audit.witness_commands import add_stamp_command, add_witness_commands
 from lfr_edge.clock import utc_text
 from lfr_edge.errors import AuditError
 
@@ -31,6 +31,7 @@ examples:
   lfr-edge audit verify LOG --witness force.vkey            count the force's cosignatures as anchors
   lfr-edge audit verify LOG --since monday.checkpoint       is it the same log that we saw on Monday?
   lfr-edge audit verify LOG --code "ABCD EFGH …"            the code that the deployment officer signed
+  lfr-edge audit verify LOG --tsa tsa-ca.pem                count the time stamps of an authority (RFC 3161)
   lfr-edge audit verify LOG --prove 17 > entry-17.tlog-proof
 
 exit status:
@@ -87,6 +88,9 @@ def add_commands(commands: Commands) -> None:
     )
     check.add_argument("--since", type=Path, metavar="OLD_CHECKPOINT", help="a checkpoint kept from before")
     check.add_argument("--code", action="append", default=[], metavar="CODE", help="a printed code")
+    check.add_argument(
+        "--tsa", type=Path, metavar="FILE", help="certificates (PEM) of a time-stamp authority"
+    )
     _add_keys(check)
     check.set_defaults(run=never_altered_by_accident(run_verify))
 
@@ -98,6 +102,7 @@ def add_commands(commands: Commands) -> None:
     show.set_defaults(run=never_altered_by_accident(run_show))
     _add_proofs(commands)
     add_witness_commands(commands)
+    add_stamp_command(commands)
 
 
 def _add_proofs(commands: Commands) -> None:
@@ -153,6 +158,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
         witnesses=[read_key_file(path) for path in arguments.witness],
         since=since,
         codes=arguments.code,
+        stampers=arguments.tsa,
     )
     result = report.to_json()
     if since is not None and report.intact:

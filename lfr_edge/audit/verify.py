@@ -7,6 +7,7 @@ second person) is a reservation (exit 2).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from lfr_edge.audit.check import LogCheck, Trust
@@ -30,9 +31,10 @@ def verify(
     witnesses: Iterable[VerifierKey] = (),
     since: Checkpoint | None = None,
     codes: Iterable[str] = (),
+    stampers: Path | None = None,
 ) -> VerifyReport:
     """Verify one log, or the folder of a box: its device log and every deployment. Never raises AuditError."""
-    trust = Trust(device_key, tuple(witnesses), (since,) if since else (), tuple(codes))
+    trust = Trust(device_key, tuple(witnesses), (since,) if since else (), tuple(codes), stampers)
     try:
         if LogFolder(path).entries.exists():
             return _conclude(path, (LogCheck(LogFolder(path), trust).run(),), [], [])
@@ -66,7 +68,7 @@ def _verify_box(path: Path, trust: Trust) -> VerifyReport:
         folder = LogFolder(entries.parent)
         origin = _origin_of(folder)
         mine = tuple(checkpoint for checkpoint in since if checkpoint.origin == origin)
-        report = LogCheck(folder, Trust(trust.device_key, trust.witnesses, mine)).run()
+        report = LogCheck(folder, replace(trust, since=mine, codes=())).run()
         reports.append(report)
         logs[report.origin] = report
     opened, closed = _deployments(LogFolder(path / DEVICE_LOG))

@@ -1,4 +1,4 @@
-"""``lfr-edge audit witness …``: keep witness for other boxes, or send this box's heads to one."""
+"""``lfr-edge audit witness …`` and ``stamp``: heads held outside the box, or held here for other boxes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, read_key_file
+from lfr_edge.audit.timestamp import HttpStamper, stamp
 from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness import HttpWitness, deliver
 from lfr_edge.audit.witness_server import WitnessBook, WitnessServer
@@ -25,6 +26,14 @@ examples:
 
 The public key that new-key prints goes to every van and to every auditor. What a van has shown lies as *.note
 files in the store: give one to `audit verify --since` and no van can take it back.
+"""
+
+_STAMP_HELP: Final = """\
+example:
+  lfr-edge audit stamp audit_logs/var --url http://tsa.force.example
+  lfr-edge audit verify audit_logs/var --tsa tsa-ca.pem
+
+Optional, beside a witness: an authority remembers nothing, but its certificate is one that a court knows.
 """
 
 
@@ -60,6 +69,19 @@ def add_witness_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     send.set_defaults(run=never_altered_by_accident(run_deliver))
 
 
+def add_stamp_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    send = commands.add_parser(
+        "stamp",
+        help="have the newest heads of this box stamped by a time-stamp authority",
+        description="RFC 3161 time stamps of the newest signed heads; only their SHA-256 leaves the box.",
+        epilog=_STAMP_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    send.add_argument("path", type=Path, metavar="PATH", help="folder of a log, or the folder above several")
+    send.add_argument("--url", required=True, help="the authority's address")
+    send.set_defaults(run=never_altered_by_accident(run_stamp))
+
+
 def run_new_key(arguments: argparse.Namespace) -> int:
     store = FileKeyStore(arguments.store)
     if store.read("witness") is not None:
@@ -92,16 +114,30 @@ def run_serve(arguments: argparse.Namespace) -> int:
 
 def run_deliver(arguments: argparse.Namespace) -> int:
     witness = HttpWitness(arguments.url, read_key_file(arguments.witness))
-    single = LogFolder(arguments.path)
-    folders = (
-        [single.path] if single.is_log() else sorted(f.parent for f in single.path.glob("*/entries.lfr"))
-    )
-    if not folders:
-        raise AuditError("audit_log_unreadable", f"{single.path} holds no log", hint="give the audit folder")
-    for folder in folders:
+    for folder in _logs_in(arguments.path):
         view = LogView.load(folder)
         delivery = deliver(folder, view, witness)
         size = delivery.checkpoint.head.size if delivery else view.latest.head.size if view.latest else 0
         done = "cosigned now" if delivery else "nothing new"
         sys.stdout.write(f"{view.origin}  {size} entries  {done}\n")
     return 0
+
+
+def run_stamp(arguments: argparse.Namespace) -> int:
+    stamper = HttpStamper(arguments.url)
+    for folder in _logs_in(arguments.path):
+        view = LogView.load(folder)
+        token = stamp(folder, view, stamper)
+        size = view.latest.head.size if view.latest else 0
+        sys.stdout.write(f"{view.origin}  {size} entries  {'stamped now' if token else 'nothing new'}\n")
+    return 0
+
+
+def _logs_in(path: Path) -> list[Path]:
+    """The folder of one log itself, or those of every log of a box."""
+    if LogFolder(path).is_log():
+        return [path]
+    found = sorted(entries.parent for entries in path.glob("*/entries.lfr"))
+    if not found:
+        raise AuditError("audit_log_unreadable", f"{path} holds no log", hint="give the audit folder")
+    return found

@@ -2,12 +2,16 @@
 
 Copies the room and its in-process tests to FOLDER and runs mutmut 3 there; ``mutmut results`` in FOLDER lists what
 survived. Left out: words for people (string literals with a space), the declaration of command-line options, and tests
-that start other programs or take longer than a second. Run again, it goes on where it was.
+that start other programs or take longer than a second. Run again, it goes on where it was; stopped early, what is
+done is a random sample.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import random
 import shutil
 import sys
 from collections.abc import Iterable
@@ -72,16 +76,46 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def leave_words_alone() -> None:
-    """No mutation of a string that holds a space: it is for people, and tests do not hold it to the letter."""
+    """No mutation of what only people read, to which no test holds us: strings that hold a space, and hints."""
     from mutmut.mutation import mutators
 
-    changed = mutators.operator_string
+    changed, removed = mutators.operator_string, mutators.operator_arg_removal
 
     def operator_string(node: Any) -> Iterable[Any]:
-        return () if " " in getattr(node, "value", "") else changed(node)
+        return () if _is_for_people(node) else changed(node)
+
+    def operator_arg_removal(node: Any) -> Iterable[Any]:
+        silent = [
+            arg
+            for arg in node.args
+            if _is_for_people(arg.value) or (arg.keyword and arg.keyword.value == "hint")
+        ]
+        # A mutant lacks one argument, or has None in its place; of those that are for people it must keep all.
+        return (one for one in removed(node) if all(arg in one.args for arg in silent))
 
     table = mutators.mutation_operators
-    table[:] = [(kind, operator_string if made is changed else made) for kind, made in table]
+    exchanged = {changed: operator_string, removed: operator_arg_removal}
+    table[:] = [(kind, exchanged.get(made, made)) for kind, made in table]
+
+
+def _is_for_people(node: Any) -> bool:
+    """A literal with a space, plain or formatted, or several put together."""
+    parts = [getattr(node, name) for name in ("left", "right") if hasattr(node, name)]
+    texts = [getattr(part, "value", "") for part in getattr(node, "parts", ())]
+    value = getattr(node, "value", "")
+    return any(isinstance(text, str) and " " in text for text in (value, *texts)) or any(
+        map(_is_for_people, parts)
+    )
+
+
+def names(folder: Path) -> list[str]:
+    """Every mutant that has no verdict yet, in an order that is random and always the same."""
+    found: list[str] = []
+    for meta in sorted((folder / "mutants").rglob("*.py.meta")):
+        verdicts = json.loads(meta.read_text())["exit_code_by_key"]
+        found += [name for name, verdict in verdicts.items() if verdict is None]
+    random.Random(1).shuffle(found)
+    return found
 
 
 def main() -> None:
@@ -92,7 +126,14 @@ def main() -> None:
     leave_words_alone()
     from mutmut.__main__ import cli
 
-    cli(["run", "--max-children", str(os.cpu_count() or 2), *sys.argv[2:]])
+    workers = ["--max-children", str(os.cpu_count() or 2)]
+    with contextlib.suppress(SystemExit):
+        cli(
+            ["run", *workers, "lfr_edge.audit.crc32c.x_crc32c__mutmut_1"]
+        )  # makes all mutants, measures all tests
+    while left := names(folder):  # in parts: what is done when it is stopped is a random sample
+        with contextlib.suppress(SystemExit):
+            cli(["run", *workers, *left[:250]])
 
 
 if __name__ == "__main__":
