@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, TypeAlias, get_args
-from xml.sax.saxutils import escape
 
-import segno
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
-from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Paragraph
 
 from lfr_edge.deployment.notice.notice import Notice
-from lfr_edge.deployment.report.pdf import BOLD, PLAIN, fonts, writable
+from lfr_edge.deployment.paper import draw_code, paragraph
+from lfr_edge.deployment.report.pdf import fonts, writable
 from lfr_edge.deployment.retention import hours
 
 Size: TypeAlias = Literal["a4", "a2"]
@@ -54,9 +52,9 @@ def poster(notice: Notice, size: Size, say: Say) -> bytes:
 def _band(canvas: Canvas, notice: Notice, say: Say) -> float:
     """The dark head; returns where it ends."""
     words = [
-        _text(say("notice.title"), 30, "#ffffff", bold=True),
-        _text(notice.place, 19, "#ffffff", bold=True),
-        _text(say("notice.when_line", day=notice.day, start=notice.start, end=notice.end), 16, _PALE),
+        paragraph(say("notice.title"), 30, "#ffffff", bold=True),
+        paragraph(notice.place, 19, "#ffffff", bold=True),
+        paragraph(say("notice.when_line", day=notice.day, start=notice.start, end=notice.end), 16, _PALE),
     ]
     inside = _WIDTH - 2 * _EDGE
     sizes = [one.wrap(inside, _HEIGHT)[1] for one in words]
@@ -71,7 +69,7 @@ def _band(canvas: Canvas, notice: Notice, say: Say) -> float:
     if notice.evaluation:
         canvas.setFillColor(HexColor(_WARN))
         canvas.rect(0, bottom - 9 * mm, _WIDTH, 9 * mm, stroke=0, fill=1)
-        line = _text(say("notice.evaluation"), 11.5, "#ffffff", bold=True)
+        line = paragraph(say("notice.evaluation"), 11.5, "#ffffff", bold=True)
         _, tall = line.wrap(inside, 9 * mm)
         line.drawOn(canvas, _EDGE, bottom - 4.5 * mm - tall / 2)
         bottom -= 9 * mm
@@ -140,10 +138,10 @@ def _set(side: Iterable[tuple[str, list[str]]], factor: float) -> list[tuple[Par
     """Each paragraph with the room after it."""
     made = []
     for title, texts in side:
-        made.append((_text(title, 14 * factor, _GROUND, bold=True), 1.2 * mm))
+        made.append((paragraph(title, 14 * factor, _GROUND, bold=True), 1.2 * mm))
         for number, text in enumerate(texts):
             last = number == len(texts) - 1
-            made.append((_text(text, 11.5 * factor, _INK), (5.5 if last else 1.2) * mm * factor))
+            made.append((paragraph(text, 11.5 * factor, _INK), (5.5 if last else 1.2) * mm * factor))
     return made
 
 
@@ -153,17 +151,17 @@ def _foot(canvas: Canvas, notice: Notice, say: Say) -> float:
     canvas.setStrokeColor(HexColor(_GROUND))
     canvas.setLineWidth(1.5)
     canvas.line(_EDGE, bottom + _CODE + 5 * mm, _WIDTH - _EDGE, bottom + _CODE + 5 * mm)
-    _qr(canvas, notice.code, _EDGE, bottom, _CODE)
+    draw_code(canvas, notice.code, _EDGE, bottom, _CODE)
     words = []
     if notice.force:
-        words.append(_text(notice.force, 15, _INK, bold=True))
+        words.append(paragraph(notice.force, 15, _INK, bold=True))
     if notice.url:
-        words.append(_text(f"{say('notice.more')} {notice.url}", 11.5, _INK))
+        words.append(paragraph(f"{say('notice.more')} {notice.url}", 11.5, _INK))
     words.append(
-        _text(f"{say('notice.contact')} {notice.contact or say('notice.contact_officer')}", 11.5, _INK)
+        paragraph(f"{say('notice.contact')} {notice.contact or say('notice.contact_officer')}", 11.5, _INK)
     )
-    words.append(_text(say("notice.ico"), 9.5, _SOFT))
-    words.append(_text(say("notice.reference", operation=notice.operation), 8.5, _SOFT))
+    words.append(paragraph(say("notice.ico"), 9.5, _SOFT))
+    words.append(paragraph(say("notice.reference", operation=notice.operation), 8.5, _SOFT))
     x, y = _EDGE + _CODE + 8 * mm, bottom + _CODE
     for one in words:
         _, tall = one.wrap(_WIDTH - x - _EDGE, _CODE)
@@ -171,22 +169,3 @@ def _foot(canvas: Canvas, notice: Notice, say: Say) -> float:
         y -= tall + 1.8 * mm
     begins: float = bottom + _CODE + 5 * mm
     return begins
-
-
-def _qr(canvas: Canvas, text: str, x: float, y: float, side: float) -> None:
-    """Dark squares on the white of the paper, with the quiet zone that readers need."""
-    rows = [list(row) for row in segno.make(text, error="m", micro=False).matrix_iter(border=2)]
-    step = side / len(rows)
-    canvas.setFillColor(HexColor("#000000"))
-    for line, row in enumerate(rows):
-        for column, dark in enumerate(row):
-            if dark:
-                canvas.rect(x + column * step, y + side - (line + 1) * step, step, step, stroke=0, fill=1)
-
-
-def _text(words: str, size: float, ink: str, *, bold: bool = False) -> Paragraph:
-    style = ParagraphStyle(
-        "poster", fontName=BOLD if bold else PLAIN, fontSize=size, leading=size * 1.28, textColor=HexColor(ink),
-        splitLongWords=True,
-    )  # fmt: skip
-    return Paragraph(escape(writable(words)), style)
