@@ -269,3 +269,62 @@ def test_categories_are_closed_and_tied_to_the_policy():
     assert "other" not in categories()
     assert all(category.paragraph and category.meaning for category in categories().values())
     assert len({category.paragraph for category in categories().values()}) == len(categories())
+
+
+FULL = (
+    HEAD + ",image_source,image_taken,image_face,date_of_birth,legal_basis,holding_statement,reason,"
+    "originating_officer,review_date,under_18_authority,consent_reference"
+)
+LAST = ",Bail Act,held,warrant,DC 1,2030-01-01,,"
+
+
+def test_each_image_has_its_own_source_date_and_face(tmp_path):
+    path = make(
+        tmp_path,
+        f"W-1,court_order,red,a.png;b.png,custody;family,2025-01-31; 2026-02-01,12 30;,1990-05-06{LAST}",
+        head=FULL,
+    )
+    (entry,) = survey(path, purpose="operational").required().entries
+    assert entry.images == (
+        CandidateImage("a.png", "custody", date(2025, 1, 31), (12, 30)),
+        CandidateImage("b.png", "family", date(2026, 2, 1)),
+    )
+    assert (entry.legal_basis, entry.review_date) == ("Bail Act", date(2030, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("cells", "field", "words"),
+    [
+        ("custody;family;police,2025-01-31,,1990-05-06", "image_source", "3 values for 2 images"),
+        ("custody,2025-01-31;2025-01-31;2025-01-31,,1990-05-06", "image_taken", "3 values for 2 images"),
+        ("custody,2025-01-31,12x30,1990-05-06", "image_face", "two whole numbers"),
+        ("custody,2025-01-31,99999 1,1990-05-06", "image_face", "two whole numbers"),
+        ("custody,20250131,,1990-05-06", "image_taken", "not a date"),
+        ("custody,2025-W05-1,,1990-05-06", "image_taken", "not a date"),
+    ],
+)
+def test_values_for_images_that_do_not_fit(tmp_path, cells, field, words):
+    found = problems(make(tmp_path, f"W-1,court_order,red,a.png;b.png,{cells}{LAST}", head=FULL))
+    assert found[0][1] == field
+    assert words in found[0][2]
+
+
+def test_what_is_unsaid_refuses_an_operational_list_and_is_a_warning_else(tmp_path):
+    path = make(tmp_path, "W-1,court_order,red,a.png", "W-2,blue_list,green,b.png")
+    strict = problems(path, purpose="operational")
+    assert {name for line, name, _ in strict if line == 3} == {
+        "legal_basis",
+        "holding_statement",
+        "reason",
+        "originating_officer",
+        "consent_reference",
+        "date_of_birth",
+        "review_date",
+        "image_source",
+        "image_taken",
+    }
+    lenient = survey(path).required()
+    assert "in 2 of 2 entries" in str(next(one for one in lenient.warnings if one.field == "legal_basis"))
+    assert "in 1 of 2 entries" in str(
+        next(one for one in lenient.warnings if one.field == "consent_reference")
+    )
