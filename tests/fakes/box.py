@@ -264,8 +264,12 @@ async def house(
     site="Van 3",
     tls=False,
     settings=None,
+    entries=None,
 ):
-    """A console on a free port of the loopback, with a real desk and (unless given) a real audit log."""
+    """A console on a free port of the loopback, with a real desk and (unless given) a real audit log.
+
+    `entries`: of the record that `recorder` goes on with, after a kill.
+    """
     clock = clock or SystemClock()
     log = None
     if recorder is None:
@@ -279,7 +283,7 @@ async def house(
     alert_store = AlertStore(folder / "alerts.sqlite")
     material = AlertMaterial(folder / "material", KEY)
     desk = AlertDesk(alert_store, material, recorder, clock, policy or DeskPolicy())
-    await desk.start()
+    await desk.start(entries)
     accounts = Accounts(folder / "accounts.json", clock)
     sessions = Sessions(accounts, clock, idle_s=idle_s, longest_s=43_200)
     system, control = FakeSystem(recorder), FakeControl()
