@@ -101,6 +101,7 @@ def _new_folder(path: Path) -> Path:
 
 
 async def _run(options: Any, *, headless: bool, quiet: bool) -> dict[str, Any]:
+    from lfr_edge.console.accounts import Role
     from lfr_edge.demo.run import run_demo
 
     until = asyncio.Event()
@@ -115,9 +116,8 @@ async def _run(options: Any, *, headless: bool, quiet: bool) -> dict[str, Any]:
         say(f"console {service.address}")
         if headless:
             return
-        code = service.accounts.first_code()
-        if code:
-            say(f"one-time setup code for the first account: {code}")
+        code = service.accounts.add("operator", Role.OPERATOR)
+        say(f"one-time code for the account 'operator': {code}")
         say("Ctrl-C ends the demonstration")
         webbrowser.open(service.address)
 

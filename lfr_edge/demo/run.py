@@ -24,6 +24,7 @@ from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.audit.event import SYSTEM
 from lfr_edge.audit.verify import verify
 from lfr_edge.demo.clip import PUBLIC_BOXES, write_clip
+from lfr_edge.demo.officers import LATITUDE, LONGITUDE, PLACE, begin
 from lfr_edge.errors import CameraError, LfrError
 from lfr_edge.models.fetch import cache_folder, fetch_member
 from lfr_edge.models.recipes import pull
@@ -77,10 +78,13 @@ async def run_demo(
         service = Service(Settings.model_validate(settings | {"cameras": cameras}))
         say("starting cameras, recogniser, desk and console")
         await service.start()
+        faces: list[bytes] = []
         try:
+            await _live(service)
+            say("two invented officers authorise, propose, approve and start")
+            await begin(service)
             if options.control:
                 await View(service).withdraw(REFERENCE, SYSTEM, "control of the demonstration")
-            await _live(service)
             ready(service)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(until.wait(), options.seconds)
@@ -134,7 +138,7 @@ def _enrol(
     (bundle / "portrait.png").write_bytes(sought)
     (bundle / "watchlist.csv").write_text(
         "reference,category,response,images,image_source\n"
-        f"{REFERENCE},missing_person,amber,portrait.png,published portrait\n",
+        f"{REFERENCE},missing_person,amber,portrait.png,published\n",
         encoding="utf-8",
     )
     key, key_file = new_key(), options.folder / "list.key"
@@ -159,7 +163,7 @@ def _enrol(
         "models": {"pack": pack.name, "store": store.root, "purpose": "evaluation"},
         "watchlist": {"path": sealed, "key_file": key_file},
         "console": {"port": options.port},
-        "deployment": {"autostart": True},
+        "deployment": {"place": PLACE, "latitude": LATITUDE, "longitude": LONGITUDE},
     }
 
 
