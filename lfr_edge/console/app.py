@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -21,12 +22,15 @@ from lfr_edge.console import (
     fresh,
     language,
     live,
+    metrics,
+    openapi,
     pages,
     passkeys,
     reports,
     sign_in,
     stream,
     supervision,
+    watchlist,
 )
 from lfr_edge.console.access import check_complete, load_rules
 from lfr_edge.console.guard import add_headers, guard
@@ -34,6 +38,7 @@ from lfr_edge.console.keys import (
     CHALLENGES,
     HASHING,
     MEASURED,
+    OPENAPI,
     OUTBOX,
     PORTS,
     REFUSALS,
@@ -62,17 +67,20 @@ _ROOMS: Final = (
     fresh,
     passkeys,
     pages,
+    watchlist,
     live,
     api,
     approvals,
     deployment,
     engagement,
     explaining,
+    metrics,
     supervision,
     reports,
     accuracy,
     audit_pages,
     stream,
+    openapi,
 )  # each names its routes: "METHOD /path" → handler, as access.toml does
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -91,6 +99,7 @@ def build_app(ports: ConsolePorts) -> web.Application:
     app[SHELF] = Shelf(ports.settings.audit) if ports.settings else None
     app[MEASURED] = accuracy.Measured(ports.settings) if ports.settings else None
     app[VERIFICATIONS] = {}
+    app[OPENAPI] = api_description
     integrations = ports.settings.integrations if ports.settings else IntegrationSettings()
     app[SYSTEMS] = Systems(integrations.systems)
     app[OUTBOX] = stream.Post(ports) if integrations.systems or integrations.webhooks else None
@@ -102,6 +111,7 @@ def build_app(ports: ConsolePorts) -> web.Application:
     check_complete(app[RULES], routes_of(app))
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(_sweeping)
+    app.cleanup_ctx.append(watchlist.compiler_of)
     if (post := app[OUTBOX]) is not None:
         app.cleanup_ctx.append(post.running)
     app.on_shutdown.append(_sign_everybody_out)
@@ -111,6 +121,12 @@ def build_app(ports: ConsolePorts) -> web.Application:
 def _spoken(code: str) -> Spoken:
     texts = Texts(code)
     return Spoken(texts, pages.environment(texts))
+
+
+@functools.cache
+def api_description() -> dict[str, Any]:
+    """The OpenAPI document of the JSON API."""
+    return openapi.document(_ROOMS)
 
 
 def routes_of(app: web.Application) -> list[str]:

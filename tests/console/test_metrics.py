@@ -1,0 +1,101 @@
+"""What a monitoring system reads: true, well-formed, for those who may, and nothing about any person."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lfr_edge.console.accounts import Role
+from lfr_edge.settings import IntegrationSettings, Settings, SystemSettings
+from tests.fakes.box import House, ListRecorder, house, raised
+
+TOKENS = {"monitor": "m" * 32, "map": "p" * 32}
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+
+
+@pytest.fixture
+async def watched(tmp_path: Path):
+    """A console with one system that may read the status and one that may not."""
+    systems = []
+    for name, events in (("monitor", ("status",)), ("map", ("alert.decided",))):
+        (tmp_path / name).write_text(TOKENS[name])
+        systems.append(SystemSettings(id=name, token_file=tmp_path / name, events=events))
+    settings = Settings(
+        data=tmp_path / "data",
+        audit=tmp_path / "audit",
+        integrations=IntegrationSettings(systems=tuple(systems)),
+    )
+    async with house(tmp_path, recorder=ListRecorder(), settings=settings) as running:
+        yield running
+
+
+async def _scrape(box: House, token: str) -> tuple[int, str]:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession() as client, client.get(box.url + "/metrics", headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+def _samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_figures_are_the_boxes_own(watched: House) -> None:
+    await watched.desk.raise_alert(raised())
+    status, text = await _scrape(watched, TOKENS["monitor"])
+    assert status == 200
+    found = _samples(text)
+    now = watched.system.status()
+    assert found["lfr_templates_processed_total", ()] == now.ledger.processed
+    erased, retained = found["lfr_templates_erased_total", ()], found["lfr_templates_retained_total", ()]
+    assert found["lfr_templates_processed_total", ()] == erased + retained
+    for camera in now.cameras:
+        assert found["lfr_camera_state", (("camera", camera.id), ("state", camera.state))] == 1
+        assert found["lfr_camera_dropped_frames_total", (("camera", camera.id),)] == camera.drops
+        absent = camera.frame_age_ms is None
+        assert (("lfr_camera_frame_age_seconds", (("camera", camera.id),)) not in found) is absent
+    assert found["lfr_alerts", (("state", "raised"),)] == 1
+
+
+async def test_no_alert_and_no_entry_is_named(watched: House) -> None:
+    alert = await watched.desk.raise_alert(raised())
+    _, text = await _scrape(watched, TOKENS["monitor"])
+    assert alert.id.token not in text
+    assert alert.facts.reference not in text
+
+
+@pytest.mark.parametrize(
+    ("token", "status"), [(TOKENS["map"], 403), ("x" * 32, 403), (TOKENS["monitor"], 200)]
+)
+async def test_only_a_system_that_may_read_the_status(watched: House, token: str, status: int) -> None:
+    assert (await _scrape(watched, token))[0] in {status, 401 if status == 403 else status}
+
+
+async def test_an_engineer_may_look_and_an_operator_may_not(box: House, sign_in) -> None:
+    for name, role, status in (("wood", Role.ENGINEER, 200), ("miller", Role.OPERATOR, 403)):
+        person = await sign_in(name, role)
+        async with person.get("/metrics") as answer:
+            assert answer.status == status
+
+
+async def test_dashboard_and_alarms_ask_for_what_is_there(watched: House) -> None:
+    """A panel over a name that nobody exports would stay empty for ever, and an alarm silent."""
+    _, text = await _scrape(watched, TOKENS["monitor"])
+    exported = {
+        sample.name for family in text_string_to_metric_families(text) for sample in family.samples
+    } | set(re.findall(r"# TYPE (\S+)", text))
+    board = json.loads((DEPLOY / "grafana" / "lfr-edge.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    asked += re.findall(r"expr: (.+)", (DEPLOY / "prometheus" / "alarms.yml").read_text())
+    names = {name for expr in asked for name in re.findall(r"\blfr_\w+", expr)}
+    assert len(names) > 15
+    assert names <= exported
+    assert not {"lfr_nobody_exports_this"} <= exported  # the control
