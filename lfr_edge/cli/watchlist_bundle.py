@@ -75,7 +75,7 @@ def _add_members(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=Limits().members,
         metavar="N",
-        help=f"files that a bundle may hold (default: {Limits().members}, at most {MOST_MEMBERS})",
+        help=f"pictures that a bundle may hold (default: {Limits().members}, at most {MOST_MEMBERS})",
     )
 
 

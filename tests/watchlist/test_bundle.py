@@ -89,10 +89,10 @@ def test_the_published_example_is_signed_and_for_evaluation_only():
 
 
 def test_any_changed_byte_of_an_archive_is_refused(tmp_path):
-    """Every bit that means anything: 600 places, each with another bit."""
+    """Every bit that means anything: 300 places."""
     path = good_bundle(tmp_path, people=1)
     whole = path.read_bytes()
-    chosen = random.Random(3).sample(range(len(whole) * 8), 600)
+    chosen = random.Random(3).sample(range(len(whole) * 8), 300)
     accepted = []
     for bit in chosen:
         changed = bytearray(whole)
@@ -120,17 +120,17 @@ def _bytes_that_mean_nothing(whole: bytes) -> set[int]:
 
 def test_every_byte_of_a_manifest_and_its_signature_counts(tmp_path):
     folder = good_bundle(tmp_path, "good", people=1)
-    for name in ("manifest.json", "manifest.sig"):
-        whole = (folder / name).read_bytes()
+    parts = [(folder / name).read_bytes() for name in ("manifest.json", "manifest.sig")]
+    assert verify(*parts, TRUSTED) == key_id(PUBLIC)
+    for part, whole in enumerate(parts):
         for at in range(len(whole)):
             changed = bytearray(whole)
             changed[at] ^= 1
-            (folder / name).write_bytes(changed)
+            pair = list(parts)
+            pair[part] = bytes(changed)
             with pytest.raises(WatchlistError) as caught:
-                read(folder)
+                verify(*pair, TRUSTED)
             assert caught.value.code in {"watchlist_signature_refused", "watchlist_issuer_unknown"}
-        (folder / name).write_bytes(whole)
-    assert not read(folder).problems
 
 
 def test_who_may_sign():
@@ -291,15 +291,15 @@ def test_a_picture_that_changes_later_is_not_read(bundle):
 
 
 def test_limits_can_be_raised_and_lowered(tmp_path):
-    path = good_bundle(tmp_path)  # 5 files
-    with pytest.raises(WatchlistError, match="more than 4 files"):
-        read(path, limits=Limits(members=4))
+    path = good_bundle(tmp_path)  # 3 pictures
+    with pytest.raises(WatchlistError, match="more than 1 pictures"):
+        read(path, limits=Limits(members=1))
     assert not read(path, limits=Limits(members=MOST_MEMBERS)).problems
     with pytest.raises(ValueError):
         Limits(members=MOST_MEMBERS + 1)
     found = read_unsigned(tmp_path / "list", "operational", today=NOW.date())
     with pytest.raises(WatchlistError, match="larger than a reader takes"):
-        write_bundle(tmp_path / "b", found, LABEL, KEY, Limits(members=4))
+        write_bundle(tmp_path / "b", found, LABEL, KEY, Limits(members=1))
 
 
 def test_an_archive_by_other_tools_is_read(tmp_path):
@@ -325,7 +325,7 @@ def test_descriptors_are_given_back(tmp_path):
     for _ in range(5):
         read(path)
         with pytest.raises(WatchlistError):
-            read(path, limits=Limits(members=4))
+            read(path, limits=Limits(members=1))
     with Archive(path) as archive:
         assert "manifest.json" in archive.members
     assert len(list(Path("/proc/self/fd").iterdir())) == before

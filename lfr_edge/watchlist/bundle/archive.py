@@ -23,7 +23,8 @@ from typing import Final
 
 from lfr_edge.errors import WatchlistError
 
-MOST_MEMBERS: Final = 65_534  # 65,535 means ZIP64
+_ASIDE: Final = 3  # manifest, signature and the folder of the pictures
+MOST_MEMBERS: Final = 65_534 - _ASIDE  # 65,535 means ZIP64
 _END: Final = struct.Struct("<4s4H2LH")
 _CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
@@ -45,7 +46,7 @@ _STEP: Final = 1 << 20
 class Limits:
     """What an archive may hold (reliability.md 4). Raise `members` for lists with several images a person."""
 
-    members: int = 20_000
+    members: int = 20_000  # pictures; manifest and signature are not counted
     member_bytes: int = 10 << 20
     manifest_bytes: int = 32 << 20
     signature_bytes: int = 1 << 10
@@ -123,8 +124,8 @@ class Archive:
             raise refused("it does not end as a ZIP file does; nothing may follow, not even a comment")
         if disk or start_disk or here != count:
             raise refused("it is one of several volumes")
-        if count > self.limits.members:
-            raise refused(f"more than {self.limits.members} files")
+        if count > self.limits.members + _ASIDE:
+            raise refused(f"more than {self.limits.members} pictures")
         if offset + size + _END.size != length:
             raise refused("bytes before, in or after it belong to no file")
         if size > count * (_CENTRAL.size + 102 + _EXTRA_BYTES):

@@ -55,7 +55,7 @@ def write_bundle(
         raise _unwritable(out, "is there already")
     body, files = _manifest(survey, label)
     total = len(body) + sum(size for _, _, size in files)
-    if len(files) + 2 > bounds.members or len(body) > bounds.manifest_bytes or total > bounds.total_bytes:
+    if len(files) > bounds.members or len(body) > bounds.manifest_bytes or total > bounds.total_bytes:
         raise manifest.refused("it is larger than a reader takes; see the limits in watchlists/README.md")
     partial = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
     write = _write_zip if out.suffix.lower() == ".zip" else _write_folder
