@@ -19,6 +19,8 @@ examples:
   lfr-edge config schema > lfr.schema.json         JSON Schema, for editors
   lfr-edge config reference > docs/reference/configuration.md
   lfr-edge config errors > docs/reference/errors.md
+  lfr-edge config openapi > docs/reference/openapi.json
+  lfr-edge config api > docs/reference/api.md
 """
 _OUTLINE: Final = argparse.RawDescriptionHelpFormatter
 
@@ -59,6 +61,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         ("schema", "print the JSON Schema of the configuration", _schema),
         ("reference", "print the reference page of every field", _reference),
         ("errors", "print the reference page of every error code", _errors),
+        ("openapi", "print the description of the JSON API (OpenAPI 3.1)", _openapi),
+        ("api", "print the reference page of the JSON API", _api),
     ):
         actions.add_parser(name, help=text).set_defaults(run=run)
 
@@ -223,6 +227,21 @@ def _schema(_: argparse.Namespace) -> int:
 
 def _reference(_: argparse.Namespace) -> int:
     print(reference_page(), end="")
+    return 0
+
+
+def _openapi(_: argparse.Namespace) -> int:
+    from lfr_edge.console.app import api_description
+
+    print(json.dumps(api_description(), indent=1))
+    return 0
+
+
+def _api(_: argparse.Namespace) -> int:
+    from lfr_edge.console.api_page import page
+    from lfr_edge.console.app import api_description
+
+    print(page(api_description()), end="")
     return 0
 
 

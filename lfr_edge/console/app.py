@@ -13,6 +13,7 @@ from aiohttp import web
 
 from lfr_edge.console import (
     accuracy,
+    anchors,
     api,
     approvals,
     audit_pages,
@@ -20,9 +21,11 @@ from lfr_edge.console import (
     engagement,
     explaining,
     fresh,
+    holds,
     language,
     live,
     metrics,
+    notice,
     openapi,
     pages,
     passkeys,
@@ -81,6 +84,9 @@ _ROOMS: Final = (
     audit_pages,
     stream,
     openapi,
+    anchors,
+    holds,
+    notice,
 )  # each names its routes: "METHOD /path" → handler, as access.toml does
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from lfr_edge.console.access import Rule
+from lfr_edge.console.compiling import Compiler
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Session, Tries
 
@@ -32,7 +34,9 @@ SHELF: Final[web.AppKey[Shelf | None]] = web.AppKey("SHELF")
 VERIFICATIONS: Final[web.AppKey[dict[str, Verification]]] = web.AppKey("VERIFICATIONS")
 MEASURED: Final[web.AppKey[Measured | None]] = web.AppKey("MEASURED")
 HASHING: Final = web.AppKey("HASHING", asyncio.Semaphore)
+OPENAPI: Final[web.AppKey[Callable[[], dict[str, Any]]]] = web.AppKey("OPENAPI")
 OUTBOX: Final[web.AppKey[Post | None]] = web.AppKey("OUTBOX")
 SYSTEMS: Final[web.AppKey[Systems]] = web.AppKey("SYSTEMS")
 SYSTEM: Final[web.RequestKey[SystemSettings]] = web.RequestKey("SYSTEM")
 SESSION: Final = web.RequestKey("SESSION", Session)
+COMPILER: Final = web.AppKey("COMPILER", Compiler)
