@@ -129,9 +129,13 @@ def _spoken(code: str) -> Spoken:
     return Spoken(texts, pages.environment(texts))
 
 
-@functools.cache
 def api_description() -> dict[str, Any]:
     """The OpenAPI document of the JSON API."""
+    return _described()
+
+
+@functools.cache
+def _described() -> dict[str, Any]:
     return openapi.document(_ROOMS)
 
 
