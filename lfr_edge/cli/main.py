@@ -30,6 +30,7 @@ GROUPS = (
     "config",
     "report",
     "retention",
+    "status",
     "tls",
 )
 
