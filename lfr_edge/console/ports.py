@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from lfr_edge.console.accounts import Accounts
     from lfr_edge.console.deployment_port import DeploymentControl
     from lfr_edge.console.sessions import Sessions
+    from lfr_edge.deployment.anchors import Anchors
     from lfr_edge.deployment.approvals import Approvals
+    from lfr_edge.deployment.holds import Holds
+    from lfr_edge.deployment.notice import Notice
     from lfr_edge.deployment.proposal import Proposal
     from lfr_edge.deployment.trust import TrustStore
     from lfr_edge.recogniser.explanation import Explanation
@@ -198,6 +201,11 @@ class ConsolePorts:
     )
     trust: TrustStore | None = None  # whose signatures this box believes
     deployment: DeploymentControl | None = None  # prepare, start and end; None: a console without a box
+    holds: Holds | None = None  # which alert pictures outlive their retention
+    anchors: Anchors | None = None  # closed logs on paper
+    notice_now: Callable[[], Notice | None] | None = (
+        None  # what the public is told; None without an authority
+    )
 
     @property
     def approvals(self) -> Approvals:
