@@ -265,6 +265,7 @@ async def house(
     tls=False,
     settings=None,
     entries=None,
+    more=None,
 ):
     """A console on a free port of the loopback, with a real desk and (unless given) a real audit log.
 
@@ -293,6 +294,7 @@ async def house(
         explain=system.explain, approvals_now=lambda: approvals, trust=TrustStore(folder / "trust.json"),
         deployment=control,
         settings=settings or Settings(data=folder / "data", audit=folder / "audit"),
+        **(more(accounts) if more else {}),
     )  # fmt: skip
     runner = web.AppRunner(build_app(ports), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
