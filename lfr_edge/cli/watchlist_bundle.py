@@ -18,8 +18,7 @@ from lfr_edge.watchlist.bundle.signature import key_id, new_private_key, read_pr
 _EPILOG = """\
 examples, on the issuing authority's own computer:
   lfr-edge watchlist bundle key issuer.pem issuer.pub.pem       once; the .pub.pem is enrolled on each box
-  lfr-edge watchlist bundle make list/ list.zip --key issuer.pem --list-id L-2026-0412 \\
-      --operation OP-2026-117 --issued-by "Example Constabulary, Intelligence Bureau"
+  lfr-edge watchlist bundle make list list.zip --key issuer.pem --list-id L-1 --operation OP-1 --issued-by "A Force"
   lfr-edge watchlist bundle verify list.zip --public issuer.pub.pem
 """
 
