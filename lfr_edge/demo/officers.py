@@ -28,17 +28,17 @@ from lfr_edge.deployment.authority.terms import (
     ThresholdTerms,
 )
 from lfr_edge.deployment.authority.words import Rank, instant_text, use_cases
-from lfr_edge.deployment.proposal import Kind
+from lfr_edge.deployment.proposal import Kind, Proposal
 from lfr_edge.service import Service
 from lfr_edge.service.control import Control
 
 PLACE: Final = "A drawn shop front"
 LATITUDE, LONGITUDE = 54.0, -2.5
 _HOUR_NS: Final = 3_600_000_000_000
-_PROPOSER = Actor("demo-officer", str(Role.DEPLOYMENT_OFFICER))
-_APPROVER = Actor("demo-superintendent", str(Role.AUTHORISING_OFFICER))
-_OPERATOR = Actor("demo-operator", str(Role.OPERATOR))
-_PEOPLE: Final = (_PROPOSER, _APPROVER, _OPERATOR)
+PROPOSER = Actor("demo-officer", str(Role.DEPLOYMENT_OFFICER))
+APPROVER = Actor("demo-superintendent", str(Role.AUTHORISING_OFFICER))
+OPERATOR = Actor("demo-operator", str(Role.OPERATOR))
+PEOPLE: Final = (PROPOSER, APPROVER, OPERATOR)
 
 
 async def begin(service: Service) -> None:
@@ -47,40 +47,46 @@ async def begin(service: Service) -> None:
     Raises:
         LfrError: a step was refused; its code says which.
     """
-    for person in _PEOPLE:
-        await asyncio.to_thread(service.accounts.add, person.account, Role(person.role))
+    await arrive(service)
     key, control = Ed25519PrivateKey.generate(), Control(service)
-    await _trust(service, key)
-    document = signed(Document(_authority(service)), key)
-    await control.bring_authority(encode_document(document), _PROPOSER)
-    await control.propose("watchlist", "", _PROPOSER)
-    await _approve(service, "watchlist.activate")
-    for person in (_OPERATOR, _PROPOSER):
+    await trust_key(service, key)
+    document = signed(Document(authority_for(service)), key)
+    await control.bringauthority_for(encode_document(document), PROPOSER)
+    await control.propose("watchlist", "", PROPOSER)
+    await approve(service, "watchlist.activate")
+    for person in (OPERATOR, PROPOSER):
         await control.acknowledge((await control.picture()).briefing.sha256, person)
-    await control.start(_PROPOSER)
-    for person in _PEOPLE:
+    await control.start(PROPOSER)
+    for person in PEOPLE:
         await asyncio.to_thread(service.accounts.set_disabled, person.account, disabled=True)
 
 
-async def _trust(service: Service, key: Ed25519PrivateKey) -> None:
+async def arrive(service: Service) -> None:
+    """Accounts without a password."""
+    for person in PEOPLE:
+        await asyncio.to_thread(service.accounts.add, person.account, Role(person.role))
+
+
+async def trust_key(service: Service, key: Ed25519PrivateKey) -> None:
     """Two persons enrol the Authorising Officer's public key."""
     trust, approvals = service.box.trust, service.run.approvals
     change = trust.enrolment("authority", "Superintendent A. Example (invented)", public_bytes(key))
     summary = trust.summary(change)
-    await asyncio.to_thread(approvals.propose, "trust.enrol", change, _PROPOSER, summary)
-    await _approve(service, "trust.enrol")
-    await asyncio.to_thread(trust.apply, change, approvals, _PROPOSER)
+    await asyncio.to_thread(approvals.propose, "trust.enrol", change, PROPOSER, summary)
+    await approve(service, "trust.enrol")
+    await asyncio.to_thread(trust.apply, change, approvals, PROPOSER)
 
 
-async def _approve(service: Service, kind: Kind) -> None:
+async def approve(service: Service, kind: Kind) -> Proposal:
+    """The second person says yes to the proposal of this kind that waits."""
     approvals = service.run.approvals
     waiting = await asyncio.to_thread(approvals.waiting)
     proposal = next(one for one in waiting if one.kind == kind)
     now_ns = service.clock.monotonic_ns()
-    await asyncio.to_thread(approvals.approve, proposal.id, proposal.sha256, _APPROVER, now_ns)
+    return await asyncio.to_thread(approvals.approve, proposal.id, proposal.sha256, APPROVER, now_ns)
 
 
-def _authority(service: Service) -> Authority:
+def authority_for(service: Service) -> Authority:
     """For exactly what this demonstration does, from a minute ago for a day at most."""
     now_ns = service.clock.wall_ns()
     run, use_case = service.run, use_cases()["missing_person_hotspot"]

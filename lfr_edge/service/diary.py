@@ -18,9 +18,16 @@ class CameraDiary:
         self._record = record
         self._states: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open = True
+
+    def close(self) -> None:
+        """What the end itself does to the cameras is no fault of theirs."""
+        self._open = False
 
     def note(self, status: CameraStatus) -> None:
         """Record when a camera comes and goes, and once that it never came; the keeper reports every heartbeat."""
+        if not self._open:
+            return
         live = "connected" if status.state == "live" else "lost"
         before = self._states.get(status.camera)
         if live == before or (before is None and live == "lost" and not status.error_code):

@@ -410,6 +410,7 @@ class Run:
         self._looking = False
         self._watch.stop()
         await self._stop_recognition()
+        self._diary.close()
         await self.cameras.stop()
         if self._raising is not None:
             await self.hits.settled()

@@ -41,6 +41,7 @@ USER, PASSWORD = "van", "p@ss:w/ör d%"
 SOUGHT, STRANGER = "SOUGHT-1", "OTHER-1"
 FPS, SECONDS = 25, 4
 HERE_S = 2.6  # of the four seconds: the sought person is in view, then nobody (a passage ends after 0.6 s)
+PASSPHRASE = "seven quiet harbours"
 START_S = 60.0
 ALERT_S = 30.0
 
@@ -124,12 +125,13 @@ def lists(
         (bundle / "portrait.png").write_bytes(picture)
         (bundle / "watchlist.csv").write_text(
             "reference,category,response,images,image_source\n"
-            f"{reference},missing_person,amber,portrait.png,published portrait\n"
+            f"{reference},missing_person,amber,portrait.png,published\n"
         )
         seal(
             folder / f"{reference}.sealed",
             enrol_list(survey(bundle), vision),
             key=key,
+            passphrase=PASSPHRASE,
             fingerprint=default_pack.fingerprint,
             dimension=vision.dimension,
         )

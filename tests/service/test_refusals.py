@@ -23,7 +23,10 @@ REFUSALS = {
     "no camera": (lambda van: {"cameras": []}, "config_no_cameras", 2),
     "no key file named": (lambda van: {"watchlist": {"key_file": None}}, "config_no_watchlist_key", 2),
     "licence": (
-        lambda van: {"models": {"purpose": "operational"}, "deployment": {"autostart": False, "destroy_list": True}},
+        lambda van: {
+            "models": {"purpose": "operational"},
+            "deployment": {"autostart": False, "destroy_list": True},
+        },
         "model_licence_reference_missing",
         1,
     ),
