@@ -181,7 +181,7 @@ CHAPTERS: Final = (
     Chapter("Accountability", (
         Clause("A person decides before anything is done", "Surveillance Camera Code 2021",
                ("alert.raised", "alert.decided", "alert.suppressed", "alert.expired"), _decisions),
-        Clause("Changes that matter need two persons", "Reliability, section 3",
+        Clause("Changes that matter need two persons", "lfr-edge, two-person rule",
                ("control.proposed", "control.approved", "control.refused", *sorted(TWO_PERSONS)),
                _control),
         Clause("Who used the system is known", "Data Protection Act 2018, section 62",
@@ -191,7 +191,7 @@ CHAPTERS: Final = (
         Clause("Faults are seen, recorded and counted", "NPCC AI strategy",
                ("camera.connected", "camera.lost", "recogniser.stopped", "disk.full", "clock.jumped", "log.recovered",
                 "recognition.paused", "recognition.resumed"), _faults),
-        Clause("The record can be checked against what others hold", "Reliability, section 1.7",
+        Clause("The record can be checked against what others hold", "lfr-edge, log format: anchors",
                ("anchor.witnessed", "anchor.printed", "anchor.confirmed"), _anchors),
     )),
     Chapter("Transparency", (
@@ -212,7 +212,7 @@ CHAPTERS: Final = (
                ("alert.looked",), _looks),
     )),
     Chapter("Responsibility", (
-        Clause("Those who decide are tested with known answers", "Domain, section 8",
+        Clause("Those who decide are tested with known answers", "lfr-edge, known-answer drills",
                ("drill.raised", "drill.answered", "briefing.acknowledged"), _drills),
         Clause("Pictures are kept no longer than allowed", "Home Office, 1 June 2026",
                ("alert.erased", "alert.held", "alert.released", "material.erased", "retention.changed"), _retention),

@@ -41,24 +41,29 @@ def authority(logs: Sequence[VerifiedLog]) -> Section:
     """Under which authority each deployment ran, from the first to the last step."""
     rows = [
         (
-            log.statistics.name,
-            _STEPS.get(step.ev, step.ev),
+            str(step.seq),
+            _step(step.ev, "" if len(logs) == 1 else log.statistics.name),
             clock_time(step.at_us),
             step.operation,
             "" if step.until_us is None else clock_time(step.until_us),
-            step.sha256,
-            str(step.seq),
+            # In groups of sixteen digits, which a narrow column may break.
+            " ".join(step.sha256[start : start + 16] for start in range(0, len(step.sha256), 16)),
         )
         for log in logs
         for step in log.report.authority
         if step.seq < log.signed
     ]
-    columns = ("Deployment", "Step", "When", "Operation", "Until", "SHA-256 of the authority", "Entry")
+    columns = ("Entry", "Step", "When", "Operation", "Until", "SHA-256 of the authority")
     text = (
         "An extension is a new authority. The document stays with the force; its SHA-256 ties it to this.",
     )
-    table = Table("Authorised, started, extended, cancelled", columns, tuple(rows), frozenset({6}))
+    table = Table("Authorised, started, extended, cancelled", columns, tuple(rows))
     return Section("Authority", text, tables=(table,) if rows else ())
+
+
+def _step(verb: str, deployment: str) -> str:
+    said = _STEPS.get(verb, verb)
+    return f"{deployment}: {said}" if deployment else said
 
 
 def deployments(period: Period) -> Section:
