@@ -14,7 +14,6 @@ from lfr_edge.console.accounts import Role
 from lfr_edge.console.guard import see_other, session_of
 from lfr_edge.console.keys import PORTS, RULES, SESSION
 from lfr_edge.console.language import spoken
-from lfr_edge.console.recording import record
 from lfr_edge.console.texts import LANGUAGES, Texts
 from lfr_edge.console.views import status_view
 from lfr_edge.deployment.report.svg import svg
@@ -29,7 +28,7 @@ FACTOR_KEYS: Final = {
 # In the order of a deployment's life; who sees which is for access.toml to say.
 _NAV: Final = (
     "/desk", "/engagement", "/deployment", "/approvals", "/watchlist", "/supervision", "/holds", "/system",
-    "/reports", "/accuracy", "/audit", "/notice", "/accounts",
+    "/reports", "/accuracy", "/audit", "/anchors", "/notice", "/accounts",
 )  # fmt: skip
 # The first of these that there is; for a role that is not named, the first page of its menu.
 _HOME: Final[dict[Role, tuple[str, ...]]] = {
@@ -97,19 +96,6 @@ async def system(request: web.Request) -> web.Response:
     return render(request, "system.html", status=status, view=view, may_pause=may_pause)
 
 
-async def watchlist(request: web.Request) -> web.Response:
-    """Who looked at the list is on the record before it is shown (DPA 2018 s62: consultation)."""
-    ports = request.app[PORTS]
-    session = session_of(request)
-    entries = ports.system.watchlist()
-    await record(request, "watchlist.viewed", session.actor, "", {"entries": len(entries)}, "watchlist page")
-    may_withdraw = request.app[RULES]["POST /api/watchlist/{reference}/withdraw"].admits(session.role)
-    deployment = ports.system.status().deployment
-    return render(
-        request, "watchlist.html", entries=entries, deployment=deployment, may_withdraw=may_withdraw
-    )
-
-
 async def accounts(request: web.Request) -> web.Response:
     found = request.app[PORTS].accounts.all()
     return render(request, "accounts.html", accounts=found, roles=tuple(Role), me=session_of(request).account)
@@ -127,6 +113,5 @@ ROUTES: Final = {
     "GET /": home,
     "GET /desk": desk,
     "GET /system": system,
-    "GET /watchlist": watchlist,
     "GET /accounts": accounts,
 }
