@@ -281,3 +281,31 @@ def test_a_passphrase_is_asked_twice_and_needed_later(tmp_path, draft, monkeypat
     assert "authority_key_locked" in capsys.readouterr().err
     assert main(["authority", "sign", str(draft), "--key", str(tmp_path / "none"), "--yes"]) == 1
     assert "authority_key_unreadable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("threshold", "broken"),
+    [(0.46, []), (0.44, ["threshold"])],
+)
+def test_check_against_the_list_itself(signed, key, tmp_path, capsys, threshold, broken):
+    """An opened list is counted: categories, sources, age, size and threshold are the real ones."""
+    from lfr_edge.watchlist.container import seal
+    from lfr_edge.watchlist.keys import new_key, write_key_file
+    from tests.watchlist.lists import DIMENSION, FINGERPRINT, person
+
+    secret = new_key()
+    write_key_file(tmp_path / "list.key", secret)
+    sealed = tmp_path / "list.sealed"
+    seal(sealed, [person(n) for n in range(3)], key=secret, fingerprint=FINGERPRINT, dimension=DIMENSION)
+    config = tmp_path / "lfr.toml"
+    listed = f'[watchlist]\npath = "list.sealed"\n[matching]\nthreshold = {threshold}\n'
+    config.write_text(CONFIG.format(second="south") + listed)
+    capsys.readouterr()
+    command = ["authority", "check", str(signed), "--config", str(config), "--trust", f"{key}.pub", "--json",
+               "--list-key", str(tmp_path / "list.key")]  # fmt: skip
+    assert main(command) == (1 if broken else 0)
+    said = json.loads(capsys.readouterr().out)
+    assert [c["code"] for c in said["clauses"] if not c["ok"]] == broken
+    assert next(c for c in said["clauses"] if c["code"] == "compiled")["text"].startswith(
+        "compiled 0.0 h ago"
+    )
