@@ -13,6 +13,16 @@ from lfr_edge.models.recipes import RECIPES, pull
 from lfr_edge.models.store import ModelStore, Pack
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Whole services, browsers and cameras at real pace: two of them at once would measure each other.
+_LIVE = frozenset({"benchmarks", "browser", "capture", "demo", "integration", "recogniser", "service"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``-n 2 --dist loadgroup``: one worker has everything live, the others share the rest by file."""
+    for item in items:
+        room = item.path.relative_to(REPOSITORY / "tests").parts[0]
+        group = "live" if room in _LIVE else item.path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
