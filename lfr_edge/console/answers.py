@@ -168,6 +168,7 @@ ANSWERS: dict[str, tuple[int, type[Answer] | None]] = {
     "POST /api/resume": (200, StatusAnswer),
     "POST /api/watchlist/{reference}/withdraw": (200, WithdrawnAnswer),
     "POST /api/accounts": (201, CodeAnswer),
+    "POST /api/compile": (201, None),
     "POST /api/audit/verify": (200, VerificationAnswer),
     "GET /api/audit/verify": (200, VerificationAnswer),
     "GET /api/me": (200, MeAnswer),
@@ -179,6 +180,16 @@ ANSWERS: dict[str, tuple[int, type[Answer] | None]] = {
     "POST /api/trust/removal": (201, None),
 }
 QUERIES: dict[str, dict[str, dict[str, Any]]] = {
+    "GET /api/compile/entries": {
+        "verdict": {"type": "string", "enum": ["", "pass", "warn", "refuse"]},
+        "find": {"type": "string", "maxLength": 64},
+        "offset": {"type": "integer", "minimum": 0},
+    },
+    "GET /api/compile/forecast": {
+        "faces_per_hour": {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000},
+        "hours": {"type": "number", "exclusiveMinimum": 0, "maximum": 24},
+    },
+    "POST /api/compile": {"name": {"type": "string", "maxLength": 200}},
     "GET /api/audit/verify": {"deployment": {"type": "string", "maxLength": 40}},
     "GET /api/events": {
         "after": {"type": "integer", "minimum": 0, "description": "Cursor of the last event that was seen."},
@@ -191,6 +202,6 @@ QUERIES: dict[str, dict[str, dict[str, Any]]] = {
 }
 # Calls whose body is no JSON.
 UPLOADS: dict[str, str] = {
-    "POST /api/compile": "application/zip",
+    "POST /api/compile": "application/octet-stream",
     "POST /api/accounts/{name}/{change}": "",  # none at all
 }

@@ -98,7 +98,9 @@ async def test_it_is_served_to_those_signed_in(box, sign_in):
 # ── generated requests ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def generated(folder: Path, role: Role | None, examples: int, seed: int) -> tuple[int, list[str]]:
+async def generated(
+    folder: Path, role: Role | None, examples: int, seed: int, phases: str = "coverage,fuzzing"
+) -> tuple[int, list[str]]:
     """Cases that schemathesis made, and the 5xx answers among them."""
     description = folder / "openapi.json"
     paths = {path: methods for path, methods in DESCRIBED["paths"].items() if path != "/api/events"}
@@ -117,7 +119,7 @@ async def generated(folder: Path, role: Role | None, examples: int, seed: int) -
         report = folder / "cases.json"
         arguments = [
             "-m", "schemathesis.cli", "run", str(description), "--url", box.url, "--checks", "not_a_server_error",
-            "--phases", "examples,coverage,fuzzing", "-n", str(examples), "--seed", str(seed), "--no-color",
+            "--phases", phases, "-n", str(examples), "--seed", str(seed), "--no-color",
             "--suppress-health-check", "all", "--warnings", "off", "--continue-on-failure",
             "--report", "ndjson", "--report-ndjson-path", str(report),
             *(part for item in headers.items() for part in ("-H", "{}:{}".format(*item))),
@@ -140,20 +142,21 @@ async def generated(folder: Path, role: Role | None, examples: int, seed: int) -
 @pytest.mark.timeout(120)
 async def test_generated_requests_find_no_server_error(tmp_path):
     """The slice that runs by default: the role that may do most."""
-    cases, failures = await generated(tmp_path, Role.DEPLOYMENT_OFFICER, 4, seed=1)
-    assert cases > 300
+    cases, failures = await generated(tmp_path, Role.DEPLOYMENT_OFFICER, 4, seed=1, phases="fuzzing")
+    assert cases > 150
     assert not failures
 
 
+ROLES = ((None, 10), (Role.OPERATOR, 40), (Role.DEPLOYMENT_OFFICER, 40), (Role.AUTHORISING_OFFICER, 40))
+
+
 @pytest.mark.trial
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 async def test_ten_thousand_generated_requests_find_no_server_error(tmp_path):
     total = 0
-    for seed, role in enumerate(
-        (None, Role.OPERATOR, Role.DEPLOYMENT_OFFICER, Role.AUTHORISING_OFFICER, Role.AUDITOR)
-    ):
-        cases, failures = await generated(tmp_path, role, 40, seed=seed)
+    for seed, (role, examples) in enumerate(ROLES):
+        cases, failures = await generated(tmp_path, role, examples, seed=seed)
         assert not failures
         total += cases
-    print(f"{total} generated requests, 0 server errors")
+        print(f"{role or 'nobody'}: {cases} generated requests, 0 server errors", flush=True)
     assert total >= 10_000
