@@ -193,7 +193,9 @@ class Enrolment:
         reports: list[ImageReport] = []
         usable: list[Usable] = []
         for image in entry.images:
-            report, gave = enrol_image(self.portraitist, image.file, pictures[image.file], self.rules)
+            report, gave = enrol_image(
+                self.portraitist, image.file, pictures[image.file], self.rules, mark=image.face
+            )
             reports.append(report)
             if gave is not None:
                 usable.append(gave)
