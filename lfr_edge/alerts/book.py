@@ -55,7 +55,9 @@ class Book:
     def put(self, alert: Alert) -> None:
         token = alert.id.token
         if token not in self._alerts:
-            waited = 0 if alert.offered_wall_ns is None else self._clock.wall_ns() - alert.offered_wall_ns
+            # After a restart: the present look was due since the last one, or since the alert came up.
+            came_ns = alert.offered_wall_ns or alert.raised_wall_ns
+            waited = self._clock.wall_ns() - (alert.looks[-1].wall_ns if alert.looks else came_ns)
             now = self._clock.monotonic_ns()
             self._known_ns[token] = now
             self._due_ns[token] = self._turn_ns[token] = now - max(0, waited)

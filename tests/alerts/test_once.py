@@ -27,7 +27,13 @@ from tests.conftest import REPOSITORY
 from tests.fakes.box import PASSWORD, enrol
 
 ANSWERS = ("same_person", "same_person", "different_person", "cannot_judge")
-GONE = (aiohttp.ClientError, ConnectionError, TimeoutError, asyncio.IncompleteReadError)
+GONE = (
+    aiohttp.ClientError,
+    aiohttp.WSMessageTypeError,
+    ConnectionError,
+    TimeoutError,
+    asyncio.IncompleteReadError,
+)
 
 
 class Van:
