@@ -31,6 +31,7 @@ GROUPS = (
     "report",
     "retention",
     "status",
+    "support-bundle",
     "tls",
 )
 
@@ -59,7 +60,7 @@ def build_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
     parser.add_argument("--verbose", action="store_true", help="show a traceback with an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for group in groups:
-        importlib.import_module(f"lfr_edge.cli.{group}").register(commands)
+        importlib.import_module(f"lfr_edge.cli.{group.replace('-', '_')}").register(commands)
     for below in commands.choices.values():
         _complete(below)
     return parser

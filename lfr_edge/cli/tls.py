@@ -44,7 +44,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     make = actions.add_parser("init", help="a new authority, for certain names only")
-    make.add_argument("folder", type=Path, metavar="CA")
+    make.add_argument("folder", type=Path, metavar="CA", help="the authority's new folder, on a medium")
     make.add_argument(
         "--dns", action="append", default=[], metavar="DOMAIN", help="it and all names below it"
     )
@@ -55,16 +55,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     make.set_defaults(run=_init)
 
     give = actions.add_parser("issue", help="a certificate for a console, or for a laptop")
-    give.add_argument("ca", type=Path, metavar="CA")
+    give.add_argument("ca", type=Path, metavar="CA", help="the authority's folder")
     give.add_argument("out", type=Path, metavar="OUT", help="folder for cert.pem, key.pem and ca.pem")
-    give.add_argument("--dns", action="append", default=[], metavar="NAME")
-    give.add_argument("--ip", action="append", default=[], type=_address, metavar="ADDRESS")
+    give.add_argument("--dns", action="append", default=[], metavar="NAME", help="host name of the console")
+    give.add_argument(
+        "--ip", action="append", default=[], type=_address, metavar="ADDRESS", help="address of the console"
+    )
     give.add_argument("--client", default="", metavar="NAME", help="for a laptop instead of a console")
     give.set_defaults(run=_issue)
 
     again = actions.add_parser("renew", help="the same names, a new key, a new date")
-    again.add_argument("ca", type=Path, metavar="CA")
-    again.add_argument("out", type=Path, metavar="OUT")
+    again.add_argument("ca", type=Path, metavar="CA", help="the authority's folder")
+    again.add_argument("out", type=Path, metavar="OUT", help="folder of the certificate to renew")
     again.set_defaults(run=_renew)
     for action in (give, again):
         action.add_argument("--days", type=int, default=30, help="1 to 90 (default: 30)")
