@@ -16,6 +16,7 @@ from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.keys import open_certificate, read_certificate
 from lfr_edge.audit.note import encode64, read_key_file, read_text_file
 from lfr_edge.audit.proof import parse_proof, prove_entry
+from lfr_edge.audit.receipt_commands import add_receipt_command
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness_commands import add_stamp_command, add_witness_commands
@@ -100,6 +101,7 @@ def add_commands(commands: Commands) -> None:
     show.add_argument("--ev", default="", metavar="PREFIX", help="only verbs that begin with PREFIX")
     show.add_argument("--json", action="store_true", help="canonical JSON, one entry a line")
     show.set_defaults(run=never_altered_by_accident(run_show))
+    add_receipt_command(commands)
     _add_proofs(commands)
     add_witness_commands(commands)
     add_stamp_command(commands)

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import argparse
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lfr_edge.audit.commands import add_commands
+from lfr_edge.audit.event import Actor, Event
+from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
+from lfr_edge.audit.log import AuditLog
 from lfr_edge.audit.receipt import _ALPHABET, code_digest, new_code, read_code
+from lfr_edge.clock import SystemClock
 from lfr_edge.errors import AuditError
 
 CODES = st.builds(lambda _: new_code(), st.integers())
@@ -40,3 +48,70 @@ def test_every_wrong_character_is_found(code, at, other):
 def test_what_is_no_code_is_refused(typed):
     with pytest.raises(AuditError):
         read_code(typed)
+
+
+@pytest.fixture
+def box(tmp_path):
+    """Two deployments; the receipt was issued in the second."""
+    code, clock, store = new_code(), SystemClock(), FileKeyStore(tmp_path / "keys")
+    device = device_keys(store, "van-3.force.example/device", clock)
+    for number in (1, 2):
+        origin = f"van-3.force.example/2026-11-22-{number}"
+        keys = deployment_keys(store, device, origin, clock)
+        log = AuditLog.create(tmp_path / "logs" / f"2026-11-22-{number}", origin, keys, clock)
+        for ref in ("aa" * 16, "bb" * 16):
+            log.append(Event("alert.raised", ref=ref, data={"number": 1, "camera": "north"}))
+            log.append(
+                Event("alert.decided", Actor("miller", "operator"), ref, {"number": 1, "result": "referred"})
+            )
+        if number == 2:
+            data = {"number": 1, "code_sha256": code_digest(code)}
+            log.append(Event("receipt.issued", Actor("baker", "engagement_officer"), "bb" * 16, data))
+            log.append(Event("alert.outcome", Actor("baker", "engagement_officer"), "bb" * 16, {"number": 1}))
+        log.close()
+    return tmp_path / "logs", code
+
+
+def run(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_commands(parser.add_subparsers(required=True))
+    arguments = parser.parse_args(["receipt", *words])
+    return int(arguments.run(arguments))
+
+
+def test_the_code_leads_to_the_whole_record_and_to_nothing_else(box, capsys):
+    logs, code = box
+    assert run(code.lower().replace("-", " "), str(logs)) == 2, "intact, but no anchor outside the box"
+    told = capsys.readouterr().out
+    assert [line.split()[2] for line in told.splitlines()[1:]] == [
+        "alert.raised", "alert.decided", "receipt.issued", "alert.outcome",
+    ]  # fmt: skip
+    assert "baker" in told
+    assert run(code, str(logs / "2026-11-22-2"), "--json") == 2
+    entries = json.loads(capsys.readouterr().out)["entries"]
+    assert {entry["ref"] for entry in entries} == {"bb" * 16}
+    assert code not in json.dumps(entries), "the record holds the digest only"
+
+
+def test_a_receipt_that_was_not_issued_here_is_not_found(box, tmp_path):
+    logs, code = box
+    for words, wrong in (
+        ((new_code(), str(logs)), "audit_receipt_unknown"),
+        ((code, str(logs / "2026-11-22-1")), "audit_receipt_unknown"),
+        (("K7QM", str(logs)), "audit_receipt_mistyped"),
+        ((code, str(tmp_path / "nothing")), "audit_log_missing"),
+    ):
+        with pytest.raises(AuditError) as caught:
+            run(*words)
+        assert caught.value.code == wrong
+        assert caught.value.exit_code == 3
+
+
+def test_in_an_altered_log_it_is_found_and_said_so(box):
+    logs, code = box
+    file = logs / "2026-11-22-2" / "entries.lfr"
+    raw = bytearray(file.read_bytes())
+    at = raw.index(b"miller")
+    raw[at] ^= 1
+    file.write_bytes(raw)
+    assert run(code, str(logs / "2026-11-22-2")) == 1
