@@ -48,7 +48,7 @@ class Forecast:
     def __str__(self) -> str:
         """One sentence for a person."""
         if self.alerts is None:
-            return f"expected false alerts: cannot tell ({self.basis})"
+            return f"Expected false alerts: cannot tell ({self.basis})"
         words = {"estimate": "about", "at_most": "at most", "at_least": "at least"}[self.kind]
         between = ""
         if self.low is not None and self.high is not None and self.kind == "estimate":
@@ -56,7 +56,7 @@ class Forecast:
         beyond = "; carried to a longer list than was measured" if self.extrapolated else ""
         crowd = f"{self.passages:,.0f}".replace(",", "\u202f")
         counted = f"{words} {_figure(self.alerts)}{between} in {crowd} passages"
-        return f"expected false alerts: {counted} ({self.basis}{beyond})"
+        return f"Expected false alerts: {counted} ({self.basis}{beyond})"
 
 
 def forecast(

@@ -167,7 +167,8 @@ def _doubles(resemblance: Resemblance, twice: Sequence[tuple[str, str]], grave: 
         yield Finding(
             Verdict.WARN,
             "look_alikes",
-            f"{len(resemblance.near)} people look like somebody else on the list ({resemblance.pairs} pairs): "
+            f"{len(resemblance.near)} people look like somebody else on the list "
+            f"({resemblance.pairs} pair{'' if resemblance.pairs == 1 else 's'}): "
             "a passer-by who is one may alert for the other",
             "alerts for them say so; nothing has to be done",
         )

@@ -45,7 +45,7 @@ async def test_from_the_file_to_the_second_person_by_keyboard(box, browser, bund
     await examine(watched, "watchlist-progress")
     await page.wait_for_selector("#found:not([hidden])", timeout=60_000)
     assert await page.text_content("#outcome") == "2 entries, 2 pictures, checked and sealed."
-    await page.wait_for_selector("#expected:has-text('expected false alerts')")
+    await page.wait_for_selector("#expected:has-text('Expected false alerts')")
     await page.wait_for_selector("#compiled tr >> nth=2")
     findings = await page.text_content("#findings")
     assert "likely the same person" in findings

@@ -153,7 +153,7 @@ async def test_from_the_upload_to_the_proposal(box, officer, bundle, model_store
     assert (await ask(officer, "/entries?offset=50"))["entries"] == []
     found = await ask(officer, "/forecast?faces_per_hour=2500&hours=6")
     assert found["passages"] == 15_000
-    assert "expected false alerts" in found["text"]
+    assert "Expected false alerts" in found["text"]
     assert (await ask(officer, "/forecast?faces_per_hour=0&hours=6"))["error"] == "compile_crowd"
     assert (await ask(officer, "/forecast?faces_per_hour=many&hours=6"))["error"] == "compile_crowd"
 

@@ -130,7 +130,7 @@ def test_check_and_seal_real_pictures(shared, model_store, tmp_path, capsys, mon
     assert "at least 60 recommended" in text
     assert "this list can be sealed" in text
     assert "categories: court_order 2 (100 %)" in text
-    assert "expected false alerts: about" in text
+    assert "Expected false alerts: about" in text
     assert main(["watchlist", "check", str(bundle), *store, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     elements = {one["element"]: one for one in told["reports"][0]["images"][0]["elements"]}
@@ -159,7 +159,7 @@ def test_check_and_seal_real_pictures(shared, model_store, tmp_path, capsys, mon
     text = capsys.readouterr().out
     assert "1 people left out" in text
     assert "the import copy is erased and verified: 3 files" in text
-    assert "expected false alerts" in text
+    assert "Expected false alerts" in text
     assert not bundle.exists()
 
 
