@@ -79,6 +79,7 @@ def signed_tricks(made: Good) -> dict[str, bytes]:
         "signed: brackets in the entries": b'{"entries":[' + b"[" * 500_000,
         "signed: more values than memory": b"[" + b",".join([b"[]"] * 4_000_000) + b"]",
         "signed: as many values as are taken": b'{"entries":' + many + b"}",
+        "signed: one person with many values": b'{"entries":[{"reference":' + many + b"}]}",
         "signed: one long text": b'{"entries":["' + text + b'"]}',
         "signed: characters beyond": b'{"entries":["' + "\U0001f600".encode() * (7 << 20) + b'"]}',
         "signed: a number without end": b'{"entries":[' + b"9" * 1_000_000 + b"]}",
@@ -147,6 +148,7 @@ def test_every_hostile_archive_is_refused_and_nothing_else_happens(judged):
         ("signed: characters beyond", "beyond U+FFFF"),
         ("signed: as many values as are taken", "1 to 500000"),
         ("signed: the same, with spaces", "no spaces"),
+        ("signed: a member twice", "each once"),
     ],
 )
 def test_the_reason_is_the_trick(judged, what, words):

@@ -232,16 +232,23 @@ def parse(raw: bytes) -> Mapping[str, Any]:
         raise refused("it holds more values than a list needs, or characters beyond U+FFFF")
     try:
         found = json.loads(raw)
-        same = rfc8785.dumps(found) == raw
-    except (ValueError, RecursionError, TypeError):
-        raise refused("it is not JSON as RFC 8785 writes it") from None
-    if not same:
-        raise refused("it is not written as RFC 8785 writes it: members sorted, each once, no spaces")
+    except (ValueError, RecursionError):
+        raise _not_canonical() from None
     if not isinstance(found, dict) or not isinstance(found.get("entries"), list):
         raise refused("it holds no list of entries")
     if not 1 <= len(found["entries"]) <= MOST_PEOPLE:
         raise refused(f"it holds {len(found['entries'])} entries; 1 to {MOST_PEOPLE} are taken")
+    try:
+        same = rfc8785.dumps(found) == raw
+    except (ValueError, RecursionError):
+        raise _not_canonical() from None
+    if not same:
+        raise _not_canonical()
     return found
+
+
+def _not_canonical() -> WatchlistError:
+    return refused("it is not JSON as RFC 8785 writes it: members sorted, each once, no spaces")
 
 
 def read_head(found: Mapping[str, Any]) -> Head:
