@@ -20,6 +20,7 @@ from lfr_edge.console import (
     deployment,
     engagement,
     explaining,
+    exports,
     fresh,
     holds,
     language,
@@ -81,6 +82,7 @@ _ROOMS: Final = (
     supervision,
     reports,
     accuracy,
+    exports,  # before audit_pages, whose paths have the same shape
     audit_pages,
     stream,
     openapi,

@@ -20,14 +20,16 @@ from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.proof import prove_entry
 from lfr_edge.audit.view import LogView
 from lfr_edge.console.bodies import VerifyBody, read_body
+from lfr_edge.console.exports import exports_of
 from lfr_edge.console.guard import session_of
-from lfr_edge.console.keys import PORTS, VERIFICATIONS
+from lfr_edge.console.keys import PORTS, RULES, VERIFICATIONS
 from lfr_edge.console.pages import render
 from lfr_edge.console.recording import record
 from lfr_edge.console.reports import attachment
 from lfr_edge.console.shelf import chosen, shelf_of
 from lfr_edge.console.verification import Verification
-from lfr_edge.errors import AuditError
+from lfr_edge.deployment.proposal import Proposal
+from lfr_edge.errors import AuditError, DeploymentError
 
 PAGE: Final = 50
 _SCANNED: Final = 20_000  # entries that one request reads for a filter: about a second on one core
@@ -73,6 +75,7 @@ async def audit(request: web.Request) -> web.Response:
             found = await asyncio.to_thread(_page, view, asked, _number(request.query.get("before")))
     except AuditError as error:
         problem = error
+    may_export = request.app[RULES]["POST /api/audit/exports"].admits(session_of(request).role)
     summary = await ports.system.log_summary(verify=False)
     return render(
         request,
@@ -88,8 +91,18 @@ async def audit(request: web.Request) -> web.Response:
         problem=problem,
         areas=sorted({verb.partition(".")[0] for verb in PROCESSING}),
         classes=sorted(set(PROCESSING.values())),
+        may_export=may_export,
+        exports=await _exports(request) if may_export else (),
         verification=request.app[VERIFICATIONS].get(name or ""),
     )
+
+
+async def _exports(request: web.Request) -> tuple[Proposal, ...]:
+    try:
+        approvals = request.app[PORTS].approvals
+    except DeploymentError:
+        return ()
+    return await asyncio.to_thread(exports_of, approvals, session_of(request).account)
 
 
 async def entry(request: web.Request) -> web.Response:

@@ -44,6 +44,11 @@ class TakeBody(Body):
     version: Annotated[int, Field(ge=0, le=10**6)]
 
 
+class ExportBody(Body):
+    alerts: Annotated[list[Annotated[int, Field(ge=1, le=10**6)]], Field(min_length=1, max_length=50)]
+    why: Why
+
+
 class VerifyBody(Body):
     deployment: Annotated[str, Field(max_length=40)] = ""
 

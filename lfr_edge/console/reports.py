@@ -52,7 +52,7 @@ def _pdf(document: Document) -> bytes:
     return pdf(document)
 
 
-def _zipped(files: Mapping[str, bytes]) -> bytes:
+def zipped(files: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in sorted(files.items()):
@@ -70,10 +70,10 @@ _FILES: Final = (
     Download("report.pdf", "application/pdf", lambda logs: _pdf(report_document(logs))),
     Download("questions.html", "text/html", lambda logs: page(foi_document(logs)).encode()),
     Download("questions.pdf", "application/pdf", lambda logs: _pdf(foi_document(logs))),
-    Download("public-pack.zip", "application/zip", lambda logs: _zipped(public_pack(logs))),
+    Download("public-pack.zip", "application/zip", lambda logs: zipped(public_pack(logs))),
 )
 _BY_NAME: Final = {file.name: file for file in _FILES}
-_AUDITOR: Final = Download("auditor-pack.zip", "application/zip", lambda logs: _zipped(auditor_pack(logs)))
+_AUDITOR: Final = Download("auditor-pack.zip", "application/zip", lambda logs: zipped(auditor_pack(logs)))
 
 
 async def reports(request: web.Request) -> web.Response:

@@ -31,3 +31,10 @@ $("#verify").onclick = async () => {
   $("#words").hidden = body.lines.length === 0;
   put($("#lines"), body.lines.join("\n"));
 };
+
+$("#export")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const alerts = $("#export-alerts").value.split(/[ ,]+/).filter(Boolean).map(Number);
+  const { ok, body } = await post("/api/audit/exports", { alerts, why: $("#export-why").value.trim() });
+  put($("#export-said"), ok ? say("export_asked") : say("error", { message: body.message }));
+});
