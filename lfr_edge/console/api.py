@@ -103,6 +103,7 @@ async def withdraw(request: web.Request) -> web.Response:
 
 async def add_account(request: web.Request) -> web.Response:
     body = await read_body(request, AccountBody)
+    _refuse_own_second_person(body.role)
     actor = session_of(request).actor
     await record(
         request, "access.account_changed", actor, body.name, {"change": "added", "role": str(body.role)}
@@ -117,10 +118,13 @@ async def change_account(request: web.Request) -> web.Response:
     session = session_of(request)
     if change not in {"disable", "enable", "reset"}:
         raise web.HTTPNotFound
-    if ports.accounts.get(name) is None:
+    account = ports.accounts.get(name)
+    if account is None:
         raise AccessError("access_unknown", f"there is no account {name}")
     if name == session.account:
         raise AccessError("access_own_account", "your own account is changed by somebody else")
+    if change != "disable":
+        _refuse_own_second_person(account.role)
     await record(request, "access.account_changed", session.actor, name, {"change": change})
     code = None
     if change == "reset":
@@ -129,6 +133,20 @@ async def change_account(request: web.Request) -> web.Response:
         ports.accounts.set_disabled(name, disabled=change == "disable")
     ports.sessions.sweep()
     return web.json_response({"code": code} if code else {})
+
+
+def _refuse_own_second_person(role: Role) -> None:
+    """Whoever could hand themselves the code of an approver would be both persons of two-person control.
+
+    Raises:
+        AccessError: ``access_approver_protected``.
+    """
+    if role is Role.AUTHORISING_OFFICER:
+        raise AccessError(
+            "access_approver_protected",
+            "accounts that approve are added, enabled and reset at the command line only",
+            hint="the box's administrator: lfr-edge accounts add NAME --role authorising_officer, or accounts reset",
+        )
 
 
 async def healthz(_: web.Request) -> web.Response:

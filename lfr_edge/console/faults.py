@@ -14,6 +14,7 @@ from lfr_edge.deployment.proposal import ControlError
 from lfr_edge.errors import AccessError, AuditError, DeploymentError, LfrError, WatchlistError
 
 _STATUS: Final = {
+    "access_approver_protected": 403,
     "access_code_refused": 403,
     "access_cross_site": 403,
     "access_host_refused": 403,

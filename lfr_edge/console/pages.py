@@ -98,7 +98,8 @@ async def system(request: web.Request) -> web.Response:
 
 async def accounts(request: web.Request) -> web.Response:
     found = request.app[PORTS].accounts.all()
-    return render(request, "accounts.html", accounts=found, roles=tuple(Role), me=session_of(request).account)
+    roles = tuple(role for role in Role if role is not Role.AUTHORISING_OFFICER)  # see api.add_account
+    return render(request, "accounts.html", accounts=found, roles=roles, me=session_of(request).account)
 
 
 async def me(request: web.Request) -> web.Response:

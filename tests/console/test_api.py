@@ -214,6 +214,25 @@ async def test_accounts_are_kept_by_the_deployment_officer(box, sign_in):
     assert len(box.recorder.verbs("access.account_changed")) >= 4
 
 
+async def test_nobody_makes_their_own_second_person(box, sign_in):
+    """Two-person control would be one person's, if who proposes could hand themselves an approver's code."""
+    officer = await sign_in("okafor", Role.DEPLOYMENT_OFFICER)
+    await sign_in("lang", Role.AUTHORISING_OFFICER)
+    before = box.accounts.get("lang")
+    body = {"name": "straw", "role": "authorising_officer"}
+    async with officer.post("/api/accounts", json=body) as answer:
+        assert (answer.status, (await answer.json())["error"]) == (403, "access_approver_protected")
+    assert box.accounts.get("straw") is None
+    for change in ("reset", "enable"):
+        async with officer.post(f"/api/accounts/lang/{change}", json={}) as answer:
+            assert (answer.status, (await answer.json())["error"]) == (403, "access_approver_protected")
+    assert box.accounts.get("lang") == before
+    async with officer.post("/api/accounts/lang/disable", json={}) as answer:
+        assert answer.status == 200, "a compromised account can always be stopped"
+    async with officer.get("/accounts") as answer:
+        assert 'value="authorising_officer"' not in await answer.text()
+
+
 async def test_verify_now(box, sign_in):
     person = await sign_in("reed", Role.AUDITOR)
     async with person.post("/api/audit/verify", json={}) as answer:
