@@ -1,15 +1,19 @@
 """Make the sample logs of the current format: ``python audit_logs/samples/make.py FOLDER``.
 
-Run once per format version and commit the result; the tests then verify it for ever. Time and keys are fixed, so
-that two runs give the same bytes. The keys are nobody's: they are the SHA-256 of their names.
+Run once per format version, and once when the product records new things, and commit the result; the tests then
+verify it for ever. The folder's name says which story is told: ``v1``, or ``v1-people`` with an authority, approvals,
+drills and receipts. Time and keys are fixed, so that two runs give the same bytes. The keys are nobody's: they are
+the SHA-256 of their names.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 from lfr_edge.audit.commitment import commit
 from lfr_edge.audit.device import DeviceLog
@@ -17,6 +21,7 @@ from lfr_edge.audit.event import Actor, Event
 from lfr_edge.audit.keys import deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog, LogOptions
 from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, Signature, VerifierKey, parse_signature
+from lfr_edge.audit.receipt import code_digest
 from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness import WitnessRefusedError, deliver, request_text
 from lfr_edge.audit.witness_server import WitnessBook
@@ -24,6 +29,9 @@ from lfr_edge.audit.witness_server import WitnessBook
 OPERATOR = Actor("op.reed", "operator", "s-0011")
 OFFICER = Actor("do.shaw", "deployment_officer", "s-0012")
 AUTHORISING = Actor("ao.lane", "authorising_officer", "s-0013")
+SECOND = Actor("op.wren", "operator", "s-0014")
+STREET = Actor("eo.marsh", "engagement_officer", "s-0015")
+RECEIPT: Final = "K7QM-2XRD-9FTT"  # the code on the paper that the stopped person was given
 
 
 class SampleClock:
@@ -111,6 +119,66 @@ def record_deployment(log: AuditLog) -> None:
     log.append(Event("deployment.closed", OFFICER))
 
 
+def record_people(log: AuditLog) -> None:
+    """Authorised, briefed, approved by two, drilled; an engagement with a receipt, a late addition, a cancellation."""
+    authority = {
+        "sha256": sha256(b"authority").hexdigest(),
+        "operation": "Op Sample 1",
+        "ends_s": 1_795_370_400,
+    }
+    log.append(Event("deployment.opened", OFFICER, data={"purpose": "operational", "cameras": ["gate"]}))
+    log.append(Event("deployment.authorised", OFFICER, data=authority))
+    log.append(Event("briefing.acknowledged", OPERATOR, data={"sha256": authority["sha256"]}))
+    data = {"templates": 3, "entries": 3, "categories": {"wanted": 2, "missing": 1}}
+    watchlist = log.reference("watchlist-1")
+    approved(log, "change-1", "watchlist.activate", Event("watchlist.activated", OFFICER, watchlist, data))
+    log.append(Event("threshold.set", OFFICER, data={"threshold_e4": 4200}))
+    log.append(Event("deployment.started", OFFICER))
+    log.append(Event("recogniser.started", data={"model": "sample"}))
+    log.append(Event("camera.connected", ref="gate"))
+    drill, unanswered = log.reference("drill-1"), log.reference("drill-2")
+    log.append(Event("drill.raised", ref=drill, data={"number": 1, "truth": "same_person", "camera": "gate"}))
+    look = {"number": 1, "look": 1, "answer": "same_person", "took_ms": 5200}
+    log.append(Event("drill.answered", OPERATOR, drill, look))
+    again = {**look, "look": 2, "took_ms": 4100, "result": "referred", "right": True}
+    log.append(Event("drill.answered", SECOND, drill, again))
+    alert = log.reference("alert-1")
+    sealed = commit(b"the alert's images", sha256(b"salt").digest())
+    raised = {"number": 2, "camera": "gate", "score_e4": 4311, "threshold_e4": 4200, "commitment": sealed}
+    log.append(Event("alert.raised", ref=alert, data=raised))
+    log.append(Event("alert.offered", ref=alert, data={"number": 2}))
+    for number, actor in ((1, OPERATOR), (2, SECOND)):
+        data = {"number": 2, "look": number, "answer": "same_person", "took_ms": 6000, "factors": ["hair"]}
+        log.append(Event("alert.looked", actor, alert, data))
+    log.append(Event("alert.decided", SECOND, alert, {"number": 2, "looks": 2, "result": "referred"}))
+    log.append(Event("alert.engaged", STREET, alert, {"number": 2}))
+    outcome = {"number": 2, "outcome": "no_action", "identity": "different_person"}
+    log.append(Event("alert.outcome", STREET, alert, outcome))
+    log.append(Event("receipt.issued", STREET, alert, {"number": 2, "code_sha256": code_digest(RECEIPT)}))
+    added = Event("watchlist.added", OFFICER, log.reference("entry-4"), {"templates": 1})
+    approved(log, "change-2", "watchlist.add", added)
+    log.append(Event("drill.raised", ref=unanswered, data={"number": 3, "truth": "different_person"}))
+    log.append(Event("ledger.counted", data={"processed": 97, "erased": 96, "retained": 1}))
+    log.append(Event("deployment.cancelled", AUTHORISING, data=authority, why="the operation has ended"))
+    log.append(Event("recogniser.stopped"))
+    log.append(Event("watchlist.destroyed", OFFICER, watchlist, {"templates": 4}))
+    log.append(Event("alert.erased", ref=alert, data={"key_destroyed": True}))
+    report = {"what": "met", "sha256": sha256(b"report").hexdigest(), "deployments": 1}
+    log.append(Event("report.made", OFFICER, data=report, why="for the force's web page"))
+    log.append(Event("deployment.closed", OFFICER))
+
+
+def approved(log: AuditLog, name: str, kind: str, event: Event) -> None:
+    """Proposed by the officer, approved by somebody else, and done."""
+    digest = sha256(f"{kind} {name}".encode()).hexdigest()
+    log.append(Event("control.proposed", OFFICER, name, {"kind": kind, "sha256": digest}))
+    log.append(Event("control.approved", AUTHORISING, name, {"kind": kind, "sha256": digest}))
+    log.append(replace(event, data={**event.data, "change": name, "sha256": digest}))
+
+
+STORIES: Final = {"v1": record_deployment, "v1-people": record_people}
+
+
 def make(folder: Path) -> None:
     clock, store = SampleClock(), SampleStore()
     options = LogOptions(
@@ -131,7 +199,7 @@ def make(folder: Path) -> None:
     log = AuditLog.create(
         box / "2026-11-22-1", origin, deployment_keys(store, device, origin, clock), clock, options=options
     )
-    record_deployment(log)
+    STORIES[folder.name](log)
     deliver(log.folder, log, witness)
     last = log.close(OFFICER)
     deliver(log.folder, LogView.load(log.folder), witness)
@@ -143,7 +211,8 @@ def make(folder: Path) -> None:
     altered = folder / "altered"
     shutil.copytree(box / "2026-11-22-1", altered)
     raw = (altered / "entries.lfr").read_bytes()
-    (altered / "entries.lfr").write_bytes(raw.replace(b"false_alert", b"true__alert"))
+    wrong = {"v1": (b"false_alert", b"true__alert"), "v1-people": (b"different_person", b"same______person")}
+    (altered / "entries.lfr").write_bytes(raw.replace(*wrong[folder.name]))
     torn = folder / "torn"
     log = AuditLog.create(
         torn, f"{origin}b", deployment_keys(store, device, f"{origin}b", clock), clock, options=options
