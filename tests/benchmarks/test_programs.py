@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ ALWAYS = {
     "shapes",
     "took_s",
 }
-PROGRAMS = ("floor", "stages", "pipeline", "peers", "index", "startup", "soak", "energy")
+PROGRAMS = ("floor", "stages", "pipeline", "peers", "index", "startup", "soak", "energy", "painted")
 
 
 def run(name: str, *arguments: str) -> dict[str, Any]:
@@ -165,3 +166,13 @@ def test_soak(default_pack: object) -> None:
     ledger = line["ledger"]
     assert ledger["processed"] == ledger["erased"] + ledger["retained"]
     assert line["recogniser_restarts"] == 0
+
+
+@pytest.mark.browser
+def test_painted() -> None:
+    if not shutil.which("chromium"):
+        pytest.skip("NOT TESTED: no Chromium on this machine")
+    line = run("painted")
+    check(line, "alerts", "painted_ms", "offered_ms", "silent", "within_bar")
+    assert line["silent"] == 0, "every page says that it painted"
+    assert line["painted_ms"]["p50"] >= line["offered_ms"]["p50"] / 2
