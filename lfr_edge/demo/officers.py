@@ -51,7 +51,7 @@ async def begin(service: Service) -> None:
     key, control = Ed25519PrivateKey.generate(), Control(service)
     await trust_key(service, key)
     document = signed(Document(authority_for(service)), key)
-    await control.bringauthority_for(encode_document(document), PROPOSER)
+    await control.bring_authority(encode_document(document), PROPOSER)
     await control.propose("watchlist", "", PROPOSER)
     await approve(service, "watchlist.activate")
     for person in (OPERATOR, PROPOSER):
