@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lfr_edge.deployment.authority import RULES, Clause, SignedAuthority, clauses, refuse, threshold_change
+from lfr_edge.deployment.authority.document import schema
 from lfr_edge.deployment.authority.facts import distance_m
 from lfr_edge.deployment.authority.terms import Cancellation, Confirmation, Place, Urgent
 from lfr_edge.deployment.authority.words import Rank, instant_ns
+from lfr_edge.deployment.proposal import RULES as PROPOSALS
 from lfr_edge.errors import DeploymentError
 from lfr_edge.watchlist.entry import categories, image_sources
 from tests.fakes.authority import HOUR_NS, authority, example, fitting, signed_authority
@@ -196,6 +198,14 @@ def test_who_may_change_the_threshold():
     refused = threshold_change(nobody, "deployment_officer", 0.9)
     assert refused.code == "threshold"
     assert not refused.ok
+
+
+def test_an_authority_lets_nobody_change_the_threshold_who_could_not_propose_it():
+    offered = set(schema()["$defs"]["ThresholdTerms"]["properties"]["changed_by"]["items"].get("enum", ()))
+    offered |= {schema()["$defs"]["ThresholdTerms"]["properties"]["changed_by"]["items"].get("const")} - {
+        None
+    }
+    assert offered == PROPOSALS["threshold.change"].propose
 
 
 def test_distances_agree_with_known_ones():

@@ -36,7 +36,7 @@ _STRICT: Final = ConfigDict(extra="forbid", strict=True)
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Changer = Literal["deployment_officer", "authorising_officer"]
+Changer = Literal["deployment_officer"]  # who may propose it at all: deployment.proposal.RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class ThresholdTerms:
     changed_by: Annotated[
         tuple[Changer, ...],
         Field(
-            max_length=2,
+            max_length=1,
             title="Changed by",
             description="Roles that may propose a change while live; another person approves. Empty: nobody.",
         ),
