@@ -8,6 +8,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist.bundle import Label, Limits, read_bundle, read_unsigned, write_bundle
@@ -15,35 +16,53 @@ from lfr_edge.watchlist.bundle.archive import MOST_MEMBERS
 from lfr_edge.watchlist.bundle.manifest import schema
 from lfr_edge.watchlist.bundle.signature import key_id, new_private_key, read_private_key, read_public_key
 
-_EPILOG = """\
-examples, on the issuing authority's own computer:
-  lfr-edge watchlist bundle key issuer.pem issuer.pub.pem       once; the .pub.pem is enrolled on each box
-  lfr-edge watchlist bundle make list list.zip --key issuer.pem --list-id L-1 --operation OP-1 --issued-by "A Force"
-  lfr-edge watchlist bundle verify list.zip --public issuer.pub.pem
-"""
+_KEY = "lfr-edge watchlist bundle key issuer.pem issuer.pub.pem --passphrase"
+_MAKE = (
+    "lfr-edge watchlist bundle make list list.zip --key issuer.pem --list-id L-1 --operation OP-1 "
+    '--issued-by "A Force"'
+)
+_MAPPED = (
+    "lfr-edge watchlist bundle make export out --mapping ours.toml --key issuer.pem --list-id L-1 --operation OP-1 "
+    '--issued-by "A Force"'
+)
+_VERIFY = "lfr-edge watchlist bundle verify list.zip --public issuer.pub.pem"
+_SCHEMA = "lfr-edge watchlist bundle schema"
+_PURPOSE = "what the list may be used for (default: operational)"
+
+_Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def register_bundle(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    bundle = actions.add_parser(
-        "bundle",
-        help="sign a list for a box, or check who signed one",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def register_bundle(actions: _Actions) -> None:
+    bundle = _parser(
+        actions, "bundle", "sign a list for a box, or check who signed one", _KEY, _MAKE, _VERIFY, _SCHEMA
     )
     steps = bundle.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _register_key(steps)
     _register_make(steps)
     _register_verify(steps)
-    key = steps.add_parser("key", help="make a signing key and its public half")
-    key.add_argument("private", type=Path, metavar="PRIVATE")
-    key.add_argument("public", type=Path, metavar="PUBLIC")
-    key.add_argument("--passphrase", action="store_true", help="ask for a passphrase that locks it")
+    _parser(steps, "schema", "print the JSON Schema of manifest.json", _SCHEMA).set_defaults(run=_schema)
+
+
+def _parser(actions: _Actions, name: str, what: str, *examples: str) -> argparse.ArgumentParser:
+    return actions.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _register_key(steps: _Actions) -> None:
+    key = _parser(steps, "key", "make a signing key and its public half, which is enrolled on each box", _KEY)
+    key.add_argument("private", type=Path, metavar="PRIVATE", help="the key to write; it signs lists")
+    key.add_argument("public", type=Path, metavar="PUBLIC", help="its public half to write")
+    key.add_argument("--passphrase", action="store_true", help="ask for a passphrase that locks the key")
     key.set_defaults(run=_key)
-    printed = steps.add_parser("schema", help="print the JSON Schema of manifest.json")
-    printed.set_defaults(run=_schema)
 
 
-def _register_make(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    make = steps.add_parser("make", help="check a list, give it a manifest and sign it")
+def _register_make(steps: _Actions) -> None:
+    make = _parser(steps, "make", "check a list, give it a manifest and sign it", _MAKE, _MAPPED)
     make.add_argument("list", type=Path, metavar="LIST", help="folder with a CSV, or JSON with --mapping")
     make.add_argument("out", type=Path, metavar="OUT", help="a folder, or a file that ends in .zip")
     make.add_argument("--key", type=Path, required=True, metavar="FILE", help="the issuing authority's key")
@@ -51,18 +70,22 @@ def _register_make(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -
     make.add_argument("--operation", required=True, metavar="ID", help="reference of the operation")
     make.add_argument("--issued-by", required=True, metavar="TEXT", help="the issuing authority, for people")
     make.add_argument("--mapping", type=Path, metavar="FILE", help="how to read JSON of another system")
-    make.add_argument("--purpose", choices=["operational", "evaluation"], default="operational")
+    make.add_argument(
+        "--purpose", choices=["operational", "evaluation"], default="operational", help=_PURPOSE
+    )
     _add_members(make)
     make.set_defaults(run=_make)
 
 
-def _register_verify(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verify = steps.add_parser("verify", help="check signature, fields and every picture of a bundle")
-    verify.add_argument("bundle", type=Path, metavar="BUNDLE")
+def _register_verify(steps: _Actions) -> None:
+    verify = _parser(steps, "verify", "check signature, fields and every picture of a bundle", _VERIFY)
+    verify.add_argument("bundle", type=Path, metavar="BUNDLE", help="a ZIP file, or the folder")
     verify.add_argument(
         "--public", type=Path, required=True, action="append", metavar="FILE", help="a public key to trust"
     )
-    verify.add_argument("--purpose", choices=["operational", "evaluation"], default="operational")
+    verify.add_argument(
+        "--purpose", choices=["operational", "evaluation"], default="operational", help=_PURPOSE
+    )
     verify.add_argument("--json", action="store_true", help="print one JSON object")
     _add_members(verify)
     verify.set_defaults(run=_verify)
