@@ -1,5 +1,5 @@
 """Decision → Record: the append-only Merkle log that anyone can check.
 
-This room imports nothing heavier than ``cryptography`` and ``rfc8785``, so that its verifier runs alone on an
+This room imports nothing but the standard library and ``cryptography``, so that its verifier runs alone on an
 auditor's laptop. The byte-exact format is in ``audit_logs/README.md``.
 """
