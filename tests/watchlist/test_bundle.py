@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -23,6 +24,7 @@ from pictures_for_tests import png
 from lfr_edge.cli.watchlist_bundle import register_bundle
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist.bundle import Limits, read_bundle, read_list, read_unsigned, write_bundle
+from lfr_edge.watchlist.bundle import read as read_module
 from lfr_edge.watchlist.bundle.archive import MOST_MEMBERS, Archive
 from lfr_edge.watchlist.bundle.read import is_bundle
 from lfr_edge.watchlist.bundle.signature import (
@@ -384,3 +386,79 @@ def test_the_commands(tmp_path, capsys):
         run("verify", tmp_path / "l.zip", "--public", public, "--most-files", "70000")
     assert run("schema") == 0
     assert json.loads(capsys.readouterr().out)["title"].startswith("lfr-edge")
+
+
+def resigned(folder: Path, change: object) -> Path:
+    """The folder with another manifest, properly signed by the enrolled key: an issuer's own mistake."""
+    found = json.loads((folder / "manifest.json").read_bytes())
+    change(found)  # type: ignore[operator]
+    body = rfc8785.dumps(found)
+    (folder / "manifest.json").write_bytes(body)
+    (folder / "manifest.sig").write_bytes(sign(body, KEY))
+    return folder
+
+
+def _set(number: int, name: str, value: object):
+    def change(found: dict) -> None:
+        found["entries"][number][name] = value
+
+    return change
+
+
+def _image(number: int, name: str, value: object):
+    def change(found: dict) -> None:
+        found["entries"][number]["images"][0][name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (_set(0, "date_of_birth", "2026-11-23"), "W-0, image_taken: lies before the date of birth"),
+        (_set(1, "reference", "W-0"), "W-0, reference: W-0 is there twice"),
+        (_set(1, "legal_basis", ""), "W-1, legal_basis: "),
+        (_image(0, "taken", "2026-11-23"), "W-0, images.taken: lies in the future"),
+        (_image(1, "file", "images/000001-01.png"), "images/000001-01.png is an image already"),
+        (_image(0, "file", "images/absent.png"), "images/absent.png is on the manifest and missing"),
+    ],
+)
+def test_what_an_issuer_got_wrong_is_named(tmp_path, change, problem):
+    found = read(resigned(good_bundle(tmp_path, "good"), change))
+    assert any(problem in str(one) for one in found.problems)
+
+
+def test_a_birth_in_the_future(tmp_path):
+    def change(found: dict) -> None:
+        _set(0, "date_of_birth", "2026-11-23")(found)
+        _image(0, "taken", "2026-11-24")(found)
+
+    fields = [problem.field for problem in read(resigned(good_bundle(tmp_path, "good"), change)).problems]
+    assert {"W-0, date_of_birth", "W-0, images.taken"} <= {*fields}
+
+
+def test_a_list_that_is_wrong_throughout_is_not_described_to_the_end(tmp_path):
+    def change(found: dict) -> None:
+        found["entries"] = [{"reference": f"W-{number}"} for number in range(2000)]
+
+    found = read(resigned(good_bundle(tmp_path, "good"), change))
+    assert 1000 < len(found.problems) < 1020
+    assert "the rest was not read" in str(found.problems)
+
+
+def test_what_is_no_bundle(tmp_path, monkeypatch):
+    folder = good_bundle(tmp_path, "good")
+    monkeypatch.setattr(read_module, "_LARGEST", 3)
+    with pytest.raises(WatchlistError, match="more than 3 files"):
+        read(folder)
+    monkeypatch.undo()
+    shutil.rmtree(folder / "images")
+    assert any("missing" in problem.message for problem in read(folder).problems)
+    (folder / "manifest.sig").write_bytes(b"x" * 2000)
+    with pytest.raises(WatchlistError, match="2000 bytes"):
+        read(folder)
+    for path in (tmp_path / "absent", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(WatchlistError) as caught:
+            read(path)
+        assert caught.value.code in {"watchlist_archive_unreadable", "watchlist_bundle_unreadable"}

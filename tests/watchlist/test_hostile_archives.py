@@ -192,14 +192,12 @@ def test_a_naive_reader_is_hurt_by_some(tmp_path):
     assert (folder.parent / "evil.png").exists()  # written outside
     folder, _ = run("symbolic link")
     assert (folder / "images" / "link.png").readlink() == Path("/etc/passwd")
-    folder, _ = run("same name twice")
-    assert (folder / "images").is_dir()  # two files of one name: the last wins, whatever was signed
+    folder, _ = run("two manifests")
+    assert (folder / "manifest.json").read_bytes() == b"{}"  # the last wins, whatever was signed
     folder, _ = run("bytes before, not counted")
     assert (folder / "manifest.json").exists()  # a script in front was nobody's business
     folder, _ = run("comment that is an archive")
     assert (folder / "manifest.json").exists()
-    _, written = run("gigabytes by many small bombs")
-    assert written == 0  # zipfile checks CRCs: the next is without the lie
     bomb = tmp_path / "bomb.zip"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(10):
