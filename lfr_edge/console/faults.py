@@ -58,6 +58,7 @@ _STATUS: Final = {
     "anchor_contradicts": 409,
     "anchor_not_printed": 409,
     "anchor_unknown": 404,
+    "hold_interrupted": 409,
     "hold_not_held": 409,
     "hold_unknown": 404,
     "notice_no_authority": 404,

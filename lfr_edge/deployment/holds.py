@@ -80,7 +80,7 @@ class Holds:
         """Ask for a hold.
 
         Raises:
-            DeploymentError: ``hold_unknown``, ``hold_invalid``.
+            DeploymentError: ``hold_unknown``, ``hold_invalid``, ``hold_interrupted``.
             ControlError: as :meth:`Approvals.propose`.
         """
         if ask.ground not in GROUNDS or not _REASON.fullmatch(ask.reason) or not ask.reason.strip():
@@ -96,6 +96,9 @@ class Holds:
                 hint="it may be placed anew before it ends; retention.hold_days sets the most",
             )
         kept = self._find(ask.deployment, ask.token)
+        running = self._desk_now()
+        if running is None or running[0] != ask.deployment:
+            _require_closed(kept)
         expires_s = self._clock.wall_ns() // 10**9 + ask.days * _DAY_S
         change = {
             "deployment": kept.deployment,
@@ -144,6 +147,7 @@ class Holds:
         if running is not None and running[0] == deployment:
             await running[1].release(token, actor, why)
             return
+        _require_closed(kept)
         data: dict[str, Plain] = {"origin": kept.origin, "number": kept.alert.number}
         await asyncio.to_thread(
             self._record.record, "alert.released", actor=actor, ref=token, data=data, why=why
@@ -167,6 +171,7 @@ class Holds:
         deployment, token = str(proposal.change["deployment"]), str(proposal.change["alert"])
         with self._sweeper.turn:  # no sweep between this look and the entry
             kept = self._find(deployment, token)
+            _require_closed(kept)
             data: dict[str, Plain] = {
                 "origin": kept.origin,
                 "number": kept.alert.number,
@@ -183,4 +188,14 @@ class Holds:
                 return kept
         raise DeploymentError(
             "hold_unknown", "there are no pictures of this alert (any more)", hint="reload the page"
+        )
+
+
+def _require_closed(kept: KeptAlert) -> None:
+    """An interrupted deployment's own log will go on, and its desk reads that one only."""
+    if not kept.closed:
+        raise DeploymentError(
+            "hold_interrupted",
+            f"{kept.deployment} was interrupted: its desk is not open, and its record not closed",
+            hint="let it go on (unseal the list) or end it, then place or release the hold",
         )

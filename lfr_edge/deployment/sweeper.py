@@ -54,12 +54,16 @@ class NotErased:
 
 @dataclass(frozen=True, slots=True)
 class KeptAlert:
-    """An alert whose pictures are there, and when they must go (wall clock; a hold in force counted in)."""
+    """An alert whose pictures are there, and when they must go (wall clock; a hold in force counted in).
+
+    `closed`: the deployment's own log takes no entry any more.
+    """
 
     deployment: str
     origin: str
     alert: AlertRemains
     due_wall_ns: int
+    closed: bool
 
 
 @dataclass(slots=True)
@@ -130,7 +134,9 @@ class Sweeper:
                 with contextlib.suppress(AuditError):
                     remains, files, hours = self.read(name)
                     found += (
-                        KeptAlert(name, remains.origin, alert, due_ns(alert, hours))
+                        KeptAlert(
+                            name, remains.origin, alert, due_ns(alert, hours), remains.closed_us is not None
+                        )
                         for alert in remains.alerts.values()
                         if alert.token in files and not alert.erased
                     )

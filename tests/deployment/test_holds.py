@@ -126,7 +126,8 @@ async def test_nobody_holds_alone(bench: Bench) -> None:
     ],
 )  # fmt: skip
 def test_a_hold_needs_ground_reason_and_end(bench: Bench, changes: dict[str, Any]) -> None:
-    _, (token, _) = bench.deployment()
+    story, (token, _) = bench.deployment()
+    story.close()
     with pytest.raises(DeploymentError) as caught:
         holds_of(bench).propose(ask(token, **changes), ASKER)
     assert caught.value.code == "hold_invalid"
@@ -247,3 +248,23 @@ def test_what_is_kept_is_listed_with_its_end(bench: Bench) -> None:
     assert listed[0].due_wall_ns == listed[0].alert.raised_us * 1000 + 24 * HOUR_S * 10**9
     assert isinstance(bench.folder, Path)
     assert story.log.origin == listed[0].origin
+
+
+async def test_an_interrupted_deployment_waits_for_its_desk(bench: Bench) -> None:
+    """Its desk reads its own log only: a hold in the box's log would not keep it from erasing."""
+    story, (token, _) = bench.deployment()
+    story.say(
+        "alert.held",
+        ref=token,
+        actor=BOSS,
+        why="x",
+        number=1,
+        expires_s=bench.van.clock.wall_ns() // 10**9 + 10,
+    )
+    holds = holds_of(bench)
+    for attempt in (lambda: holds.propose(ask(token), ASKER), None):
+        with pytest.raises(DeploymentError) as caught:
+            attempt() if attempt is not None else await holds.release(NAME, token, ASKER, "why")
+        assert caught.value.code == "hold_interrupted"
+    story.close()
+    await holds.release(NAME, token, ASKER, "closed now")
