@@ -15,6 +15,8 @@ from lfr_edge.watchlist.bundle import Label, Limits, read_bundle, read_unsigned,
 from lfr_edge.watchlist.bundle.archive import MOST_MEMBERS
 from lfr_edge.watchlist.bundle.manifest import schema
 from lfr_edge.watchlist.bundle.signature import key_id, new_private_key, read_private_key, read_public_key
+from lfr_edge.watchlist.findings import Survey
+from lfr_edge.watchlist.table import table
 
 _KEY = "lfr-edge watchlist bundle key issuer.pem issuer.pub.pem --passphrase"
 _MAKE = (
@@ -26,6 +28,7 @@ _MAPPED = (
     '--issued-by "A Force"'
 )
 _VERIFY = "lfr-edge watchlist bundle verify list.zip --public issuer.pub.pem"
+_TABLE = "lfr-edge watchlist bundle table list.zip --public issuer.pub.pem > list.csv"
 _SCHEMA = "lfr-edge watchlist bundle schema"
 _PURPOSE = "what the list may be used for (default: operational)"
 
@@ -34,12 +37,20 @@ _Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def register_bundle(actions: _Actions) -> None:
     bundle = _parser(
-        actions, "bundle", "sign a list for a box, or check who signed one", _KEY, _MAKE, _VERIFY, _SCHEMA
+        actions,
+        "bundle",
+        "sign a list for a box, or check who signed one",
+        _KEY,
+        _MAKE,
+        _VERIFY,
+        _TABLE,
+        _SCHEMA,
     )
     steps = bundle.add_subparsers(title="actions", metavar="ACTION", required=True)
     _register_key(steps)
     _register_make(steps)
     _register_verify(steps)
+    _register_table(steps)
     _parser(steps, "schema", "print the JSON Schema of manifest.json", _SCHEMA).set_defaults(run=_schema)
 
 
@@ -79,16 +90,26 @@ def _register_make(steps: _Actions) -> None:
 
 def _register_verify(steps: _Actions) -> None:
     verify = _parser(steps, "verify", "check signature, fields and every picture of a bundle", _VERIFY)
-    verify.add_argument("bundle", type=Path, metavar="BUNDLE", help="a ZIP file, or the folder")
-    verify.add_argument(
+    _add_signed(verify)
+    verify.add_argument("--json", action="store_true", help="print one JSON object")
+    verify.set_defaults(run=_verify)
+
+
+def _register_table(steps: _Actions) -> None:
+    rows = _parser(steps, "table", "print a signed list as CSV, for the officer who decides about it", _TABLE)
+    _add_signed(rows)
+    rows.set_defaults(run=_table)
+
+
+def _add_signed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a ZIP file, or the folder")
+    parser.add_argument(
         "--public", type=Path, required=True, action="append", metavar="FILE", help="a public key to trust"
     )
-    verify.add_argument(
+    parser.add_argument(
         "--purpose", choices=["operational", "evaluation"], default="operational", help=_PURPOSE
     )
-    verify.add_argument("--json", action="store_true", help="print one JSON object")
-    _add_members(verify)
-    verify.set_defaults(run=_verify)
+    _add_members(parser)
 
 
 def _add_members(parser: argparse.ArgumentParser) -> None:
@@ -111,11 +132,19 @@ def _make(args: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(args: argparse.Namespace) -> int:
+def _signed(args: argparse.Namespace) -> Survey:
     keys = [read_public_key(path) for path in args.public]
-    found = read_bundle(
-        args.bundle, {key_id(key): key for key in keys}, purpose=args.purpose, limits=_limits(args)
-    )
+    trusted = {key_id(key): key for key in keys}
+    return read_bundle(args.bundle, trusted, purpose=args.purpose, limits=_limits(args))
+
+
+def _table(args: argparse.Namespace) -> int:
+    print(table(_signed(args).required().entries), end="")
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    found = _signed(args)
     result = {
         "intact": not found.problems,
         "entries": len(found.entries),

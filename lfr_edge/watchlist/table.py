@@ -21,7 +21,8 @@ COLUMNS: Final = (
     "review_date",
     *TEXTS,
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet runs a cell that begins like this (OWASP, CSV injection); full-width forms are folded by some.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def table(entries: Iterable[Entry]) -> str:
@@ -49,4 +50,4 @@ def _row(entry: Entry) -> Iterable[str]:
 
 
 def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell

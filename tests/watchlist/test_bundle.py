@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 import random
 import shutil
@@ -379,6 +381,9 @@ def test_the_commands(tmp_path, capsys):
     assert (result["intact"], result["entries"], result["operation"]) == (True, 3, "OP-1")
     assert run("verify", tmp_path / "l.zip", "--public", public) == 0
     assert "complete and unaltered" in capsys.readouterr().out
+    assert run("table", tmp_path / "l.zip", "--public", public) == 0
+    head, *rows = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert [dict(zip(head, cells, strict=True))["policy_paragraph"] for cells in rows] == ["LFR-3.1"] * 3
     (source / "watchlist.csv").write_text((source / "watchlist.csv").read_text().replace("DC 1123", "", 1))
     with pytest.raises(WatchlistError, match="originating_officer: is missing"):
         run("make", source, tmp_path / "m.zip", "--key", key, *labels)

@@ -44,7 +44,9 @@ words = st.text(
     st.characters(codec="utf-8", exclude_categories=["C"], max_codepoint=0xFFFF), min_size=1, max_size=40
 )
 texts = (
-    st.builds(lambda sign, text: sign + text, st.sampled_from(["", "=", "+", "-", "@", "'", '"']), words)
+    st.builds(
+        lambda sign, text: sign + text, st.sampled_from(["", "=", "+", "-", "@", "＝", "＠", "'", '"']), words
+    )
     .map(lambda text: unicodedata.normalize("NFC", text).strip())
     .filter(lambda text: text and not any(unicodedata.category(sign).startswith("C") for sign in text))
 )
@@ -294,7 +296,7 @@ def test_text_that_looks_like_a_formula_is_kept_and_escaped_in_a_table(text):
     assert entry.reason == text
     head, row = csv.reader(io.StringIO(table([entry])))
     cell = row[head.index("reason")]
-    assert cell == (f"'{text}" if text[0] in "=+-@" else text)
+    assert cell == (f"'{text}" if text.lstrip(" ")[0] in "=+-@＝＋－＠" else text)
 
 
 def test_the_published_schema_is_the_one_that_is_enforced():
