@@ -11,7 +11,7 @@ from lfr_edge.alerts.alert import ENDS, RESPONSES, State
 from lfr_edge.alerts.factors import Answer, EnvironmentFactor, SubjectFactor, SystemFactor
 from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.console.accounts import Role
-from lfr_edge.console.texts import Texts
+from lfr_edge.console.texts import LANGUAGES, Texts, read_texts
 
 PACKAGE = resources.files("lfr_edge.console")
 TEXTS = Texts()
@@ -66,3 +66,36 @@ def test_answers_are_equal_and_none_has_the_focus():
     desk = PACKAGE.joinpath("templates/desk.html").read_text()
     assert "autofocus" not in desk
     assert desk.count('class="answer"') == 1, "one template line draws all three alike"
+
+
+def flat(table: dict, path: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in table.items():
+        found |= flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+    return found
+
+
+@pytest.mark.parametrize("language", [code for code in LANGUAGES if code != "en"])
+def test_a_translation_has_the_same_keys_and_the_same_gaps(language):
+    english, other = flat(read_texts("en")), flat(read_texts(language))
+    assert not english.keys() - other.keys(), f"texts/{language}.toml lacks them"
+    assert not other.keys() - english.keys(), f"texts/{language}.toml has them and nothing shows them"
+    for key, text in english.items():
+        gaps = re.findall(r"{\w+}", text)
+        assert sorted(gaps) == sorted(re.findall(r"{\w+}", other[key])), key
+        assert other[key].strip(), key
+    same = sum(other[key] == text and len(text) > 12 for key, text in english.items())
+    assert same < 5, "long texts that are still English"
+
+
+def test_what_a_translation_lacks_is_said_in_english(monkeypatch):
+    whole = read_texts("cy")
+    del whole["nav"]["desk"], whole["js"]["answer"]
+    monkeypatch.setattr(
+        "lfr_edge.console.texts.read_texts", lambda code: whole if code == "cy" else read_texts(code)
+    )
+    welsh = Texts("cy")
+    assert welsh("nav.desk") == "Desk"
+    assert welsh("js.answer.same_person") == "Same person"
+    assert welsh("nav.reports") == "Adroddiadau"
+    assert welsh.language == "cy"
