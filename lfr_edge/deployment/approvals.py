@@ -252,7 +252,8 @@ class Approvals:
 
     def _require_room(self, proposals: tuple[Proposal, ...], bound: str) -> None:
         alive = [p for p in proposals if self.left_s(p) > 0]
-        if any(p.sha256 == bound for p in alive):
+        # An interrupted approval is a no that nobody needs to clear away.
+        if any(p.sha256 == bound and p.state != "approving" for p in alive):
             raise ControlError(
                 "control_already_open",
                 "exactly this change is proposed already",
