@@ -23,6 +23,7 @@ GROUPS = (
     "camera",
     "models",
     "watchlist",
+    "drill",
     "evaluate",
     "accounts",
     "authority",
