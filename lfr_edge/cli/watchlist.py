@@ -60,9 +60,16 @@ def _register_inspect(actions: argparse._SubParsersAction[argparse.ArgumentParse
 
 
 def _register_diff(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    compare = actions.add_parser("diff", help="who came, who went, what changed between two sealed lists")
-    compare.add_argument("older", type=Path, metavar="OLDER")
-    compare.add_argument("newer", type=Path, metavar="NEWER")
+    compare = actions.add_parser(
+        "diff",
+        help="who came, who went, what changed between two sealed lists",
+        description="Who came, who went, and which fields differ between two sealed lists; never a picture. Ends with "
+        "1 where they differ.",
+        epilog="example:\n  lfr-edge watchlist diff yesterday.sealed list.sealed --key-file /media/key/list.key\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    compare.add_argument("older", type=Path, metavar="OLDER", help="the sealed list that was")
+    compare.add_argument("newer", type=Path, metavar="NEWER", help="the sealed list that is")
     add_credential(compare, ", where one opens both")
     compare.add_argument("--older-key-file", type=Path, metavar="FILE", help="where OLDER has another key")
     compare.add_argument("--json", action="store_true", help="print one JSON object")

@@ -222,7 +222,7 @@ def _key(path: Path | None) -> tuple[bytes | None, bool]:
 def _compilation(args: argparse.Namespace, found: Survey, bar: Progress) -> tuple[Pack, Compilation]:
     from lfr_edge.watchlist.compiler import Compilation
 
-    pack, vision = _open_pack(args)
+    pack, (vision, *helpers) = _open_pack(args)
     scale = scale_for(
         _calibrations(args),
         fingerprint=pack.fingerprint,
@@ -240,6 +240,7 @@ def _compilation(args: argparse.Namespace, found: Survey, bar: Progress) -> tupl
         _limits(args),
         skip_refused=getattr(args, "skip_refused", False),
         progress=_task(bar, "pictures"),
+        helpers=helpers,
     )
     return pack, compilation
 
@@ -355,13 +356,14 @@ def _rules(args: argparse.Namespace) -> Rules:
     return Rules(several_faces=args.several_faces)
 
 
-def _open_pack(args: argparse.Namespace) -> tuple[Pack, VisionStack]:
+def _open_pack(args: argparse.Namespace) -> tuple[Pack, list[VisionStack]]:
     # Here and not above: `inspect` and `destroy` must not need the networks, nor load their libraries.
     from lfr_edge.models.store import ModelStore
     from lfr_edge.vision.pipeline import VisionStack
+    from lfr_edge.watchlist.compiler import workers
 
     pack = ModelStore(args.store).load(args.pack)
-    return pack, VisionStack.open(pack)
+    return pack, [VisionStack.open(pack, threads=1) for _ in range(workers())]
 
 
 def _progress() -> Progress:

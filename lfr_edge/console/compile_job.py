@@ -86,7 +86,7 @@ def compile_list(order: Order, teller: Teller) -> None:
 def _seal(order: Order, found: Survey, teller: Teller) -> None:
     # Not before the survey has passed: most refusals need no networks.
     from lfr_edge.vision.pipeline import VisionStack
-    from lfr_edge.watchlist.compiler import Compilation
+    from lfr_edge.watchlist.compiler import Compilation, workers
 
     pack = ModelStore(order.store).load(order.pack)
     scale = scale_for(
@@ -98,14 +98,16 @@ def _seal(order: Order, found: Survey, teller: Teller) -> None:
         target_fpir=order.target_fpir,
         threshold=order.threshold,
     )
+    vision, *helpers = [VisionStack.open(pack, threads=1) for _ in range(workers())]
     compilation = Compilation(
         found,
-        VisionStack.open(pack),
+        vision,
         scale=scale,
         skip_refused=True,  # the page names whoever is left out, and a person confirms it before it counts
         progress=lambda done, total: teller.progress("pictures", done, total),
         on_report=teller.entry,
         now=datetime.now(UTC),
+        helpers=helpers,
     )
     key = read_key_file(order.key_file) if order.key_file else None
     compiled = compilation.seal(order.out, key=key, passphrase=order.passphrase)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import rfc8785
 from numpy.typing import NDArray
 
+from lfr_edge.vision.threads import available_cpus
 from lfr_edge.watchlist.about import About, Scale
 from lfr_edge.watchlist.container import seal
 from lfr_edge.watchlist.destroy import destroy_file
@@ -94,6 +95,7 @@ class Compilation:
     progress: Progress | None = None
     on_report: Callable[[EntryReport], None] | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    helpers: Sequence[Portraitist] = ()  # more of the same pack, each in a thread of its own
     _compiled: Compiled | None = None
 
     def check(self) -> Compiled:
@@ -176,6 +178,7 @@ class Compilation:
             self.progress,
             self.on_report,
             memory,
+            self.helpers,
         )
 
     def _judge(
@@ -208,6 +211,15 @@ class Compilation:
         rules = asdict(self.rules) | {"variants": [asdict(variant) for variant in self.rules.variants]}
         raw = {"fingerprint": self.portraitist.fingerprint, "rules": rules}
         return hashlib.sha256(rfc8785.dumps(raw)).hexdigest()
+
+
+MOST_WORKERS: Final = 4  # each has the networks once more, 110 MB with the default pack
+
+
+def workers() -> int:
+    """How many portraitists a compile uses here: one a core, each on one thread, so that a list that was compiled
+    elsewhere comes out the same to the last bit."""
+    return max(1, min(MOST_WORKERS, available_cpus()))
 
 
 def journal_path(path: Path) -> Path:

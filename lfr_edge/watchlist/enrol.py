@@ -7,8 +7,11 @@ takes exactly the way of a face before the camera.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Final, Literal, Protocol
 
 import numpy as np
@@ -130,11 +133,13 @@ class Memory(Protocol):
 
 @dataclass(slots=True)
 class Enrolment:
-    """All entries of a survey, one after the other, memory bounded by one entry.
+    """All entries of a survey in their order, memory bounded by a few entries.
+
+    `helpers` are more portraitists of the same pack: each works in a thread of its own, the result is the same.
 
     Iterate :meth:`run` into :func:`~lfr_edge.watchlist.container.seal`; `reports` then says how it went. Where an
     entry is refused, `run` raises at its end, so that nothing is sealed; `skip_refused` leaves those people out
-    instead. **Thread rule:** one thread.
+    instead. **Thread rule:** one thread; its own threads meet nothing but portraitists.
     """
 
     survey: Survey
@@ -144,6 +149,7 @@ class Enrolment:
     progress: Progress | None = None
     on_report: Callable[[EntryReport], None] | None = None  # with every element's figure
     memory: Memory | None = None
+    helpers: Sequence[Portraitist] = ()
     reports: list[EntryReport] = field(default_factory=list)  # brief
     resumed: int = 0  # entries that came out of the memory
     twice: list[tuple[str, str]] = field(
@@ -153,59 +159,78 @@ class Enrolment:
 
     def run(self) -> Iterator[Enrolled]:
         """Raises WatchlistError ``watchlist_refused``, at the start for the survey, at the end for pictures."""
-        entries = self.survey.required().entries
-        for done, entry in enumerate(entries, 1):
-            pictures = {image.file: self._read(image.file) for image in entry.images}
-            report, enrolled = self._enrol(entry, pictures)
+        total = len(self.survey.required().entries)
+        for done, (entry, pictures, finished) in enumerate(self._finished(), 1):
+            report = EntryReport.from_json(finished.report)
             self._note_twice(entry.reference, pictures.values())
             self.reports.append(report.brief())
             if self.on_report:
                 self.on_report(report)
             if self.progress:
-                self.progress(done, len(entries))
-            if enrolled is not None:
-                yield enrolled
+                self.progress(done, total)
+            if report.verdict is not Verdict.REFUSE:
+                yield _enrolled(entry, pictures, report, finished)
         refused = [report for report in self.reports if report.verdict is Verdict.REFUSE]
         if refused and not self.skip_refused:
             raise _refusal(refused)
 
-    def _enrol(self, entry: Entry, pictures: Mapping[str, bytes]) -> tuple[EntryReport, Enrolled | None]:
-        name = record_name(entry, list(pictures.values())) if self.memory is not None else b""
-        finished = self.memory.take(name) if self.memory is not None else None
-        if finished is None:
-            report, templates, portrait = self._look(entry, pictures)
-            finished = Finished(report.to_json(), templates, portrait)
-            if self.memory is not None:
-                self.memory.put(name, finished)
-        else:
-            report = EntryReport.from_json(finished.report)
-            self.resumed += 1
-        if report.verdict is Verdict.REFUSE:
-            return report, None
-        kept = [image for image in report.images if image.verdict is not Verdict.REFUSE]
-        names = [image.image for image in kept]
-        said = tuple(dict.fromkeys(reason for image in kept for reason in image.reasons))
-        shown = tuple(pictures[name] for name in names)
-        return report, Enrolled(entry.with_images(names), shown, finished.templates, finished.portrait, said)
+    def _finished(self) -> Iterator[tuple[Entry, Mapping[str, bytes], Finished]]:
+        """Every entry in its order, looked at by as many portraitists as there are, a few entries ahead."""
+        free: SimpleQueue[Portraitist] = SimpleQueue()
+        for portraitist in (self.portraitist, *self.helpers):
+            free.put(portraitist)
 
-    def _look(self, entry: Entry, pictures: Mapping[str, bytes]) -> tuple[EntryReport, Float32Array, bytes]:
-        """(report, templates of the usable pictures, the portrait)."""
+        def look(entry: Entry, pictures: Mapping[str, bytes]) -> Finished:
+            portraitist = free.get()
+            try:
+                return self._look(portraitist, entry, pictures)
+            finally:
+                free.put(portraitist)
+
+        ahead: deque[tuple[Entry, Mapping[str, bytes], bytes, Finished | Future[Finished]]] = deque()
+        workers = 1 + len(self.helpers)
+        with ThreadPoolExecutor(workers, thread_name_prefix="enrol") as pool:
+            try:
+                for entry in self.survey.entries:
+                    pictures = {image.file: self._read(image.file) for image in entry.images}
+                    name = record_name(entry, list(pictures.values())) if self.memory is not None else b""
+                    known = self.memory.take(name) if self.memory is not None else None
+                    ahead.append((entry, pictures, name, known or pool.submit(look, entry, pictures)))
+                    if len(ahead) >= (2 * workers if self.helpers else 1):
+                        yield self._keep(*ahead.popleft())
+                while ahead:
+                    yield self._keep(*ahead.popleft())
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _keep(
+        self, entry: Entry, pictures: Mapping[str, bytes], name: bytes, found: Finished | Future[Finished]
+    ) -> tuple[Entry, Mapping[str, bytes], Finished]:
+        if isinstance(found, Finished):
+            self.resumed += 1
+            return entry, pictures, found
+        finished = found.result()
+        if self.memory is not None:
+            self.memory.put(name, finished)
+        return entry, pictures, finished
+
+    def _look(self, portraitist: Portraitist, entry: Entry, pictures: Mapping[str, bytes]) -> Finished:
         reports: list[ImageReport] = []
         usable: list[Usable] = []
         for image in entry.images:
             report, gave = enrol_image(
-                self.portraitist, image.file, pictures[image.file], self.rules, mark=image.face
+                portraitist, image.file, pictures[image.file], self.rules, mark=image.face
             )
             reports.append(report)
             if gave is not None:
                 usable.append(gave)
-        if not usable:
-            nothing = np.zeros((0, self.portraitist.dimension), np.float32)
-            return EntryReport(entry.reference, Verdict.REFUSE, tuple(reports)), nothing, b""
         worst = {report.verdict for report in reports}
-        verdict = Verdict.PASS if worst == {Verdict.PASS} else Verdict.WARN
-        templates = np.vstack([gave.templates for gave in usable])
-        return EntryReport(entry.reference, verdict, tuple(reports)), templates, usable[0].shown
+        verdict = Verdict.WARN if usable else Verdict.REFUSE
+        verdict = Verdict.PASS if worst == {Verdict.PASS} else verdict
+        nothing = np.zeros((0, portraitist.dimension), np.float32)
+        templates = np.vstack([nothing, *(gave.templates for gave in usable)])
+        told = EntryReport(entry.reference, verdict, tuple(reports)).to_json()
+        return Finished(told, templates, usable[0].shown if usable else b"")
 
     def _note_twice(self, reference: str, pictures: Iterable[bytes]) -> None:
         for picture in pictures:
@@ -222,6 +247,16 @@ class Enrolment:
                 f"the folder changed while it was read: {error}",
                 hint="leave the folder alone until the list is sealed, and start again",
             ) from None
+
+
+def _enrolled(
+    entry: Entry, pictures: Mapping[str, bytes], report: EntryReport, finished: Finished
+) -> Enrolled:
+    kept = [image for image in report.images if image.verdict is not Verdict.REFUSE]
+    names = [image.image for image in kept]
+    said = tuple(dict.fromkeys(reason for image in kept for reason in image.reasons))
+    shown = tuple(pictures[name] for name in names)
+    return Enrolled(entry.with_images(names), shown, finished.templates, finished.portrait, said)
 
 
 def choose_face(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
@@ -196,6 +197,36 @@ def test_ctrl_c_keeps_the_journal_and_a_changed_picture_is_looked_at_again(tmp_p
     assert compiled.resumed == 3
     compilation(path).seal(tmp_path / "control", key=KEY)
     assert contents(tmp_path / "list") == contents(tmp_path / "control")
+
+
+class Uneven(FakePortraitist):
+    """Later pictures are often ready first."""
+
+    def look(self, image: bytes):
+        time.sleep(image[-10] % 5 / 1000)
+        return super().look(image)
+
+
+def test_several_workers_give_the_identical_list(tmp_path):
+    path = crowd(tmp_path / "bundle", 40, images=2)
+    told = []
+    many = Compilation(
+        survey(path), Uneven(), scale=SCALE, now=NOW, helpers=[Uneven(), Uneven()],
+        progress=lambda done, total: told.append(done),
+    )  # fmt: skip
+    many.seal(tmp_path / "list", key=KEY)
+    assert told == list(range(1, 41))
+    compilation(path).seal(tmp_path / "control", key=KEY)
+    assert contents(tmp_path / "list") == contents(tmp_path / "control")
+
+
+def test_an_interruption_with_several_workers_loses_only_what_was_under_way(tmp_path):
+    path = crowd(tmp_path / "bundle", 20)
+    stopped = Compilation(survey(path), Interrupted(9), scale=SCALE, now=NOW, helpers=[FakePortraitist()])
+    with pytest.raises(KeyboardInterrupt):
+        stopped.seal(tmp_path / "list", key=KEY)
+    assert 5 <= compilation(path).seal(tmp_path / "list", key=KEY).resumed < 20
+    assert left_in(tmp_path) == {"list"}
 
 
 def test_another_key_or_other_networks_begin_anew(tmp_path, monkeypatch):
