@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,16 +17,13 @@ from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.audit.event import SYSTEM, Actor, Verb
 from lfr_edge.audit.keys import KeyStore
 from lfr_edge.clock import Clock
+from lfr_edge.deployment.import_copy import OVERWRITTEN, absent, erase_copy
 from lfr_edge.deployment.receipts import Receipt, Receipts
 from lfr_edge.deployment.register import Register
-from lfr_edge.errors import AlertError, DeploymentError, LfrError, WatchlistError
+from lfr_edge.errors import AlertError, LfrError, WatchlistError
 from lfr_edge.watchlist.destroy import destroy_file
 from lfr_edge.watchlist.keys import read_key_file, write_key_file
 
-_OVERWRITTEN: Final = "overwritten once with random bytes, made durable, unlinked"
-_MOST_FILES: Final = 200_000  # of an import copy: ten times the longest list
-_LIST_FILES: Final = ("watchlist.csv", "manifest.json")
-_ARCHIVES: Final = frozenset({".zip", ".csv", ".json", ".sealed"})
 EVIDENCE: Final = "evidence-{}"  # name of a key in the box's key store
 
 
@@ -123,7 +120,7 @@ class _Wipe:
         if plan.key_file is not None and plan.destroy_key:
             self._do("key_file", lambda: self._file("key_file", plan.key_file, "the list's key"))
         for path in plan.imports:
-            self._do("import_copy", lambda path=path: _import_copy(path, self._clock))  # type: ignore[misc]
+            self._do("import_copy", lambda path=path: erase_copy(path, self._clock))  # type: ignore[misc]
         return Receipts(plan.deployment, plan.origin, tuple(self._done), self._unrecorded)
 
     def _do(self, what: str, act: Callable[[], Receipt | None]) -> None:
@@ -171,7 +168,7 @@ class _Wipe:
         size = destroy_file(path)
         left = "" if absent(path) else f"{name} is still there after it was unlinked"
         return Receipt(
-            what, 1, size, self._now(), _OVERWRITTEN, True, "absent" if not left else "found again", left
+            what, 1, size, self._now(), OVERWRITTEN, True, "absent" if not left else "found again", left
         )
 
     def _keep_pictures(self) -> Receipt:
@@ -228,99 +225,3 @@ class _Wipe:
 
     def _now(self) -> int:
         return self._clock.wall_ns() // 1000
-
-
-def absent(path: Path) -> bool:
-    """Whether nothing of that name is there: opened again, and looked for in its folder."""
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK))
-    except FileNotFoundError:
-        try:
-            return path.name not in {one.name for one in path.parent.iterdir()}
-        except FileNotFoundError:
-            return True
-    except OSError:
-        return False
-    return False
-
-
-def _import_copy(path: Path, clock: Clock) -> Receipt:
-    """Every file of a copy, deepest first; links are removed, what they lead to is not touched."""
-    now = clock.wall_ns() // 1000
-    if not os.path.lexists(path):
-        return Receipt("import_copy", 0, 0, now, "was gone before", False, "absent", "")
-    if not is_import_copy(path):
-        raise DeploymentError(
-            "wipe_not_an_import",
-            f"{path} does not look like a list that was imported: nothing was erased there",
-            hint="name the folder that holds watchlist.csv or manifest.json, or the archive itself",
-        )
-    how = f"{_OVERWRITTEN}; {medium_words(path)}"
-    files, size = 0, 0
-    left: list[str] = []
-    for one in _files(path):
-        try:
-            size += destroy_file(one)
-            files += 1
-        except WatchlistError as error:
-            left.append(error.message)
-    for folder in _folders(path):
-        try:
-            folder.rmdir()
-        except OSError as error:
-            left.append(f"{folder}: {error.strerror}")
-    found = list(_files(path)) if os.path.lexists(path) else []
-    checked = "absent" if absent(path) else "found again"
-    if checked != "absent" and not left:
-        left.append(f"{path} is still there")
-    told = "; ".join(left[:3]) + (f"; and {len(left) - 3} more" if len(left) > 3 else "")
-    return Receipt(
-        "import_copy", files, size, now, how, False, checked, told or "; ".join(map(str, found[:3]))
-    )
-
-
-def is_import_copy(path: Path) -> bool:
-    """An archive or table, or a folder whose top holds a list's table or manifest: a slip of the hand must not
-    erase anything else."""
-    if path.is_symlink():
-        return False
-    if path.is_dir():
-        return any((path / name).is_file() for name in _LIST_FILES)
-    return path.is_file() and (path.suffix.lower() in _ARCHIVES or path.name in _LIST_FILES)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """Regular files at or below `path`; links are unlinked on the way, never followed."""
-    if path.is_symlink():
-        path.unlink()
-        return
-    if not path.is_dir():
-        if os.path.lexists(path):
-            yield path
-        return
-    for count, one in enumerate(sorted(path.iterdir())):
-        if count > _MOST_FILES:
-            return
-        yield from _files(one)
-
-
-def _folders(path: Path) -> Iterable[Path]:
-    if not path.is_dir() or path.is_symlink():
-        return ()
-    return sorted((path, *(one for one in path.rglob("*") if one.is_dir())), key=lambda one: -len(one.parts))
-
-
-def medium_words(path: Path) -> str:
-    """What overwriting is worth on the medium that holds `path`: honest about flash."""
-    try:
-        device = path.stat().st_dev
-        base = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
-        queue = next(one for one in (base / "queue", base / ".." / "queue") if one.is_dir())
-        spinning = (queue / "rotational").read_text().strip() == "1"
-    except (OSError, StopIteration):
-        return (
-            "what kind of medium this is the kernel does not tell: treat it as flash, and keep or destroy it"
-        )
-    if spinning:
-        return "a spinning disk: an overwritten block is gone"
-    return "flash: the drive may keep old blocks that no program reaches; destroy it, or keep it under lock"

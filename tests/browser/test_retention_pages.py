@@ -82,7 +82,6 @@ async def test_the_sheet_is_confirmed_from_paper(box, behind: ClosedBox, browser
     watched = await signed_in(browser, box, "okafor", Role.DEPLOYMENT_OFFICER)
     page = watched.page
     await page.goto(f"{box.url}/anchors")
-    await examine(watched)
     async with page.expect_download() as given:
         await page.click("form[action$='/sheet'] button")
     assert (await given.value).suggested_filename == f"anchor-{NAME}.pdf"

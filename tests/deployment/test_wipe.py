@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -15,11 +16,12 @@ from lfr_edge.alerts.material import AlertMaterial, AlertPictures
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
+from lfr_edge.deployment.import_copy import is_import_copy, medium_words
 from lfr_edge.deployment.receipts import receipts_of
 from lfr_edge.deployment.register import Register
 from lfr_edge.deployment.report.html import page
 from lfr_edge.deployment.report.pdf import pdf
-from lfr_edge.deployment.wipe import KeptPictures, WipePlan, is_import_copy, medium_words, wipe
+from lfr_edge.deployment.wipe import KeptPictures, WipePlan, wipe
 from lfr_edge.errors import AlertError, AuditError
 from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
 from tests.deployment.conftest import OFFICER, MovedClock
@@ -304,3 +306,49 @@ def test_a_damaged_picture_does_not_cost_the_others(box: Box) -> None:
     assert "cannot be kept" in done.text()
     key = read_key_file(box.folder / "medium" / f"{NAME}.evidence.key")
     assert AlertMaterial(box.folder / "material", key).read(good) == PICTURES
+
+
+@pytest.mark.parametrize("killed_after", range(7))
+def test_a_kill_in_the_middle_of_an_import_copy(
+    box: Box, monkeypatch: pytest.MonkeyPatch, killed_after: int
+) -> None:
+    """What is left is still known as a list, so that the next wipe finishes it."""
+    import lfr_edge.deployment.import_copy as room
+
+    class Killed(BaseException):
+        pass
+
+    copy = import_copy(box.folder)
+    (copy / "zebra.jpg").write_bytes(b"sorted behind the table")
+    (copy / "manifest.json").write_text("{}")
+    real, calls = room.destroy_file, []
+
+    def dying(path: Path) -> int:
+        calls.append(path)
+        if len(calls) > killed_after:
+            raise Killed
+        return real(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(room, "destroy_file", dying)
+        with pytest.raises(Killed) if killed_after < 6 else contextlib.nullcontext():
+            box.wipe(imports=(copy,))
+    assert box.wipe(imports=(copy,)).complete
+    assert not copy.exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "rotational", "word"),
+    [("pci0/usb1/sdb", "1", "flash"), ("pci0/ata1/sda", "1", "spinning"), ("pci0/nvme0", "0", "flash")],
+)
+def test_what_the_kernel_says_of_a_medium(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, rotational: str, word: str
+) -> None:
+    queue = tmp_path / where / "queue"
+    queue.mkdir(parents=True)
+    (queue / "rotational").write_text(f"{rotational}\n")
+    partition = tmp_path / where / "part1"
+    partition.mkdir()
+    real = Path.resolve
+    monkeypatch.setattr(Path, "resolve", lambda self, strict=False: partition if strict else real(self))
+    assert word in medium_words(tmp_path)
