@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lfr_edge.service import Service
+    from lfr_edge.service.notify import Progress
 
+_PATIENCE_S = 10.0  # a recogniser is started anew within seconds; longer without a frame, and systemd may act
 _EPILOG = """\
 examples:
   lfr-edge serve --config lfr.toml            until Ctrl-C or SIGTERM, which end the deployment in order
@@ -52,17 +54,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(service: Service) -> int:
+    from lfr_edge.service.notify import Notifier, feed
+
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
+    notifier = Notifier()
     await service.start()
+    notifier.ready(_state(service))
+    alive = asyncio.create_task(feed(notifier, _progress(service)))
     print(_state(service), flush=True)
     print(f"console     {service.address}", flush=True)
     code = service.accounts.first_code()
     if code is not None:
         print(f"setup code  {code}  (once, for the first account)", flush=True)
     await ended.wait()
+    notifier.stopping()
+    alive.cancel()
     print("ending the deployment …", flush=True)
     await service.stop(why="ended by signal")
     run = service.run
@@ -74,6 +83,21 @@ async def _serve(service: Service) -> int:
         flush=True,
     )
     return 1 if run.failed.is_set() else 0
+
+
+def _progress(service: Service) -> Progress:
+    """Frames that are looked at, while there is somebody to look at them for."""
+    from lfr_edge.service.notify import Progress
+
+    def expected() -> bool:
+        run = service.run
+        live = any(status.state == "live" for status in run.cameras.statuses)
+        return run.phase == "running" and not run.paused and not run.failed.is_set() and live
+
+    def frames() -> int:
+        return service.run.warden.totals["frames"]
+
+    return Progress(service.clock, frames, expected, patience_s=_PATIENCE_S)
 
 
 def _state(service: Service) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from lfr_edge.alerts.record import Actor
@@ -87,6 +88,9 @@ class DeploymentControl(Protocol):
         """Before the start: the authority. While it runs: its extension, which is a new authority."""
 
     async def propose(self, what: Change, value: str, actor: Actor) -> Proposal: ...
+
+    async def add_list(self, path: Path, credential: bytes | str | None, actor: Actor) -> Proposal:
+        """While it runs: propose the entries of another sealed list. None: the configured key file opens it."""
 
     async def start(self, actor: Actor) -> None: ...
 

@@ -19,7 +19,8 @@ from lfr_edge.errors import DeploymentError, RecogniserError
 from lfr_edge.models.licence import require_permission
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.service.activation import activation, summary
-from lfr_edge.service.phase import Phase, has_ended, not_started, refuse_unless
+from lfr_edge.service.list_changes import add
+from lfr_edge.service.phase import Phase, refuse_unless, refuse_unless_running
 
 if TYPE_CHECKING:
     from lfr_edge.service.run import Run
@@ -75,7 +76,7 @@ def _watchlist(run: Run, value: str, actor: Actor) -> tuple[Kind, dict[str, Any]
 
 
 def _threshold(run: Run, value: str, actor: Actor) -> tuple[Kind, dict[str, Any], tuple[str, ...]]:
-    _refuse_unless_running(run)
+    refuse_unless_running(run.phase)
     wanted = _number(value, -1.0, 1.0, "a similarity between -1 and 1, such as 0.48")
     _refuse_below_floor(run, actor.role, wanted)
     assert run.threshold is not None, "set with the list"
@@ -92,7 +93,7 @@ def _threshold(run: Run, value: str, actor: Actor) -> tuple[Kind, dict[str, Any]
 
 
 async def _change_threshold(run: Run, proposal: Proposal, actor: Actor) -> None:
-    _refuse_unless_running(run)
+    refuse_unless_running(run.phase)
     e4 = int(proposal.change["threshold_e4"])
     _refuse_below_floor(run, "deployment_officer", e4 / 10_000)
     assert run.listing is not None, "a running deployment has a list"
@@ -117,7 +118,7 @@ def _refuse_below_floor(run: Run, role: str, wanted: float) -> None:
 
 
 def _retention(run: Run, value: str, actor: Actor) -> tuple[Kind, dict[str, Any], tuple[str, ...]]:
-    _refuse_unless_running(run)
+    refuse_unless_running(run.phase)
     hours = int(_number(value, 1, _MOST_HOURS, f"whole hours between 1 and {_MOST_HOURS}"))
     _refuse_longer(run, hours)
     change = {"deployment": run.session.deployment.id, "alert_images_h": hours}
@@ -129,7 +130,7 @@ def _retention(run: Run, value: str, actor: Actor) -> tuple[Kind, dict[str, Any]
 
 
 async def _change_retention(run: Run, proposal: Proposal, actor: Actor) -> None:
-    _refuse_unless_running(run)
+    refuse_unless_running(run.phase)
     hours = int(proposal.change["alert_images_h"])
     _refuse_longer(run, hours)
     data = {"alert_images_h": hours} | await _use(run, proposal)
@@ -187,11 +188,6 @@ def _pack(run: Run, name: str) -> Pack:
     return pack
 
 
-def _refuse_unless_running(run: Run) -> None:
-    if run.phase is not Phase.RUNNING:
-        raise has_ended() if run.phase is Phase.ENDED else not_started()
-
-
 def _number(text: str, least: float, most: float, wanted: str) -> float:
     try:
         number = float(text)
@@ -214,4 +210,5 @@ _CARRIED_OUT: Final[dict[str, Callable[[Run, Proposal, Actor], Awaitable[None]]]
     "threshold.change": _change_threshold,
     "retention.change": _change_retention,
     "model.change": _change_model,
+    "watchlist.add": add,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lfr_edge.alerts.record import Actor
@@ -15,6 +16,7 @@ from lfr_edge.deployment.authority.words import use_cases
 from lfr_edge.deployment.proposal import Proposal
 from lfr_edge.errors import DeploymentError, LfrError, WatchlistError
 from lfr_edge.service.changes import propose
+from lfr_edge.service.list_changes import propose_addition
 from lfr_edge.service.phase import Phase, has_ended
 from lfr_edge.service.readings import facts_of
 from lfr_edge.watchlist.header import inspect_header
@@ -65,19 +67,7 @@ class Control:
 
     async def unseal(self, passphrase: str | None, actor: Actor) -> None:
         run = self._service.run
-        credential: bytes | str
-        if passphrase is None:
-            path = run.settings.watchlist.key_file
-            if path is None:
-                raise DeploymentError(
-                    "deployment_no_key_file",
-                    "no key file is configured",
-                    hint="type the list's passphrase, or set watchlist.key_file",
-                )
-            credential = await asyncio.to_thread(read_key_file, path)
-        else:
-            credential = passphrase
-        await run.unseal(credential, actor)
+        await run.unseal(await _key_file(run) if passphrase is None else passphrase, actor)
         if run.resuming:
             await run.start(actor)
 
@@ -112,6 +102,12 @@ class Control:
     async def propose(self, what: Change, value: str, actor: Actor) -> Proposal:
         return await propose(self._service.run, what, value, actor)
 
+    async def add_list(self, path: Path, credential: bytes | str | None, actor: Actor) -> Proposal:
+        run = self._service.run
+        if credential is None:
+            credential = await _key_file(run)
+        return await propose_addition(run, path, credential, actor)
+
     async def start(self, actor: Actor) -> None:
         await self._service.run.start(actor)
 
@@ -131,6 +127,17 @@ class Control:
     async def prepare_next(self, actor: Actor) -> None:
         del actor  # the opening is the box's own act; who signed in is on its record
         await self._service.prepare_next()
+
+
+async def _key_file(run: Run) -> bytes:
+    path = run.settings.watchlist.key_file
+    if path is None:
+        raise DeploymentError(
+            "deployment_no_key_file",
+            "no key file is configured",
+            hint="type the list's passphrase, or set watchlist.key_file",
+        )
+    return await asyncio.to_thread(read_key_file, path)
 
 
 def _authority(run: Run) -> AuthorityView | None:

@@ -40,7 +40,7 @@ class DeskRoom:
         desk = AlertDesk(store, material, session, clock, desk_policy(settings.desk, alert_images_h))
         entries = (entry for _, entry in session.log.entries())
         references = {
-            material.reference_code(entry.reference): entry.reference for entry in listing.sealed.entries()
+            material.reference_code(entry.reference): entry.reference for entry in listing.entries()
         }
         await desk.start(entries, references)
         return cls(desk, material)

@@ -24,7 +24,7 @@ def wipe_run(run: Run, actor: Actor) -> Receipts:
         deployment=run.session.deployment.id,
         origin=run.session.log.origin,
         list_ref=run.standing.list_ref,
-        references=() if listing is None else tuple(entry.reference for entry in listing.sealed.entries()),
+        references=() if listing is None else tuple(entry.reference for entry in listing.entries()),
         templates=run.standing.templates if listing is None else listing.templates,
         sealed=settings.watchlist.path if destroy else None,
         key_file=settings.watchlist.key_file if destroy else None,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
 from lfr_edge.alerts.alert import RaisedAlert
 from lfr_edge.recogniser.channel import Message
 from lfr_edge.watchlist.container import SealedWatchlist
+from lfr_edge.watchlist.entry import Entry
 from lfr_edge.watchlist.list_facts import ListFacts, list_facts
 
 
@@ -18,8 +19,11 @@ class LiveList:
     until :meth:`close`; nothing opens the list or the deployment's alert pictures after that.
 
     Attributes:
+        sealed: the list that was activated.
         digest: SHA-256 of the sealed file, hex: what two persons approve.
         facts: the list in figures, as on the day it was unsealed.
+        added: lists that came while it was live, each approved by itself.
+        waiting: such lists that await their second person, by digest.
         withdrawn: references of entries that somebody took off the list.
     """
 
@@ -27,6 +31,8 @@ class LiveList:
         self.sealed = sealed
         self.digest = digest
         self.facts = facts
+        self.added: list[SealedWatchlist] = []
+        self.waiting: dict[str, SealedWatchlist] = {}
         self.withdrawn: set[str] = set()
 
     @classmethod
@@ -44,16 +50,34 @@ class LiveList:
             raise
 
     def close(self) -> None:
-        self.sealed.close()
+        for part in (*self._parts(), *self.waiting.values()):
+            part.close()
 
     def __len__(self) -> int:
         """Entries that are looked for."""
-        return len(self.sealed) - len(self.withdrawn)
+        return sum(map(len, self._parts())) - len(self.withdrawn)
 
     @property
     def templates(self) -> int:
         """Templates of the entries that are looked for."""
-        return self.sealed.header.rows - sum(self.sealed.templates_of(entry) for entry in self.withdrawn)
+        rows = sum(part.header.rows for part in self._parts())
+        return rows - sum(self.templates_of(entry) for entry in self.withdrawn)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everybody, withdrawn entries too."""
+        return tuple(entry for part in self._parts() for entry in part.entries())
+
+    def entry(self, reference: str) -> Entry:
+        """Raises WatchlistError ``watchlist_unknown_reference``."""
+        return self._of(reference).entry(reference)
+
+    def templates_of(self, reference: str) -> int:
+        """Raises WatchlistError ``watchlist_unknown_reference``."""
+        return self._of(reference).templates_of(reference)
+
+    def look_alikes(self, reference: str) -> tuple[tuple[str, float], ...]:
+        """Other entries of the same file whose images come near this one's: (reference, cosine)."""
+        return self._of(reference).look_alikes(reference)
 
     def parts(self) -> tuple[bytes, ...]:
         """For the recogniser: the templates, still sealed, and the key that opens them and nothing else."""
@@ -65,16 +89,25 @@ class LiveList:
 
     def recall(self, withdrawn: Iterable[str]) -> None:
         """After a restart: these references stay off the list."""
-        self.withdrawn = {entry.reference for entry in self.sealed.entries()} & set(withdrawn)
+        self.withdrawn = {entry.reference for entry in self.entries()} & set(withdrawn)
 
     async def alert_of(self, message: Message) -> RaisedAlert:
         """Hit and list entry together."""
         return await asyncio.to_thread(self._alert_of, message)
 
+    def _parts(self) -> Iterator[SealedWatchlist]:
+        yield self.sealed
+        yield from self.added
+
+    def _of(self, reference: str) -> SealedWatchlist:
+        known = (part for part in self.added if any(e.reference == reference for e in part.entries()))
+        return next(known, self.sealed)
+
     def _alert_of(self, message: Message) -> RaisedAlert:
         hit = message.body
         reference = str(hit["reference"])
-        entry = self.sealed.entry(reference)
+        part = self._of(reference)
+        entry = part.entry(reference)
         return RaisedAlert(
             camera=hit["camera"],
             captured_ns=hit["captured_ns"],
@@ -89,8 +122,8 @@ class LiveList:
             track=hit["track"],
             quality=hit["quality"],
             probe_jpeg=message.parts[0],
-            candidate_jpeg=self.sealed.portrait(reference),
+            candidate_jpeg=part.portrait(reference),
             candidate_taken=entry.image_taken,
             candidate_source=entry.image_source,
-            look_alikes=self.sealed.look_alikes(reference),
+            look_alikes=part.look_alikes(reference),
         )

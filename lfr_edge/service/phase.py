@@ -54,3 +54,9 @@ def refuse_unless(phase: Phase, wanted: Phase) -> None:
     """Raises DeploymentError ``deployment_not_started``, ``deployment_ended`` or ``deployment_running``."""
     if phase is not wanted:
         raise {Phase.PREPARING: not_started, Phase.RUNNING: already_running, Phase.ENDED: has_ended}[phase]()
+
+
+def refuse_unless_running(phase: Phase) -> None:
+    """Raises DeploymentError ``deployment_not_started`` or ``deployment_ended``."""
+    if phase is not Phase.RUNNING:
+        raise has_ended() if phase is Phase.ENDED else not_started()

@@ -25,21 +25,21 @@ from lfr_edge.deployment.session import DeploymentSession
 from lfr_edge.deployment.standing import Standing
 from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.models.store import Pack
-from lfr_edge.recogniser.handle import RecogniserHandle
-from lfr_edge.recogniser.spec import StartSpec
 from lfr_edge.service.activation import activation, entry_of
 from lfr_edge.service.box import Box
 from lfr_edge.service.cameras import CameraBank
 from lfr_edge.service.desk_room import DeskRoom
 from lfr_edge.service.diary import CameraDiary
+from lfr_edge.service.drilling import schedule_drills
 from lfr_edge.service.ending import wipe_run
 from lfr_edge.service.gauges import Latencies
 from lfr_edge.service.hits import Hits
+from lfr_edge.service.list_changes import expire
 from lfr_edge.service.live_list import LiveList
 from lfr_edge.service.phase import Phase, has_ended, is_busy, not_started, refuse_unless
 from lfr_edge.service.readings import readings_of
+from lfr_edge.service.recognition import Recognition
 from lfr_edge.service.threshold import threshold_for
-from lfr_edge.service.warden import Warden
 from lfr_edge.service.warrant import Warrant
 from lfr_edge.service.watch import AuthorityWatch
 
@@ -85,23 +85,13 @@ class Run:
         self.material: AlertMaterial | None = None
         self.hits = Hits(clock, self.latencies, self.fail)
         self.erase_imports = False
-        self._looking = False  # the recogniser starts paused and looks once the start is on the record
         self._desk: AlertDesk | None = None
         self._diary = CameraDiary(self.record)
         self.cameras = CameraBank(settings.cameras, clock, self._diary.note)
-        self.warden = Warden(
-            clock,
-            self.cameras,
-            self.latencies,
-            specification=self._specification,
-            restore=self._restore,
-            record=self.record,
-            fail=self.fail,
-            on_alert=self.hits.put,
-        )
+        self.recognition = Recognition(self, self.hits.put)
+        self.warden = self.recognition.warden
         self._gate = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
         self._raising: asyncio.Task[None] | None = None
         self._watch = AuthorityWatch(self.warrant, end=self.end, cancel=self.cancel)
         self._live = AsyncExitStack()  # store and material: from the start to the end
@@ -193,7 +183,7 @@ class Run:
             self.listing, self.threshold = listing, threshold
             listing.recall(
                 entry.reference
-                for entry in listing.sealed.entries()
+                for entry in listing.entries()
                 if self.session.reference(entry.reference) in self.standing.withdrawn
             )
 
@@ -247,7 +237,7 @@ class Run:
         """At once: recognition stops first, then the record says who cancelled and why, then everything ends."""
         if self._starting is not None:
             self._starting.cancel()
-        await self._stop_recognition()
+        await self.recognition.stop()
         if self.phase is not Phase.ENDED:
             with contextlib.suppress(AuditError):
                 data = {"sha256": self.warrant.sha256, "by": actor.account}
@@ -322,6 +312,7 @@ class Run:
             )
             self._desk, self.material = room.desk, room.material
             stack.push_async_callback(self._leave_desk)
+            drills = await schedule_drills(self, room.desk)
             if not (resumed and self.standing.list_ref == self.session.reference(listing.digest)):
                 await self._activate(listing, actor, by_itself)
                 stack.push_async_callback(self._take_back)
@@ -330,12 +321,11 @@ class Run:
             if not resumed:
                 await self.record("deployment.started", actor=actor)
             self.started_wall_ns = self.standing.started_wall_us * 1000 or self.clock.wall_ns()
-            await self._look()
+            await self.recognition.look()
             self._raising = asyncio.create_task(self.hits.raise_all(room.desk, listing))
-            for work in (self.warden.supervise(self.failed), self.warden.count(self.failed)):
-                self._tasks.append(asyncio.create_task(work))
             self._live, self.standing.started = stack.pop_all(), True
         self.phase = Phase.RUNNING
+        self.recognition.keep_going(expire(self), *([drills.run()] if drills else []))
 
     async def _leave_desk(self) -> None:
         if self._desk is not None:
@@ -359,7 +349,7 @@ class Run:
             self.box.register.enter,
             self.session.deployment.id,
             self.session.log.origin,
-            [entry.reference for entry in listing.sealed.entries()],
+            [entry.reference for entry in listing.entries()],
         )
         assert self.threshold is not None, "set with the list"
         data = {"threshold_e4": round(self.threshold * 10_000), "list_size": len(listing)}
@@ -374,42 +364,12 @@ class Run:
                 await self.record("watchlist.destroyed", ref=self.standing.list_ref, data=data)
             self.standing.list_ref = ""
 
-    def _specification(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-        assert self.listing is not None, "unsealed before the start"
-        assert self.threshold is not None, "set with the list"
-        settings = self.settings
-        spec = StartSpec(
-            store=settings.models.store,
-            models=settings.models.model_copy(update={"pack": self.pack.name}),
-            vision=settings.vision,
-            matching=settings.matching,
-            threshold=self.threshold,
-            cameras=self.cameras.plans,
-            paused=self.paused or not self._looking,
-        )
-        return spec.model_dump(mode="json"), self.listing.parts()
-
-    async def _restore(self, handle: RecogniserHandle) -> None:
-        """A fresh recogniser learns what people decided since the list was sealed."""
-        assert self.listing is not None, "unsealed before the start"
-        for reference in tuple(self.listing.withdrawn):  # one more may be withdrawn while we wait
-            await handle.request("withdraw", {"reference": reference})
-        if self.paused:
-            await handle.request("pause")
-
-    async def _look(self) -> None:
-        """The start is durable: the recogniser may look at faces from here on."""
-        self._looking = True
-        if not self.paused:
-            await self.warden.handle.request("resume")
-
     # ── ending ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _wind_down(self) -> None:
         """No recogniser, no frames, every alert that came before the end raised, nobody at the desk."""
-        self._looking = False
         self._watch.stop()
-        await self._stop_recognition()
+        await self.recognition.stop()
         self._diary.close()
         await self.cameras.stop()
         if self._raising is not None:
@@ -418,14 +378,6 @@ class Run:
             await asyncio.gather(self._raising, return_exceptions=True)
         await self._diary.settled()
         await self._leave_desk()
-
-    async def _stop_recognition(self) -> None:
-        """The recogniser ends and nothing starts it again."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
-        await self.warden.stop()
 
     async def _close_record(self, actor: Actor, why: str) -> None:
         """Receipts, the last entries, the last signed head."""

@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import logging
 from contextlib import AsyncExitStack
+from typing import Final
 
+from lfr_edge.alerts.desk import AlertDesk
 from lfr_edge.alerts.record import Actor, Plain, Recorder, Verb
 from lfr_edge.audit.event import SYSTEM
 from lfr_edge.clock import Clock, SystemClock
@@ -18,7 +20,11 @@ from lfr_edge.console.accounts import Accounts
 from lfr_edge.console.app import build_app
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.sessions import Sessions
+from lfr_edge.deployment.anchors import Anchors
 from lfr_edge.deployment.approvals import Approvals
+from lfr_edge.deployment.holds import Holds
+from lfr_edge.deployment.notice import Notice, notice_of
+from lfr_edge.deployment.sweeper import Sweeper
 from lfr_edge.errors import ConfigError, LfrError
 from lfr_edge.models.licence import require_permission
 from lfr_edge.models.store import ModelStore, Pack
@@ -35,6 +41,8 @@ from lfr_edge.settings import Settings
 from lfr_edge.watchlist.keys import read_key_file
 
 log = logging.getLogger("lfr_edge.service")
+
+SWEEP_S: Final = 600  # seconds
 
 
 class Service:
@@ -53,6 +61,8 @@ class Service:
         self.box: Box
         self.run: Run
         self.address = ""
+        self.unerased: tuple[tuple[str, str], ...] = ()  # (what, why): what should be gone and is not
+        self._sweeper: Sweeper
         self._changing = asyncio.Lock()  # of one deployment for the next
         self._stack = AsyncExitStack()
 
@@ -71,12 +81,14 @@ class Service:
             await asyncio.to_thread(self._load)
             self.box = await asyncio.to_thread(Box.open, self.settings, self.clock)
             stack.callback(self.box.record.close)
+            box = self.box
+            self._sweeper = Sweeper(self.settings, self.clock, box.record, box.register, box.keys)
             self.run = await Run.open(self.box, self.pack)
             stack.push_async_callback(self._suspend_run)
             await self._open_console(stack)
             await self._begin_by_itself()
-            watching = asyncio.create_task(self.lag.watch())
-            stack.push_async_callback(_end_task, watching)
+            for work in (self.lag.watch(), self._sweep_for_ever()):
+                stack.push_async_callback(_end_task, asyncio.create_task(work))
             self._stack = stack.pop_all()
 
     async def stop(self, actor: Actor = SYSTEM, why: str = "") -> None:
@@ -102,6 +114,19 @@ class Service:
                 await self._unseal_by_file()
             except LfrError as error:
                 log.warning("%s", error.diagnostics())
+
+    async def _sweep_for_ever(self) -> None:
+        """What is over goes, at the start, every ten minutes and after each end."""
+        while True:
+            phase = self.run.phase
+            # A running deployment's desk erases by itself.
+            running = self.run.session.deployment.id if phase is Phase.RUNNING else None
+            swept = await asyncio.to_thread(self._sweeper.sweep, running)
+            self.unerased = tuple((one.what, one.reason) for one in swept.failed)
+            for _ in range(SWEEP_S):
+                await asyncio.sleep(1.0)
+                if self.run.phase is not phase and self.run.phase is Phase.ENDED:
+                    break
 
     def record(self, ev: Verb, *, actor: Actor | None, ref: str, data: dict[str, Plain], why: str) -> int:
         """Into the deployment's log, or the box's own while none is open. Blocks; any thread."""
@@ -165,6 +190,9 @@ class Service:
                 carry_out=lambda proposal, actor: carry_out(self.run, proposal, actor),
                 trust=self.box.trust,
                 deployment=Control(self),
+                holds=self._holds(),
+                anchors=Anchors(self.settings.audit, self.box.record),
+                notice_now=self._notice,
             )
 
         self.address = await listen(stack, console, lambda tls: build_app(ports(tls)))
@@ -173,6 +201,28 @@ class Service:
         if self.run.phase is Phase.ENDED:
             raise has_ended()
         return self.run.approvals
+
+    def _holds(self) -> Holds:
+        def desk_now() -> tuple[str, AlertDesk] | None:
+            run = self.run
+            return (run.session.deployment.id, run.desk) if run.phase is Phase.RUNNING else None
+
+        return Holds(
+            self._sweeper,
+            self.box.record,
+            self.clock,
+            store=self.settings.data / "hold-approvals.json",
+            most_days=self.settings.retention.hold_days,
+            role_of=self.box.role_of,
+            desk_now=desk_now,
+        )
+
+    def _notice(self) -> Notice | None:
+        """What the public is told: of an authority that is believed and neither cancelled nor over."""
+        warrant = self.run.warrant
+        if warrant.signed is None or warrant.signed.cancellation or warrant.over:
+            return None
+        return None if self.run.phase is Phase.ENDED else notice_of(warrant.signed.authority, self.settings)
 
     async def _suspend_run(self) -> None:
         if self.run.phase is not Phase.ENDED:

@@ -25,9 +25,10 @@ from lfr_edge.console.ports import (
     Trouble,
 )
 from lfr_edge.console.views import category_title
-from lfr_edge.errors import AlertError, DeploymentError, RecogniserError, WatchlistError
+from lfr_edge.errors import AlertError, DeploymentError, RecogniserError
 from lfr_edge.service.gauges import percentile
-from lfr_edge.service.phase import Phase, has_ended, not_started
+from lfr_edge.service.list_changes import withdraw
+from lfr_edge.service.phase import Phase, refuse_unless_running
 
 if TYPE_CHECKING:
     from lfr_edge.service.run import Run
@@ -106,28 +107,7 @@ class View:
             await run.warden.handle.request("resume")
 
     async def withdraw(self, reference: str, actor: Actor, why: str) -> None:
-        run = self._running()
-        assert run.listing is not None, "a running deployment has a list"
-        templates = run.listing.sealed.templates_of(reference)  # refuses an unknown reference
-        if reference in run.listing.withdrawn:
-            raise WatchlistError(
-                "watchlist_already_withdrawn",
-                f"{reference} was withdrawn before",
-                hint="nothing is left to do",
-            )
-        # Effect first: nobody may be stopped for an entry while its withdrawal waits for a disk.
-        run.listing.withdrawn.add(
-            reference
-        )  # the desk drops its hits from here on, whatever the recogniser does
-        with contextlib.suppress(RecogniserError):
-            await run.warden.handle.request("withdraw", {"reference": reference})
-        await run.record(
-            "watchlist.withdrawn",
-            actor=actor,
-            ref=run.session.reference(reference),
-            data={"templates": templates},
-            why=why,
-        )
+        await withdraw(self._service.run, reference, actor, why)
 
     def watchlist(self) -> tuple[ListedEntry, ...]:
         listing = self._service.run.listing
@@ -143,15 +123,13 @@ class View:
                 taken=entry.image_taken.isoformat() if entry.image_taken else None,
                 withdrawn=entry.reference in listing.withdrawn,
             )
-            for entry in listing.sealed.entries()
+            for entry in listing.entries()
         )
 
     def _running(self) -> Run:
         """Raises DeploymentError ``deployment_not_started`` or ``deployment_ended``."""
-        run = self._service.run
-        if run.phase is not Phase.RUNNING:
-            raise has_ended() if run.phase is Phase.ENDED else not_started()
-        return run
+        refuse_unless_running(self._service.run.phase)
+        return self._service.run
 
     def _desk_counts(self) -> DeskCounts:
         try:
@@ -229,6 +207,9 @@ class View:
             troubles.append(Trouble("degraded", str(run.warden.ready["degraded"])))
         if service.lag.worst_ms > _MOST_LAG_MS:
             troubles.append(Trouble("degraded", f"the desk answers {service.lag.worst_ms:.0f} ms late"))
+        troubles += [
+            Trouble("degraded", f"could not be erased: {what}", reason) for what, reason in service.unerased
+        ]
         if service.settings.models.purpose == "evaluation":
             troubles.append(
                 Trouble("ok", "Evaluation: demonstration, training or test. Not an operational deployment.")

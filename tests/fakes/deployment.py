@@ -103,6 +103,10 @@ class FakeControl:
         self.now = replace(self.now, proposed=(proposal,))
         return proposal
 
+    async def add_list(self, path, credential, actor) -> Proposal:
+        del credential
+        return await self.propose("watchlist", path.name, actor)
+
     async def start(self, actor) -> None:
         self.said.append(("start", actor.account))
         if not self.now.ready:

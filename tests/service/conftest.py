@@ -309,3 +309,25 @@ async def at_console() -> AsyncIterator[Callable[[str], Person]]:
     yield come
     for person in people:
         await person.session.close()
+
+
+@pytest.fixture
+async def prepared(van):
+    """``officers = await prepared(clock)``: a deployment in preparation, its people come, nothing else done."""
+    running: list[Service] = []
+
+    from tests.service.officers import HERE, Officers  # which uses this module
+
+    async def prepare(clock=None, **over):
+        raw = van.raw(**{"deployment": HERE, **over})
+        service = Service(Settings.model_validate(raw), clock)
+        await asyncio.wait_for(service.start(), START_S)
+        running.append(service)
+        officers = Officers(service)
+        await officers.come()
+        return officers
+
+    yield prepare
+    for service in running:
+        await asyncio.wait_for(service.stop(), 30)
+    assert children() == set()

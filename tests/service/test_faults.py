@@ -9,11 +9,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from lfr_edge.service.warden import MOST_RESTARTS
 
 from lfr_edge.audit.disk import RealDisk
 from lfr_edge.audit.verify import verify
 from lfr_edge.service.view import View
+from lfr_edge.service.warden import MOST_RESTARTS
 from tests.service.conftest import ALERT_S, SOUGHT, children, until
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(150)]

@@ -10,22 +10,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lfr_edge.audit.verify import verify
-from lfr_edge.clock import SystemClock
 from lfr_edge.demo.officers import (
     APPROVER,
-    LATITUDE,
-    LONGITUDE,
     OPERATOR,
-    PLACE,
     PROPOSER,
     approve,
-    arrive,
     authority_for,
-    trust_key,
 )
 from lfr_edge.deployment.authority import Document
 from lfr_edge.deployment.authority.document import cancelled, encode_document, signed
-from lfr_edge.deployment.authority.words import instant_text
 from lfr_edge.errors import LfrError
 from lfr_edge.service import Service
 from lfr_edge.service.changes import carry_out
@@ -33,83 +26,10 @@ from lfr_edge.service.control import Control
 from lfr_edge.service.phase import Phase
 from lfr_edge.service.view import View
 from lfr_edge.settings import Settings
-from tests.service.conftest import PASSPHRASE, START_S, children, until
+from tests.service.conftest import PASSPHRASE, children, until
+from tests.service.officers import HERE, HandOnTheClock, Officers, refused
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(150)]
-HERE = {"autostart": False, "place": PLACE, "latitude": LATITUDE, "longitude": LONGITUDE}
-
-
-class HandOnTheClock(SystemClock):
-    """A wall clock that somebody sets; the monotonic one is the kernel's."""
-
-    def __init__(self) -> None:
-        self.set_by_s = 0.0
-
-    def wall_ns(self) -> int:
-        return super().wall_ns() + int(self.set_by_s * 1e9)
-
-
-class Officers:
-    """What the people of a van do, at the console's own port."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.control = Control(service)
-        self.key = Ed25519PrivateKey.generate()
-
-    async def come(self) -> None:
-        await arrive(self.service)
-        await trust_key(self.service, self.key)
-        await until(lambda: all(c.state == "live" for c in self.service.run.cameras.statuses), 20, "cameras")
-
-    def document(self, seconds: float = 3600, **changes) -> Document:
-        now_ns = self.service.clock.wall_ns()
-        end = {"end": instant_text(now_ns + int(seconds * 1e9))}
-        return signed(Document(replace(authority_for(self.service), **end, **changes)), self.key)
-
-    async def bring(self, seconds: float = 3600, **changes) -> None:
-        await self.control.bring_authority(encode_document(self.document(seconds, **changes)), PROPOSER)
-
-    async def two_persons(self, what: str, value: str, kind: str) -> None:
-        await self.control.propose(what, value, PROPOSER)
-        await carry_out(self.service.run, await approve(self.service, kind), APPROVER)
-
-    async def brief(self) -> None:
-        for person in (OPERATOR, PROPOSER):
-            await self.control.acknowledge((await self.control.picture()).briefing.sha256, person)
-
-    async def start(self, seconds: float = 3600) -> None:
-        await self.bring(seconds)
-        await self.two_persons("watchlist", "", "watchlist.activate")
-        await self.brief()
-        await self.control.start(PROPOSER)
-
-
-@pytest.fixture
-async def prepared(van):
-    """``officers = await prepared(clock)``: a deployment in preparation, its people come, nothing else done."""
-    running: list[Service] = []
-
-    async def prepare(clock=None, **over) -> Officers:
-        raw = van.raw(**{"deployment": HERE, **over})
-        service = Service(Settings.model_validate(raw), clock)
-        await asyncio.wait_for(service.start(), START_S)
-        running.append(service)
-        officers = Officers(service)
-        await officers.come()
-        return officers
-
-    yield prepare
-    for service in running:
-        await asyncio.wait_for(service.stop(), 30)
-    assert children() == set()
-
-
-async def refused(attempt) -> str:
-    with pytest.raises(LfrError) as caught:
-        await attempt
-    assert caught.value.hint, caught.value.code
-    return caught.value.code
 
 
 async def test_every_step_is_needed_and_then_changes_take_effect_on_the_next_face(van, prepared) -> None:

@@ -1,0 +1,193 @@
+"""Entries that leave or join the list of a running deployment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lfr_edge.alerts.record import Actor
+from lfr_edge.audit.event import SYSTEM
+from lfr_edge.deployment.authority import clauses, refuse
+from lfr_edge.deployment.proposal import Proposal
+from lfr_edge.errors import DeploymentError, LfrError, RecogniserError, WatchlistError
+from lfr_edge.service.phase import refuse_unless_running
+from lfr_edge.service.readings import facts_of
+from lfr_edge.watchlist.container import SealedWatchlist
+from lfr_edge.watchlist.expiry import due
+from lfr_edge.watchlist.list_facts import list_facts
+
+if TYPE_CHECKING:
+    from lfr_edge.service.live_list import LiveList
+    from lfr_edge.service.run import Run
+
+EXPIRY_S: Final = 60.0
+
+
+async def withdraw(run: Run, reference: str, actor: Actor, why: str) -> None:
+    """Take an entry off the list, effective with the next probe.
+
+    Raises:
+        DeploymentError: not running.
+        WatchlistError: ``watchlist_unknown_reference``, ``watchlist_already_withdrawn``.
+        AuditError: not on the record; the entry is off the list all the same.
+    """
+    listing = _listing(run)
+    templates = listing.templates_of(reference)  # refuses an unknown reference
+    if reference in listing.withdrawn:
+        raise WatchlistError(
+            "watchlist_already_withdrawn",
+            f"{reference} was withdrawn before",
+            hint="nothing is left to do",
+        )
+    # Effect first: nobody may be stopped for an entry while its withdrawal waits for a disk.
+    listing.withdrawn.add(reference)  # the desk drops its hits from here on, whatever the recogniser does
+    with contextlib.suppress(RecogniserError):
+        await run.warden.handle.request("withdraw", {"reference": reference})
+    await run.record(
+        "watchlist.withdrawn",
+        actor=actor,
+        ref=run.session.reference(reference),
+        data={"templates": templates},
+        why=why,
+    )
+
+
+async def expire(run: Run) -> None:
+    """Every minute, take off what may be looked for no more: review date, category, source of the images."""
+    while True:
+        listing, signed = _listing(run), run.warrant.signed
+        terms = signed.authority.watchlist if signed else None
+        found = due(
+            listing.entries(),
+            _today(run),
+            categories=terms.categories if terms else None,
+            sources=terms.image_sources if terms else None,
+            withdrawn=frozenset(listing.withdrawn),
+        )
+        # An evaluation's list may be old on purpose; its authority, where there is one, still counts.
+        for one in found if run.settings.models.purpose == "operational" else ():
+            with contextlib.suppress(LfrError):
+                await withdraw(run, one.reference, SYSTEM, one.why)
+        await asyncio.sleep(EXPIRY_S)
+
+
+async def propose_addition(run: Run, path: Path, credential: bytes | str, actor: Actor) -> Proposal:
+    """Ask a second person for the entries of another sealed list, which must fit the authority with those there are.
+
+    Raises:
+        DeploymentError: not running, or a clause of the authority does not hold with them.
+        WatchlistError: the file cannot be opened, or names somebody who is on the list.
+        ControlError: as :meth:`Approvals.propose`.
+    """
+    listing = _listing(run)
+    sealed = await asyncio.to_thread(SealedWatchlist.open, path, credential, fingerprint=run.pack.fingerprint)
+    try:
+        twice = {e.reference for e in sealed.entries()} & {e.reference for e in listing.entries()}
+        if twice:
+            raise WatchlistError(
+                "watchlist_duplicate_reference",
+                f"{min(twice)} is on the list already",
+                hint="compile the addition without the people who are on the list",
+            )
+        await asyncio.to_thread(_refuse_unauthorised, run, sealed)
+        digest = await asyncio.to_thread(lambda: sealed.digest)
+        change = {
+            "deployment": run.session.deployment.id,
+            "list_sha256": digest,
+            "entries": len(sealed),
+            "templates": sealed.header.rows,
+        }
+        words = (f"Look for {len(sealed)} more people, of the list {digest[:16]}….",)
+        proposal = await asyncio.to_thread(run.approvals.propose, "watchlist.add", change, actor, words)
+    except BaseException:
+        sealed.close()
+        raise
+    if (before := listing.waiting.pop(digest, None)) is not None:
+        before.close()
+    listing.waiting[digest] = sealed
+    return proposal
+
+
+async def add(run: Run, proposal: Proposal, actor: Actor) -> None:
+    """An approved addition: on the record, then looked for from the next probe.
+
+    Raises:
+        DeploymentError: ``addition_gone``: the file was proposed before a restart.
+        WatchlistError: the recogniser refused it; then nothing of it is looked for.
+    """
+    listing = _listing(run)
+    sealed = listing.waiting.pop(str(proposal.change["list_sha256"]), None)
+    if sealed is None:
+        raise DeploymentError(
+            "addition_gone", "the additional list is not open any more", hint="propose it again from its file"
+        )
+    try:
+        used = await asyncio.to_thread(run.approvals.use, proposal.kind, proposal.change)
+        references = [entry.reference for entry in sealed.entries()]
+        ref = run.session.reference(sealed.digest)
+        categories = dict(list_facts(sealed, _today(run)).categories)
+        data: dict[str, Any] = {
+            "templates": sealed.header.rows,
+            "entries": len(sealed),
+            "categories": categories,
+        }
+        await run.record("watchlist.added", actor=actor, ref=ref, data=data | used)
+    except BaseException:
+        sealed.close()
+        raise
+    listing.added.append(sealed)
+    await asyncio.to_thread(run.box.register.add, run.session.deployment.id, references)
+    refusal = await send_addition(run, sealed)
+    if refusal is not None:
+        for reference in references:
+            await withdraw(run, reference, SYSTEM, "the recogniser refused the addition")
+        raise refusal
+
+
+async def send_addition(run: Run, sealed: SealedWatchlist) -> WatchlistError | None:
+    """Hand it to the recogniser; why it was refused, or None. One that is restarting gets it at its start."""
+    try:
+        parts = sealed.template_part(), sealed.template_key()
+        answer = await run.warden.handle.request("add", parts=parts)
+    except RecogniserError:
+        return None
+    if "code" not in answer.body:
+        return None
+    body = answer.body
+    return WatchlistError(str(body["code"]), str(body["message"]), hint=str(body.get("hint", "")))
+
+
+def _refuse_unauthorised(run: Run, sealed: SealedWatchlist) -> None:
+    signed = run.warrant.signed
+    if signed is None:
+        return
+    now, more = facts_of(run), list_facts(sealed, _today(run))
+    categories = dict(now.categories)
+    for code, count in more.categories.items():
+        categories[code] = categories.get(code, 0) + count
+    sources = dict(now.sources)
+    for code, count in more.sources.items():
+        sources[code] = sources.get(code, 0) + count
+    together = replace(
+        now,
+        entries=now.entries + more.entries,
+        categories=categories,
+        sources=sources,
+        under_18=now.under_18 + more.under_18,
+    )
+    refuse(clauses(signed, together))
+
+
+def _listing(run: Run) -> LiveList:
+    """Raises DeploymentError ``deployment_not_started`` or ``deployment_ended``."""
+    refuse_unless_running(run.phase)
+    assert run.listing is not None, "a running deployment has a list"
+    return run.listing
+
+
+def _today(run: Run) -> date:
+    return datetime.fromtimestamp(run.clock.wall_ns() / 1e9, UTC).date()

@@ -1,0 +1,83 @@
+"""The recogniser of one deployment: what it is started with, what it learns after a restart, when it may look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from lfr_edge.recogniser.channel import Message
+from lfr_edge.recogniser.handle import RecogniserHandle
+from lfr_edge.recogniser.spec import StartSpec
+from lfr_edge.service.warden import Warden
+
+if TYPE_CHECKING:
+    from lfr_edge.service.run import Run
+
+
+class Recognition:
+    """**Thread rule:** one event loop."""
+
+    def __init__(self, run: Run, on_alert: Callable[[Message], None]) -> None:
+        self._run = run
+        self._looking = False  # the recogniser starts paused and looks once the start is on the record
+        self._tasks: list[asyncio.Task[None]] = []
+        self.warden = Warden(
+            run.clock,
+            run.cameras,
+            run.latencies,
+            specification=self._specification,
+            restore=self._restore,
+            record=run.record,
+            fail=run.fail,
+            on_alert=on_alert,
+        )
+
+    async def look(self) -> None:
+        """The start is durable: faces may be looked at from here on."""
+        self._looking = True
+        if not self._run.paused:
+            await self.warden.handle.request("resume")
+
+    def keep_going(self, *more: Coroutine[Any, Any, None]) -> None:
+        """Restart what dies, count every minute, and do `more`, until :meth:`stop`."""
+        failed = self._run.failed
+        for work in (self.warden.supervise(failed), self.warden.count(failed), *more):
+            self._tasks.append(asyncio.create_task(work))
+
+    async def stop(self) -> None:
+        """The recogniser ends, with its receipt, and nothing starts it again."""
+        self._looking = False
+        mine = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in mine:
+            task.cancel()
+        await asyncio.gather(*mine, return_exceptions=True)
+        self._tasks.clear()
+        await self.warden.stop()
+
+    def _specification(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+        run = self._run
+        assert run.listing is not None, "unsealed before the start"
+        assert run.threshold is not None, "set with the list"
+        settings = run.settings
+        spec = StartSpec(
+            store=settings.models.store,
+            models=settings.models.model_copy(update={"pack": run.pack.name}),
+            vision=settings.vision,
+            matching=settings.matching,
+            threshold=run.threshold,
+            cameras=run.cameras.plans,
+            paused=run.paused or not self._looking,
+        )
+        return spec.model_dump(mode="json"), run.listing.parts()
+
+    async def _restore(self, handle: RecogniserHandle) -> None:
+        """A fresh recogniser learns what people decided since the list was sealed."""
+        run = self._run
+        assert run.listing is not None, "unsealed before the start"
+        for part in run.listing.added:
+            await handle.request("add", parts=(part.template_part(), part.template_key()))
+        for reference in tuple(run.listing.withdrawn):  # one more may be withdrawn while we wait
+            await handle.request("withdraw", {"reference": reference})
+        if run.paused:
+            await handle.request("pause")
