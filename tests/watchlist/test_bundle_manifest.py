@@ -110,7 +110,7 @@ def faults(entry: object) -> list[Fault]:
 
 
 @given(st.lists(entries(), min_size=1, max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_is_written_comes_back(made):
     raw = rfc8785.dumps(HEAD | {"entries": made})
     found = parse(raw)
@@ -127,7 +127,7 @@ def test_what_is_written_comes_back(made):
 
 
 @given(entries(), st.sampled_from(REQUIRED), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_every_missing_field_is_refused_by_its_name(made, name, data):
     del made[name]
     (fault,) = [item for item in faults(made) if item.message == "is missing"]
@@ -139,7 +139,7 @@ def test_every_missing_field_is_refused_by_its_name(made, name, data):
 
 
 @given(entries(), st.text(min_size=1, max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_unknown_fields_are_refused(made, name):
     if name in BundleEntry.model_fields:
         return
@@ -288,7 +288,7 @@ def test_names_of_fields_cannot_write_to_the_terminal():
 
 
 @given(texts)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_text_that_looks_like_a_formula_is_kept_and_escaped_in_a_table(text):
     (item,) = read_entries({"entries": [a_good_entry() | {"reason": text}]})
     assert isinstance(item, BundleEntry)
