@@ -163,6 +163,11 @@ class Compiler:
         await asyncio.to_thread(self._install, target)
         self.now.phase = "submitted"
 
+    async def take_back(self, target: Path) -> None:
+        """Undo :meth:`install`: nobody was asked to approve it."""
+        await asyncio.to_thread(target.replace, self.sealed)
+        self.now.phase = "done"
+
     async def close(self) -> None:
         """With the console: end what runs, leave nothing."""
         await self._stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final
 
 from aiohttp import web
@@ -23,7 +23,9 @@ from lfr_edge.errors import DeploymentError, WatchlistError
 from lfr_edge.matching.forecast import forecast
 from lfr_edge.settings import Settings
 from lfr_edge.watchlist.bundle import Limits as ArchiveLimits
+from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.entry import image_sources
+from lfr_edge.watchlist.keys import read_key_file
 
 PAGE: Final = 50  # entries a page of the table shows
 _MOST_NAME: Final = 100
@@ -156,38 +158,76 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def submit(request: web.Request) -> web.Response:
-    """Put the compiled list in place, unseal it and propose exactly it to a second person."""
+    """Propose the compiled list to a second person: as the list of the deployment that is prepared, or as an
+    addition to the one that runs."""
     body = await read_body(request, SubmitBody)
     compiler, control = request.app[COMPILER], request.app[PORTS].deployment
-    actor, view = session_of(request).actor, compiler.now.to_json()
-    if view["left_out"] and not body.leave_out:
+    actor, left_out = session_of(request).actor, compiler.now.to_json()["left_out"]
+    if left_out and not body.leave_out:
         raise WatchlistError(
             "compile_left_out",
-            f"{view['left_out']} people have no usable picture and would not be looked for",
+            f"{left_out} people have no usable picture and would not be looked for",
             hint="confirm that they are left out, or send a bundle with better pictures",
         )
-    if control is None or (await control.picture()).phase != "preparing":
+    phase = (await control.picture()).phase if control else "ended"
+    if control is None or phase == "ended":
         raise DeploymentError(
-            "deployment_running",
-            "a list is put in place while a deployment is prepared",
-            hint="end this deployment, or add single entries to the running list",
+            "deployment_ended",
+            "no deployment is open that could take a list",
+            hint="prepare the next one first",
         )
-    if compiler.now.phase == "done":
-        facts = compiler.now.result["facts"]
-        data: dict[str, Plain] = {
-            "step": "submitted",
-            "bundle_sha256": compiler.now.bundle_sha256,
-            "list_sha256": compiler.now.sha256,
-            "entries": facts["entries"],
-            "left_out": view["left_out"],
-        }
-        await record(request, "watchlist.compiled", actor, "", data, "watchlist page")
-    await compiler.install(_settings(request).watchlist.path)
-    await control.unseal(body.passphrase, actor)
-    proposal = await control.propose("watchlist", "", actor)
-    return web.json_response(
-        {**compiler.now.to_json(), "proposal": proposal.id, "change_sha256": proposal.sha256}
-    )
+    await _check_credential(request, body.passphrase)
+    await _record_submission(request, left_out)
+    place = _settings(request).watchlist.path
+    if phase == "preparing":
+        await compiler.install(place)
+        await control.unseal(body.passphrase, actor)
+        proposal = await control.propose("watchlist", "", actor)
+    else:
+        target = addition_path(place, compiler.now.sha256)
+        await compiler.install(target)
+        try:
+            proposal = await control.add_list(target, body.passphrase, actor)
+        except BaseException:
+            await compiler.take_back(target)
+            raise
+    told = {"proposal": proposal.id, "change_sha256": proposal.sha256}
+    return web.json_response(compiler.now.to_json() | told)
+
+
+def addition_path(place: Path, digest: str) -> Path:
+    """Where an addition to the list at `place` lies until the deployment ends: beside it."""
+    return place.with_name(f"{place.name}.added-{digest[:16]}")
+
+
+async def _check_credential(request: web.Request, passphrase: str | None) -> None:
+    """Before anything is moved: what was given opens the compiled list. Raises WatchlistError."""
+    compiler, settings = request.app[COMPILER], _settings(request)
+    if compiler.now.phase != "done":
+        raise WatchlistError("compile_not_done", "no compiled list waits", hint="send a bundle first")
+
+    def check() -> None:
+        key_file = settings.watchlist.key_file
+        if passphrase is None and key_file is None:
+            raise WatchlistError(
+                "watchlist_no_credential", "nothing was named that opens the list", hint="type its passphrase"
+            )
+        credential = passphrase if passphrase is not None else read_key_file(key_file or Path())
+        SealedWatchlist.open(compiler.sealed, credential).close()
+
+    await asyncio.to_thread(check)
+
+
+async def _record_submission(request: web.Request, left_out: int) -> None:
+    now = request.app[COMPILER].now
+    data: dict[str, Plain] = {
+        "step": "submitted",
+        "bundle_sha256": now.bundle_sha256,
+        "list_sha256": now.sha256,
+        "entries": now.result["facts"]["entries"],
+        "left_out": left_out,
+    }
+    await record(request, "watchlist.compiled", session_of(request).actor, "", data, "watchlist page")
 
 
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:

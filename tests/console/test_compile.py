@@ -16,19 +16,24 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lfr_edge.audit.disk import make_folder
 from lfr_edge.console.accounts import Role
 from lfr_edge.console.compile_job import Teller, compile_list
 from lfr_edge.console.compile_order import Order
 from lfr_edge.console.compiling import Compiler
+from lfr_edge.console.watchlist import addition_path
+from lfr_edge.deployment.proposal import Proposal, Stamp
 from lfr_edge.errors import AuditError, ModelError, WatchlistError
 from lfr_edge.settings import ModelSettings, Settings, WatchlistSettings
 from lfr_edge.watchlist.bundle import Label, read_unsigned, write_bundle
 from lfr_edge.watchlist.bundle.signature import key_id
-from lfr_edge.watchlist.container import SealedWatchlist
+from lfr_edge.watchlist.container import SealedWatchlist, seal
 from lfr_edge.watchlist.entry import categories
+from lfr_edge.watchlist.header import file_digest
 from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
 from tests.console.conftest import Person
 from tests.fakes.box import ListRecorder, enrol, house
+from tests.watchlist.lists import person
 
 ISSUER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = ISSUER.public_key().public_bytes_raw()
@@ -303,10 +308,72 @@ async def test_without_a_record_nothing_is_kept(box, officer, bundle):
     assert (await ask(officer))["phase"] == "empty"
 
 
-async def test_a_running_deployment_keeps_its_list(box, officer):
+class Adding:
+    """The supervisor's side of an addition: takes it, or refuses it."""
+
+    def __init__(self, refusal: WatchlistError | None = None) -> None:
+        self.refusal = refusal
+        self.asked: list[tuple[Path, object]] = []
+
+    async def __call__(self, path: Path, credential, actor) -> Proposal:
+        assert path.exists()
+        self.asked.append((path, credential))
+        if self.refusal:
+            raise self.refusal
+        return Proposal("C-7", "watchlist.add", {}, "11" * 32, (), actor.account, Stamp(0, 0, "boot"))
+
+
+def compiled(box, compiler: Compiler) -> bytes:
+    """A list as if the process had just sealed it."""
+    key = read_key_file(box.folder / "medium" / "list.key")
+    make_folder(compiler.sealed.parent)
+    seal(compiler.sealed, [person(1)], key=key, fingerprint="", dimension=8)
+    now = compiler.now
+    now.phase, now.sha256 = "done", file_digest(compiler.sealed)
+    now.result = {"facts": {"entries": 1}, "shares": {"categories": [], "sources": []}}
+    return compiler.sealed.read_bytes()
+
+
+async def test_while_it_runs_a_list_is_an_addition(box, officer):
     box.control.now = replace(box.control.now, phase="running")
+    box.control.add_list = adding = Adding()
+    (box.folder / "watchlist.sealed").write_bytes(b"the active list")
+    assert (await call(officer, "submit"))[1]["error"] == "compile_not_done"
+    data = compiled(box, box.compiler)
     status, body = await call(officer, "submit")
-    assert (status, body["error"]) == (409, "deployment_running")
+    assert (status, body["phase"], body["proposal"]) == (200, "submitted", "C-7")
+    ((path, credential),) = adding.asked
+    assert (path, credential) == (addition_path(box.folder / "watchlist.sealed", body["sha256"]), None)
+    assert path.read_bytes() == data
+    assert (box.folder / "watchlist.sealed").read_bytes() == b"the active list"
+    assert box.control.said == []
+
+
+async def test_an_addition_that_is_refused_is_taken_back(box, officer):
+    box.control.now = replace(box.control.now, phase="running")
+    box.control.add_list = Adding(
+        WatchlistError("watchlist_duplicate_reference", "W-1 is on the list", hint="")
+    )
+    compiled(box, box.compiler)
+    status, body = await call(officer, "submit")
+    assert (status, body["error"]) == (409, "watchlist_duplicate_reference")
+    assert (await ask(officer))["phase"] == "done"
+    assert left(box) == {"list.sealed"}
+    assert not list(box.folder.glob("*.added-*"))
+
+
+async def test_nothing_is_moved_that_could_not_be_opened(box, officer):
+    (box.folder / "watchlist.sealed").write_bytes(b"the list of yesterday")
+    compiled(box, box.compiler)
+    status, body = await call(officer, "submit", passphrase="of another list")
+    assert (status, body["error"]) == (409, "watchlist_no_passphrase")
+    (box.folder / "medium" / "list.key").unlink()
+    write_key_file(box.folder / "medium" / "list.key", new_key())
+    assert (await call(officer, "submit"))[1]["error"] == "watchlist_key_wrong"
+    assert (box.folder / "watchlist.sealed").read_bytes() == b"the list of yesterday"
+    assert box.control.said == []
+    box.control.now = replace(box.control.now, phase="ended")
+    assert (await call(officer, "submit"))[1]["error"] == "deployment_ended"
 
 
 async def test_what_a_power_cut_left_is_erased_before_the_next_upload(tmp_path):

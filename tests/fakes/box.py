@@ -24,6 +24,8 @@ from lfr_edge.audit.log import AuditLog
 from lfr_edge.clock import SystemClock
 from lfr_edge.console.accounts import Accounts, Role
 from lfr_edge.console.app import build_app
+from lfr_edge.console.compiling import Compiler
+from lfr_edge.console.keys import COMPILER
 from lfr_edge.console.ports import (
     CameraStatus,
     ConsolePorts,
@@ -248,6 +250,7 @@ class House:
     log: AuditLog | None
     approvals: Approvals | None = None
     control: FakeControl = field(default_factory=FakeControl)
+    compiler: Compiler | None = None
 
 
 PASSWORD = "three plain words"
@@ -296,7 +299,8 @@ async def house(
         settings=settings or Settings(data=folder / "data", audit=folder / "audit"),
         **(more(accounts) if more else {}),
     )  # fmt: skip
-    runner = web.AppRunner(build_app(ports), access_log=None, shutdown_timeout=1.0)
+    app = build_app(ports)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site_ = web.TCPSite(runner, "127.0.0.1", 0)
     await site_.start()
@@ -314,6 +318,7 @@ async def house(
             log,
             approvals,
             control,
+            app[COMPILER],
         )
     finally:
         await runner.cleanup()
