@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -69,6 +70,15 @@ def erase_copy(path: Path, clock: Clock) -> Receipt:
     return Receipt(
         "import_copy", files, size, now, how, False, checked, told or "; ".join(map(str, found[:3]))
     )
+
+
+def compile_remnants(sealed: Path) -> tuple[Path, ...]:
+    """What a compile to `sealed` that was killed left beside it: its journal and unfinished files, all encrypted."""
+    folder, name = sealed.parent, sealed.name
+    if not folder.is_dir():
+        return ()
+    found = [*folder.glob(f".{glob.escape(name)}.journal"), *folder.glob(f".{glob.escape(name)}.*.partial")]
+    return tuple(sorted(item for item in found if not item.is_symlink()))
 
 
 def is_import_copy(path: Path) -> bool:

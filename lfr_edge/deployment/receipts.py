@@ -16,6 +16,8 @@ NAMES: Final = {
     "templates": "Templates of the list in memory",
     "alert_images": "Pictures of alerts",
     "sealed_list": "Sealed list: images and templates",
+    "compile_remnant": "Remnant of an unfinished compile",
+    "addition": "Added list: images and templates",
     "key_file": "Key file of the list",
     "import_copy": "Import copy on its medium",
     "register": "Register page",
@@ -134,15 +136,16 @@ def receipts_of(deployment: str, entries: Iterable[Entry]) -> Receipts:
     """The receipts that stand in a record, its own log's or the box's; the last one of each thing counts."""
     found: dict[tuple[str, int], Receipt] = {}
     origin = ""
-    copies = 0
+    several = 0
     for entry in entries:
         event = entry.event
         origin = origin or entry.dep
         what = word(event, "what")
         if event.ev not in {"material.erased", "watchlist.destroyed"} or what not in NAMES:
             continue
-        copies += what == "import_copy"
-        found[(what, copies if what == "import_copy" else 0)] = Receipt(
+        many = what in {"import_copy", "compile_remnant", "addition"}
+        several += many
+        found[(what, several if many else 0)] = Receipt(
             what,
             count(event, "items") or 0,
             count(event, "bytes") or 0,

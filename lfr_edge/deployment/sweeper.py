@@ -23,6 +23,7 @@ from lfr_edge.alerts.record import Plain, Recorder, Verb
 from lfr_edge.audit.keys import KeyStore
 from lfr_edge.clock import Clock
 from lfr_edge.deployment.ageing import HOUR_NS, Ageing, due_ns, holds, pictures_over
+from lfr_edge.deployment.import_copy import compile_remnants
 from lfr_edge.deployment.pending import Pending
 from lfr_edge.deployment.register import Register
 from lfr_edge.deployment.remains import AlertRemains, DeploymentRemains, Remains
@@ -242,7 +243,8 @@ class Sweeper:
         if due is None or self._settings.models.purpose != "operational" or self.ageing.latest_ns() < due:
             return
         origin = max(self.remains.closed_us, key=self.remains.closed_us.__getitem__, default="")
-        self._pending.begin("sealed_list", "", origin, [self._settings.watchlist.path])
+        path = self._settings.watchlist.path
+        self._pending.begin("sealed_list", "", origin, [path, *compile_remnants(path)])
         self._finish_pending(swept)
 
     def _pages(self, swept: Swept) -> None:

@@ -17,7 +17,7 @@ from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.audit.event import SYSTEM, Actor, Verb
 from lfr_edge.audit.keys import KeyStore
 from lfr_edge.clock import Clock
-from lfr_edge.deployment.import_copy import OVERWRITTEN, absent, erase_copy
+from lfr_edge.deployment.import_copy import OVERWRITTEN, absent, compile_remnants, erase_copy
 from lfr_edge.deployment.receipts import Receipt, Receipts
 from lfr_edge.deployment.register import Register
 from lfr_edge.errors import AlertError, LfrError, WatchlistError
@@ -76,6 +76,7 @@ class WipePlan:
     overwritten: int | None = None
     imports: tuple[Path, ...] = ()
     pictures: KeptPictures | None = None
+    additions: tuple[Path, ...] = ()  # sealed lists that were added while it ran
 
 
 def wipe(
@@ -117,6 +118,10 @@ class _Wipe:
             self._do("alert_images", self._keep_pictures)
         if plan.sealed is not None:
             self._do("sealed_list", lambda: self._file("sealed_list", plan.sealed, "the list"))
+            for remnant in compile_remnants(plan.sealed):
+                self._do("compile_remnant", lambda path=remnant: self._file("compile_remnant", path, "it"))  # type: ignore[misc]
+        for added in plan.additions:
+            self._do("addition", lambda path=added: self._file("addition", path, "the added list"))  # type: ignore[misc]
         if plan.key_file is not None and plan.destroy_key:
             self._do("key_file", lambda: self._file("key_file", plan.key_file, "the list's key"))
         for path in plan.imports:

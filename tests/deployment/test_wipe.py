@@ -352,3 +352,20 @@ def test_what_the_kernel_says_of_a_medium(
     real = Path.resolve
     monkeypatch.setattr(Path, "resolve", lambda self, strict=False: partition if strict else real(self))
     assert word in medium_words(tmp_path)
+
+
+def test_added_lists_and_what_a_killed_compile_left_go_too(box: Box) -> None:
+    """The names are the compiler's own."""
+    from lfr_edge.watchlist.compiler import journal_path
+
+    added = box.folder / "medium" / "added.sealed"
+    added.write_bytes(b"x" * 500)
+    remnants = [journal_path(box.plan.sealed), box.plan.sealed.with_name(".list.sealed.0a1b.partial")]
+    other = box.folder / ".other.sealed.journal"
+    for path in (*remnants, other):
+        path.write_bytes(b"y" * 100)
+    done = box.wipe(additions=(added,))
+    assert done.complete
+    assert sorted(item.what for item in done.items)[:3] == ["addition", "compile_remnant", "compile_remnant"]
+    assert not any(path.exists() for path in (added, *remnants))
+    assert other.exists(), "of another list"
