@@ -26,6 +26,7 @@ examples:
   lfr-edge authority check op-117.json                      gaps of a draft, clause by clause
   lfr-edge authority check op-117.json --config lfr.toml    against this box, its list and its clock
   lfr-edge authority sign op-117.json --key ao.key
+  lfr-edge authority confirm op-117.json --key ao.key --by "Supt A. Example"    the writing an oral authority owes
   lfr-edge authority cancel op-117.json --key ao.key --by "Supt A. Example" --why "The intelligence was wrong."
   lfr-edge authority schema > authority.schema.json
 
