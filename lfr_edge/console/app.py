@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from lfr_edge.alerts.record import Plain
 from lfr_edge.console import (
     accuracy,
     anchors,
@@ -60,6 +61,7 @@ from lfr_edge.console.sessions import Tries
 from lfr_edge.console.shelf import Shelf
 from lfr_edge.console.systems import Systems
 from lfr_edge.console.texts import LANGUAGES, Texts
+from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.settings import IntegrationSettings
 
 _MAX_BODY: Final = 64 * 1024  # the longest honest body is a note of some hundred bytes
@@ -174,6 +176,7 @@ async def _sweeping(app: web.Application) -> AsyncIterator[None]:
         while True:
             await asyncio.sleep(_SWEEP_S)
             app[PORTS].sessions.sweep()
+            await _record_fallen(app)
             await tell_left_out(app)
 
     task = asyncio.create_task(sweep())
@@ -181,6 +184,17 @@ async def _sweeping(app: web.Application) -> AsyncIterator[None]:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def _record_fallen(app: web.Application) -> None:
+    """Sessions that time or an officer ended. They are over, whether or not the record takes the entry."""
+    for session, why in app[PORTS].sessions.take_fallen():
+        record = app[PORTS].recorder.record
+        data: dict[str, Plain] = {"by": why}
+        with contextlib.suppress(AuditError, DeploymentError):
+            await asyncio.to_thread(
+                record, "access.signed_out", actor=session.actor, ref=session.account, data=data, why=""
+            )
 
 
 async def _sign_everybody_out(app: web.Application) -> None:

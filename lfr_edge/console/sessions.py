@@ -46,6 +46,7 @@ class Sessions:
         self._idle_ns = int(idle_s * _SECOND_NS)
         self._longest_ns = int(longest_s * _SECOND_NS)
         self._open: dict[str, Session] = {}
+        self._fallen: list[tuple[Session, str]] = []  # ended without a sign-out, and why
 
     def open(self, account: Account) -> tuple[str, Session]:
         """A fresh 256-bit id for the cookie, and the session it opens."""
@@ -76,20 +77,27 @@ class Sessions:
 
     def alive(self, session: Session) -> bool:
         """Whether the session still stands. Ends it, sockets included, if not."""
-        now = self._clock.monotonic_ns()
-        account = self._accounts.get(session.account)
-        stands = (
-            session.digest in self._open
-            and now - session.used_ns < self._idle_ns
-            and now - session.opened_ns < self._longest_ns
-            and account is not None
-            and not account.disabled
-            and account.generation == session.generation
-            and account.role is session.role
-        )
-        if not stands:
+        why = self._fallen_why(session)
+        if why and session.digest in self._open:
+            self._fallen.append((session, why))
             self.end(session)
-        return stands
+        return not why and session.digest in self._open
+
+    def _fallen_why(self, session: Session) -> str:
+        """Why the session ends without a sign-out; empty while it stands."""
+        now = self._clock.monotonic_ns()
+        if now - session.used_ns >= self._idle_ns:
+            return "idle"
+        if now - session.opened_ns >= self._longest_ns:
+            return "longest session"
+        account = self._accounts.get(session.account)
+        stands = account is not None and not account.disabled and account.generation == session.generation
+        return "" if stands and account is not None and account.role is session.role else "account changed"
+
+    def take_fallen(self) -> list[tuple[Session, str]]:
+        """Sessions that ended without a sign-out since the last call, each with its reason, for the record."""
+        fallen, self._fallen = self._fallen, []
+        return fallen
 
     def end(self, session: Session) -> None:
         self._open.pop(session.digest, None)

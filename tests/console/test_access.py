@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -11,7 +12,8 @@ from lfr_edge.console.app import build_app, routes_of
 from lfr_edge.console.guard import SAFE_METHODS
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.errors import ConfigError
-from tests.fakes.box import raised
+from lfr_edge.settings import IntegrationSettings, Settings, SystemSettings
+from tests.fakes.box import ListRecorder, house, raised
 
 RULES = load_rules()
 
@@ -71,6 +73,23 @@ async def test_every_route_admits_exactly_its_roles(box, sign_in, identity):
             else:
                 assert answer.status == 403, route
                 assert (await answer.json())["error"] == "access_role_refused"
+
+
+async def test_a_systems_token_opens_stream_and_metrics_and_no_other_route(tmp_path):
+    (tmp_path / "token").write_text("t" * 32)
+    systems = (SystemSettings(id="map", token_file=tmp_path / "token", events=("status",)),)
+    settings = Settings(data=tmp_path / "data", integrations=IntegrationSettings(systems=systems))
+    headers = {"Authorization": "Bearer " + "t" * 32, "Accept": "application/json"}
+    async with house(tmp_path, recorder=ListRecorder(), settings=settings) as box:
+        headers |= {"Origin": box.url, "Sec-Fetch-Site": "same-origin"}
+        async with aiohttp.ClientSession(box.url, headers=headers) as system:
+            for route, rule in RULES.items():
+                if rule.anyone:
+                    continue
+                method, path = route.split(" ")
+                url = path.format_map(Filled(FILLED, token="0" * 32)) + ("?wait=0" if rule.systems else "")
+                async with system.request(method, url, allow_redirects=False) as answer:
+                    assert answer.status == (200 if rule.systems else 401), route
 
 
 async def test_a_route_without_a_rule_stops_the_start(box):
@@ -134,8 +153,6 @@ async def test_no_other_site_can_act(box, sign_in, route):
 
 
 async def test_missing_origin_is_refused_too(box):
-    import aiohttp
-
     async with aiohttp.ClientSession(box.url) as bare:
         async with bare.post("/sign-in", data={"name": "a", "password": "b"}) as answer:
             assert answer.status == 403

@@ -11,7 +11,7 @@ from lfr_edge.console import app as console_app
 from lfr_edge.console.accounts import Role
 from lfr_edge.console.refusals import ALL_A_MINUTE, EACH_A_MINUTE, Refusals
 from lfr_edge.errors import AuditError
-from tests.fakes.box import ListRecorder, ManualClock, house
+from tests.fakes.box import ListRecorder, ManualClock, enrol, house
 
 
 def refused(box) -> list[tuple]:
@@ -95,3 +95,18 @@ def test_entries_and_left_out_are_all_refusals(names):
     assert not refusals.quiet
     clock.pass_s(60)
     assert refusals.quiet
+
+
+async def test_sessions_that_time_ends_are_on_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(console_app, "_SWEEP_S", 0.02)
+    clock = ManualClock()
+    async with house(tmp_path, recorder=ListRecorder(), clock=clock, idle_s=600) as box:
+        enrol(box.accounts, "miller", Role.OPERATOR)
+        box.sessions.open(box.accounts.get("miller"))
+        clock.pass_s(601)
+        for _ in range(100):
+            if box.recorder.verbs("access.signed_out"):
+                break
+            await asyncio.sleep(0.02)
+        (out,) = [event for event in box.recorder.events if event[0] == "access.signed_out"]
+        assert out[1:4] == ("miller", "miller", {"by": "idle"})

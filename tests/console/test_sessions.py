@@ -47,6 +47,7 @@ def test_idle_sessions_end_and_a_touch_prolongs(accounts, sessions, clock):
     clock.pass_s(101)
     assert sessions.find(raw) is None
     assert session.ended.is_set()
+    assert [why for _, why in sessions.take_fallen()] == ["idle"]
 
 
 def test_no_use_prolongs_a_session_for_ever(accounts, sessions, clock):
@@ -68,6 +69,16 @@ def test_a_change_by_another_process_ends_sessions(accounts, sessions, tmp_path,
     assert session.ended.is_set()
     assert sessions.find(raw) is None
     assert sessions.count() == 0
+    assert sessions.take_fallen() == [(session, "account changed")]
+    assert sessions.take_fallen() == []
+
+
+def test_a_sign_out_is_no_fall(accounts, sessions):
+    raw, session = sessions.open(accounts.get("miller"))
+    sessions.end(session)
+    assert not sessions.alive(session)
+    assert sessions.take_fallen() == []
+    assert sessions.find(raw) is None
 
 
 def test_ten_tries_a_minute_for_each_key(clock):

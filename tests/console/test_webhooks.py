@@ -10,6 +10,7 @@ import ipaddress
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -105,6 +106,15 @@ async def other():
         yield one
 
 
+def documented_check():
+    """The receiver's code as the how-to prints it."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "connect-a-control-room.md"
+    code = page.read_text().partition("```python\n")[2].partition("```")[0]
+    names: dict = {}
+    exec(code, names)
+    return names["genuine"]
+
+
 async def decide(box, number: int = 1, answer: Answer = Answer.SAME_PERSON):
     alert = await box.desk.raise_alert(raised(number))
     factors = Factors.of(["features_agree"], [], [])
@@ -124,6 +134,8 @@ async def test_a_notice_is_signed_in_order_and_tells_no_face(tmp_path, other):
         timestamp = int(headers["webhook-timestamp"])
         assert abs(timestamp - time.time()) < 60
         expected = signature(SECRET.encode(), headers["webhook-id"], timestamp, body)
+        assert documented_check()(SECRET.encode(), headers, body), "the example in docs/how-to"
+        assert not documented_check()(SECRET.encode(), headers, body + b" ")
         assert headers["webhook-signature"] == f"v1,{expected}"
     first, second = (json.loads(body) for _, body in other.got)
     assert "reference" not in first["alert"]
