@@ -163,8 +163,9 @@ def run_verify(arguments: argparse.Namespace) -> int:
         stampers=arguments.tsa,
     )
     result = report.to_json()
-    if since is not None and report.intact:
-        result["since"] = _consistency(arguments.path, since)
+    mine = [log.path for log in report.logs if since is not None and log.origin == since.origin]
+    if since is not None and report.intact and mine:
+        result["since"] = _consistency(Path(mine[0]), since)
     if arguments.json:
         sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     else:

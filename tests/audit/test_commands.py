@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ import pytest
 from lfr_edge.audit.__main__ import main
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.exits import never_altered_by_accident
+from lfr_edge.audit.note import read_key_file
 from lfr_edge.audit.proof import parse_proof
+from lfr_edge.audit.witness_server import WitnessServer
 from lfr_edge.cli.audit import register
 from lfr_edge.cli.main import main as product
 from lfr_edge.errors import AuditError
@@ -220,3 +223,50 @@ def test_a_contradiction_ends_with_altered(box: Box) -> None:
     with pytest.raises(AuditError) as caught:
         never_altered_by_accident(contradicted)(argparse.Namespace())
     assert caught.value.exit_code == 1
+
+
+def test_serving_and_delivering_in_this_process(
+    box: Box, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `witness serve` would serve, stopped at once; then a real server for `witness deliver`."""
+    store, key = tmp_path / "force", tmp_path / "force.vkey"
+    assert main(["witness", "new-key", "force.example/witness", "--store", str(store)]) == 0
+    key.write_text(capsys.readouterr().out)
+    assert (store / "witness.key").stat().st_mode & 0o777 == 0o600
+    folder = box.closed()
+    served: list[WitnessServer] = []
+
+    def serve(server: WitnessServer) -> None:
+        served.append(server)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WitnessServer, "serve_forever", serve)
+    trust = ["--trust", str(folder / "device.vkey"), "--port", "0"]
+    assert main(["witness", "serve", "force.example/witness", "--store", str(store), *trust]) == 0
+    (server,) = served
+    said = f"witness force.example/witness at http://127.0.0.1:{server.server_port}\nstopped\n"
+    assert capsys.readouterr().out == said
+    assert server.server_address[0] == "127.0.0.1"
+    assert server.book.signer.verifier.text == key.read_text().strip()
+    assert server.book.trusted == (read_key_file(folder / "device.vkey"),)
+    assert server.book.folder == store
+    assert main(["witness", "serve", "force.example/witness", "--store", str(tmp_path), *trust]) == 3
+    assert "audit_key_missing" in capsys.readouterr().err
+    monkeypatch.undo()
+
+    with WitnessServer(("127.0.0.1", 0), server.book) as again:
+        thread = threading.Thread(target=again.serve_forever, args=(0.02,))
+        thread.start()
+        url = f"http://127.0.0.1:{again.server_port}"
+        deliver = ["--url", url, "--witness", str(key)]
+        assert main(["witness", "deliver", str(folder.parent), *deliver]) == 0
+        assert capsys.readouterr().out == "van.example/3/d1  20 entries  cosigned now\n"
+        assert [path.name for path in (folder / "anchors").iterdir()] == [
+            "force.example-witness-000000000020.note"
+        ]
+        assert main(["witness", "deliver", str(folder), *deliver]) == 0
+        assert capsys.readouterr().out == "van.example/3/d1  20 entries  nothing new\n"
+        assert main(["witness", "deliver", str(tmp_path / "force"), *deliver]) == 3
+        assert "audit_log_unreadable" in capsys.readouterr().err
+        again.shutdown()
+        thread.join()

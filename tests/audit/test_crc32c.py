@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lfr_edge.audit.crc32c import crc32c
+from lfr_edge.audit.crc32c import _TABLE, _table, crc32c
 
 
 def test_published_vectors() -> None:
@@ -19,3 +19,9 @@ def test_finds_any_single_bit(data: bytes, draw: st.DataObject) -> None:
     changed = bytearray(data)
     changed[bit // 8] ^= 1 << bit % 8
     assert crc32c(bytes(changed)) != crc32c(data)
+
+
+def test_the_table_is_made_from_the_polynomial() -> None:
+    assert len(_TABLE) == 256
+    assert (_TABLE[0], _TABLE[1], _TABLE[128], _TABLE[255]) == (0, 0xF26B8303, 0x82F63B78, 0xAD7D5351)
+    assert _table() == _TABLE

@@ -1,9 +1,10 @@
 import json
+import re
 from typing import Any, get_args
 
 import pytest
 import rfc8785
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from lfr_edge.audit.entry import Entry, parse_entry
@@ -61,6 +62,7 @@ def body(**changes: object) -> bytes:
     return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a shared machine, not of the strategy
 @given(entries)
 def test_writer_and_reader_agree(entry: Entry) -> None:
     try:
@@ -189,3 +191,18 @@ def test_every_verb_has_a_class_of_processing() -> None:
     assert {"collection", "alteration", "consultation", "disclosure", "combination", "erasure"} <= set(
         PROCESSING.values()
     )
+
+
+@pytest.mark.parametrize("field", ["actor.account", "actor.role", "actor.session", "ref", "why", "d.a"])
+def test_what_is_refused_is_named(field: str) -> None:
+    wrong: Any = 7
+    event = {
+        "actor.account": Event("camera.lost", Actor(wrong, "r", "s")),
+        "actor.role": Event("camera.lost", Actor("a", wrong, "s")),
+        "actor.session": Event("camera.lost", Actor("a", "r", wrong)),
+        "ref": Event("camera.lost", ref=wrong),
+        "why": Event("camera.lost", why=wrong),
+        "d.a": Event("camera.lost", data={"a": 1.5}),
+    }[field]
+    with pytest.raises(AuditError, match=f"^{re.escape(field)} is a "):
+        check_event(event)

@@ -79,6 +79,8 @@ def test_the_words_about_an_older_head(
     (tmp_path / "old").write_text(str(old))
     assert main(["verify", LOG, *KEYS, "--since", str(tmp_path / "old"), "--json"]) == 0
     told(f"{sample}-since-json", capsys.readouterr().out)
+    assert main(["verify", "box", *KEYS, "--since", str(tmp_path / "old"), "--json"]) == 0
+    told(f"{sample}-since-box-json", capsys.readouterr().out)
     code = "".join(Path(EXPECTED, f"{sample}-code.txt").read_text().splitlines()[-1].lower().split())
     assert main(["verify", LOG, "--code", code]) == 0
     told(f"{sample}-with-code", capsys.readouterr().out)

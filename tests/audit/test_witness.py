@@ -297,8 +297,10 @@ def test_http_limits(running: Running) -> None:
             connection.putheader(name, value)
         connection.endheaders(body)
         with connection.getresponse() as answer:
-            answer.read()
+            said = answer.read()
             status = answer.status
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.headers["Content-Length"] == str(len(said))
         connection.close()
         return status
 
