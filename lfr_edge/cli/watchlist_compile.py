@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lfr_edge.cli.watchlist_keys import ask_passphrase
+from lfr_edge.cli.watchlist_words import check_json, check_lines, seal_lines
 from lfr_edge.errors import WatchlistError
 from lfr_edge.matching.forecast import Forecast, forecast, scale_for
 from lfr_edge.matching.threshold import Calibration, load_calibrations
@@ -22,7 +23,7 @@ from lfr_edge.watchlist.bundle import Limits as ArchiveLimits
 from lfr_edge.watchlist.bundle import read_list
 from lfr_edge.watchlist.destroy import destroy_import
 from lfr_edge.watchlist.entry import Response, categories
-from lfr_edge.watchlist.findings import Problem, Survey
+from lfr_edge.watchlist.findings import Survey
 from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
 from lfr_edge.watchlist.list_checks import Limits
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from lfr_edge.watchlist.compiler import Compilation, Compiled
     from lfr_edge.watchlist.enrol import Rules
     from lfr_edge.watchlist.reports import EntryReport
-
-_SHOWN: Final = 200  # lines of a kind at a terminal; --json has all
 
 
 def register_compile(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -142,9 +141,9 @@ def _check(args: argparse.Namespace) -> int:
             expected = _forecast(args, pack, compiled)
     usable = not found.problems and (compiled is None or compiled.usable)
     if args.json:
-        print(json.dumps(_check_json(found, compiled, expected, told) | {"usable": usable}, indent=2))
+        print(json.dumps(check_json(found, compiled, expected, told) | {"usable": usable}, indent=2))
     else:
-        print("\n".join(_check_lines(found, compiled, expected)))
+        print("\n".join(check_lines(found, compiled, expected)))
         print("this list can be sealed" if usable else "this list is refused as it stands")
     return 0 if usable else 1
 
@@ -188,24 +187,8 @@ def _seal(args: argparse.Namespace) -> int:
         "expected_false_alerts": expected and expected.to_json(),
         "import_erased": erased and {"files": erased.files, "bytes": erased.size, "verified": True},
     }
-    print(json.dumps(result, indent=2) if args.json else "\n".join(_seal_lines(result, compiled, expected)))
+    print(json.dumps(result, indent=2) if args.json else "\n".join(seal_lines(result, compiled, expected)))
     return 0
-
-
-def _seal_lines(result: dict[str, Any], compiled: Compiled, expected: Forecast | None) -> list[str]:
-    lines = [f"{finding.verdict.value}: {finding.text}" for finding in compiled.findings]
-    text = f"{result['sealed']}: {result['entries']} people, {result['images']} images sealed"
-    text += f" for the pack {result['pack']}"
-    if result["left_out"]:
-        text += f"; {result['left_out']} people left out"
-    if result["resumed"]:
-        text += f"; {result['resumed']} were finished before the interruption"
-    lines.append(text)
-    if expected:
-        lines.append(str(expected))
-    if result["import_erased"]:
-        lines.append(f"the import copy is erased and verified: {result['import_erased']['files']} files")
-    return lines
 
 
 def _key(path: Path | None) -> tuple[bytes | None, bool]:
@@ -278,56 +261,6 @@ def _calibrations(args: argparse.Namespace) -> tuple[Calibration, ...]:
         return load_calibrations(args.calibration or shipped)
 
 
-def _check_json(
-    found: Survey, compiled: Compiled | None, expected: Forecast | None, told: list[EntryReport]
-) -> dict[str, Any]:
-    counted = dict.fromkeys(categories(), 0)
-    for entry in found.entries:
-        counted[entry.category] += 1
-    result: dict[str, Any] = {
-        "entries": len(found.entries),
-        "problems": [_problem(problem) for problem in found.problems],
-        "warnings": [_problem(problem) for problem in found.warnings],
-        "verdicts": {},
-        "by_category": {code: count for code, count in counted.items() if count},
-        "expected_false_alerts": expected and expected.to_json(),
-        "reports": [report.to_json() for report in told],
-    }
-    return result | (compiled.to_json() if compiled else {})
-
-
-def _check_lines(found: Survey, compiled: Compiled | None, expected: Forecast | None) -> list[str]:
-    lines = _cut([str(problem) for problem in found.problems])
-    lines += _cut([f"warning: {problem}" for problem in found.warnings])
-    if compiled is None:
-        return [*lines, f"{len(found.entries)} entries"]
-    lines += _cut(
-        [
-            f"{image.verdict.value:<7} {report.reference}  {image.image}: {'; '.join(image.reasons)}"
-            for report in compiled.reports
-            for image in report.images
-            if image.verdict.value != "pass"
-        ]
-    )
-    lines += [f"{finding.verdict.value:<7} {finding.text}" for finding in compiled.findings]
-    told = compiled.to_json()
-    for what in ("categories", "sources"):
-        shares = ", ".join(
-            f"{name or 'none given'} {count} ({per:g} %)" for name, count, per in told["shares"][what]
-        )
-        lines.append(f"{what}: {shares}")
-    if expected:
-        lines.append(str(expected))
-    counted = ", ".join(f"{count} {verdict.value}" for verdict, count in compiled.verdicts.items())
-    return [*lines, f"{len(found.entries)} entries: {counted}"]
-
-
-def _cut(lines: list[str]) -> list[str]:
-    if len(lines) <= _SHOWN:
-        return lines
-    return [*lines[:_SHOWN], f"… and {len(lines) - _SHOWN} more; --json has all"]
-
-
 def _survey(args: argparse.Namespace, bar: Progress) -> Survey:
     trusted: dict[str, bytes] = {}
     names: dict[str, str] = {}
@@ -374,7 +307,3 @@ def _progress() -> Progress:
 def _task(bar: Progress, what: str) -> Callable[[int, int], None]:
     task = bar.add_task(what, total=None)
     return lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {"line": problem.line, "field": problem.field, "message": problem.message, "hint": problem.hint}
