@@ -115,6 +115,7 @@ function show(token) {
     return el("li", {}, el("strong", {}, say(`answer.${look.answer}`)),
       el("span", { className: "quiet" }, ` ${reasons}${look.note ? ` · ${look.note}` : ""}`));
   }));
+  $(".caution").hidden = view.state === "closed";
   $("#take").hidden = view.state !== "referred";
   $("#lost").hidden = view.state !== "referred";
   $("#close").hidden = view.state !== "engaged";
