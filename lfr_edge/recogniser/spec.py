@@ -34,6 +34,9 @@ class StartSpec(BaseModel):
         ge=-1, le=1, description="Cosine; what this list and this model were calibrated to."
     )
     cameras: tuple[CameraPlan, ...] = Field(min_length=1)
+    remaining_s: float | None = Field(
+        None, ge=0, description="Until the authority's end; the process looks at nobody after it. None: no end."
+    )
     paused: bool = Field(
         False, description="Start without looking: a pause outlives the process it was asked of."
     )

@@ -49,7 +49,9 @@ def build(spec: StartSpec, channel: BlockingChannel, *, templates: bytes, key: b
         vision, index, judge, spec.vision, {plan.id: plan.detector_side for plan in spec.cameras}
     )
     recogniser.rehearse()
-    return Worker(recogniser, channel, spec.cameras, SystemClock(), paused=spec.paused)
+    worker = Worker(recogniser, channel, spec.cameras, SystemClock(), paused=spec.paused)
+    worker.look_until(spec.remaining_s)
+    return worker
 
 
 class _Feed:
@@ -92,6 +94,7 @@ class Worker:
         self._feeds = [_Feed(plan, clock) for plan in cameras]
         self._paused = paused
         self._running = True
+        self._until_ns: int | None = None  # the authority's end: the desk ends this process, but may hang
         self._pulsed_ns = 0
         self._tiles: dict[str, list[tuple[int, int]]] = {}  # camera → (request, deadline)
         self._steps: deque[tuple[float, ...]] = deque(maxlen=_STEPS_REMEMBERED)  # seconds of each stage
@@ -116,15 +119,20 @@ class Worker:
             self._work()
             self._pulse()
 
+    def look_until(self, remaining_s: float | None) -> None:
+        """Look at nobody from then on, whatever the desk does. None: no end."""
+        now_ns = self._clock.monotonic_ns()
+        self._until_ns = None if remaining_s is None else now_ns + int(remaining_s * 1e9)
+
     def wipe(self) -> int:
         return self._recogniser.wipe()
 
     def _work(self) -> None:
         """The newest frame of every camera in one step: no camera waits for another's second frame."""
         frames = [frame for feed in self._feeds if (frame := feed.take()) is not None]
-        if self._paused:
-            frames = []  # taken, so that nothing old is met on resuming, and dropped unseen
         now_ns = self._clock.monotonic_ns()
+        if self._paused or (self._until_ns is not None and now_ns >= self._until_ns):
+            frames = []  # taken, so that nothing old is met on resuming, and dropped unseen
         if frames:
             for hit in self._recogniser.step(frames):
                 self._channel.send(_alert(hit))
@@ -162,6 +170,8 @@ class Worker:
                 answer |= self._add(message.parts)
             case "threshold":
                 self._recogniser.adopt(float(message.body["threshold"]))
+            case "until":
+                self.look_until(float(message.body["remaining_s"]))
             case "pause":
                 self._paused = True
             case "resume":

@@ -98,6 +98,7 @@ class Control:
         await asyncio.to_thread(run.warrant.adopt, data)
         if run.phase is Phase.RUNNING:
             run.warrant.open_window()
+            await run.recognition.look_until(run.warrant.remaining_s)
 
     async def propose(self, what: Change, value: str, actor: Actor) -> Proposal:
         return await propose(self._service.run, what, value, actor)

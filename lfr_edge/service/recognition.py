@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from lfr_edge.errors import RecogniserError
 from lfr_edge.recogniser.channel import Message
 from lfr_edge.recogniser.handle import RecogniserHandle
 from lfr_edge.recogniser.spec import StartSpec
@@ -39,6 +41,12 @@ class Recognition:
         if not self._run.paused:
             await self.warden.handle.request("resume")
 
+    async def look_until(self, remaining_s: float | None) -> None:
+        """The authority's end, or its extension's: the process itself looks at nobody after it."""
+        if remaining_s is not None:
+            with contextlib.suppress(RecogniserError):  # one that is restarting learns it at its start
+                await self.warden.handle.request("until", {"remaining_s": remaining_s})
+
     def keep_going(self, *more: Coroutine[Any, Any, None]) -> None:
         """Restart what dies, count every minute, and do `more`, until :meth:`stop`."""
         failed = self._run.failed
@@ -67,6 +75,7 @@ class Recognition:
             matching=settings.matching,
             threshold=run.threshold,
             cameras=run.cameras.plans,
+            remaining_s=run.warrant.remaining_s,
             paused=run.paused or not self._looking,
         )
         return spec.model_dump(mode="json"), run.listing.parts()

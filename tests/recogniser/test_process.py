@@ -196,6 +196,24 @@ async def test_while_paused_nothing_is_looked_at(desk: Desk, portrait: np.ndarra
     assert desk.alerts()
 
 
+async def test_after_the_authority_s_end_nothing_is_looked_at_whatever_the_desk_does(
+    desk: Desk, portrait: np.ndarray
+) -> None:
+    await desk.start()
+    await desk.handle.request("until", {"remaining_s": 0.0})
+    before = (await desk.handle.request("read")).body["ledger"]["frames"]
+    await desk.show_walk(portrait, seconds=1)
+    assert (await desk.handle.request("read")).body["ledger"]["frames"] == before
+    await desk.handle.request("until", {"remaining_s": 600.0})  # the extension
+    await desk.handle.request("threshold", {"threshold": 0.99})
+    await desk.show_walk(portrait, seconds=2)
+    assert (await desk.handle.request("read")).body["ledger"]["frames"] > before
+    assert desk.alerts() == [], "another threshold, from the next look on"
+    await desk.handle.request("threshold", {"threshold": 0.45})
+    await desk.show_walk(portrait, seconds=20, until="alert")
+    assert desk.alerts()
+
+
 async def test_a_hung_process_is_killed_and_said_so(desk: Desk) -> None:
     await desk.start()
     assert desk.handle.pid is not None
