@@ -9,22 +9,22 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
-from lfr_edge.audit.disk import sync_folder
 from lfr_edge.clock import Clock
+from lfr_edge.console.book import Account, Book, Passkey, Role, SetupCode, read_book, write_book
 from lfr_edge.errors import AccessError
+
+__all__ = ["Account", "Accounts", "Passkey", "Role", "check_password"]
 
 CODE_LIFE_S: Final = 24 * 3600
 PASSWORD_MIN: Final = 12  # NCSC: length over composition rules
@@ -42,51 +42,6 @@ _NOBODY: Final = _HASHER.hash(secrets.token_hex(16))
 T = TypeVar("T")
 
 
-class Role(StrEnum):
-    OPERATOR = "operator"
-    ENGAGEMENT_OFFICER = "engagement_officer"
-    DEPLOYMENT_OFFICER = "deployment_officer"
-    AUTHORISING_OFFICER = "authorising_officer"
-    AUDITOR = "auditor"
-    ENGINEER = "engineer"
-
-
-@dataclass(frozen=True, slots=True)
-class Passkey:
-    """A credential of :mod:`lfr_edge.console.passkeys`; only its public half is here."""
-
-    id: str  # base64url, chosen by the device
-    public_key: str  # COSE, base64url
-    sign_count: int
-    name: str
-    added_wall_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    name: str
-    role: Role
-    password_hash: str | None  # Argon2id; None until its code was used
-    disabled: bool
-    generation: int  # rises whenever sessions of this account must end
-    passkeys: tuple[Passkey, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SetupCode:
-    """A code as it is kept: hashed, bound to one account (or, with `account` None, to the first one)."""
-
-    sha256: str
-    account: str | None
-    expires_wall_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Book:
-    accounts: dict[str, Account]
-    codes: tuple[SetupCode, ...]
-
-
 class Accounts:
     """**Thread rule:** any thread; :meth:`verify` and :meth:`redeem` take some 50 ms of one core and 64 MiB, so the
     console calls them off the loop, two at a time.
@@ -96,7 +51,7 @@ class Accounts:
         self._path = path
         self._clock = clock
         self._seen: tuple[int, int, int] | None = None
-        self._book = _Book({}, ())
+        self._book = Book({}, ())
 
     def all(self) -> tuple[Account, ...]:
         return tuple(sorted(self._read().accounts.values(), key=lambda account: account.name))
@@ -117,7 +72,7 @@ class Accounts:
         """
         name = _checked_name(name)
 
-        def change(book: _Book) -> tuple[_Book, None]:
+        def change(book: Book) -> tuple[Book, None]:
             if name in book.accounts:
                 raise AccessError(
                     "access_name_taken", f"there is an account {name}", hint="choose another name"
@@ -189,7 +144,7 @@ class Accounts:
         hashed = _HASHER.hash(password)
         digest = _digest(code)
 
-        def change(book: _Book) -> tuple[_Book, Account]:
+        def change(book: Book) -> tuple[Book, Account]:
             now = self._clock.wall_ns() // 1_000_000_000
             found = next((c for c in book.codes if secrets.compare_digest(c.sha256, digest)), None)
             first = found is not None and found.account is None
@@ -207,7 +162,7 @@ class Accounts:
             generation = (old.generation if old else 0) + 1
             account = Account(name, chosen, hashed, disabled=False, generation=generation)
             codes = tuple(c for c in book.codes if c is not found)
-            return _Book({**book.accounts, name: account}, codes), account
+            return Book({**book.accounts, name: account}, codes), account
 
         return self._change(change)
 
@@ -228,7 +183,7 @@ class Accounts:
         return account
 
     def _amend(self, name: str, amend: Callable[[Account], Account]) -> None:
-        def change(book: _Book) -> tuple[_Book, None]:
+        def change(book: Book) -> tuple[Book, None]:
             account = book.accounts.get(name)
             if account is None:
                 raise AccessError(
@@ -243,17 +198,17 @@ class Accounts:
         expires = self._clock.wall_ns() // 1_000_000_000 + CODE_LIFE_S
         kept = SetupCode(_digest(raw), account, expires)
 
-        def change(book: _Book) -> tuple[_Book, None]:
+        def change(book: Book) -> tuple[Book, None]:
             others = tuple(c for c in book.codes if c.account != account)
             return replace(book, codes=(*others, kept)), None
 
         self._change(change)
         return "-".join(raw[i : i + 4] for i in range(0, 16, 4))
 
-    def _change(self, change: Callable[[_Book], tuple[_Book, T]]) -> T:
+    def _change(self, change: Callable[[Book], tuple[Book, T]]) -> T:
         with self._locked():
             book, result = change(self._read())
-            _write(self._path, book)
+            write_book(self._path, book)
             self._seen = None
         return result
 
@@ -267,14 +222,14 @@ class Accounts:
         finally:
             os.close(handle)
 
-    def _read(self) -> _Book:
+    def _read(self) -> Book:
         try:
             stat = self._path.stat()
         except FileNotFoundError:
-            return _Book({}, ())
+            return Book({}, ())
         seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if seen != self._seen:
-            self._book = _parse(self._path)
+            self._book = read_book(self._path)
             self._seen = seen
         return self._book
 
@@ -324,38 +279,3 @@ def _code_refused() -> AccessError:
         "this code is not valid for this name, was used, or is too old",
         hint="lfr-edge accounts setup-code (or: accounts reset NAME) prints a new one",
     )
-
-
-def _parse(path: Path) -> _Book:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        accounts = {a["name"]: _account(a) for a in raw["accounts"]}
-        return _Book(accounts, tuple(SetupCode(**code) for code in raw["codes"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise AccessError(
-            "access_file_unreadable",
-            f"{path} is not a readable accounts file",
-            hint="move it aside; the next start prints a code for a new first account",
-        ) from None
-
-
-def _account(raw: dict[str, Any]) -> Account:
-    passkeys = tuple(Passkey(**item) for item in raw.get("passkeys", ()))
-    return Account(**{**raw, "role": Role(raw["role"]), "passkeys": passkeys})
-
-
-def _write(path: Path, book: _Book) -> None:
-    """Replace the file in one step, durably, readable by nobody else."""
-    document = {
-        "accounts": [asdict(a) for a in book.accounts.values()],
-        "codes": [asdict(c) for c in book.codes],
-    }
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
-        file.flush()
-        os.fsync(handle)
-    fresh.replace(path)
-    sync_folder(path.parent)

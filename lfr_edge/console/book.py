@@ -1,0 +1,94 @@
+"""The accounts file: who there is and which codes are out, as it lies on the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from lfr_edge.audit.disk import sync_folder
+from lfr_edge.errors import AccessError
+
+
+class Role(StrEnum):
+    OPERATOR = "operator"
+    ENGAGEMENT_OFFICER = "engagement_officer"
+    DEPLOYMENT_OFFICER = "deployment_officer"
+    AUTHORISING_OFFICER = "authorising_officer"
+    AUDITOR = "auditor"
+    ENGINEER = "engineer"
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A credential of :mod:`lfr_edge.console.passkeys`; only its public half is here."""
+
+    id: str  # base64url, chosen by the device
+    public_key: str  # COSE, base64url
+    sign_count: int
+    name: str
+    added_wall_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    name: str
+    role: Role
+    password_hash: str | None  # Argon2id; None until its code was used
+    disabled: bool
+    generation: int  # rises whenever sessions of this account must end
+    passkeys: tuple[Passkey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetupCode:
+    """A code as it is kept: hashed, bound to one account (or, with `account` None, to the first one)."""
+
+    sha256: str
+    account: str | None
+    expires_wall_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    accounts: dict[str, Account]
+    codes: tuple[SetupCode, ...]
+
+
+def read_book(path: Path) -> Book:
+    """Raises AccessError ``access_file_unreadable``."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        accounts = {a["name"]: _account(a) for a in raw["accounts"]}
+        return Book(accounts, tuple(SetupCode(**code) for code in raw["codes"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise AccessError(
+            "access_file_unreadable",
+            f"{path} is not a readable accounts file",
+            hint="move it aside; the next start prints a code for a new first account",
+        ) from None
+
+
+def _account(raw: dict[str, Any]) -> Account:
+    passkeys = tuple(Passkey(**item) for item in raw.get("passkeys", ()))
+    return Account(**{**raw, "role": Role(raw["role"]), "passkeys": passkeys})
+
+
+def write_book(path: Path, book: Book) -> None:
+    """Replace the file in one step, durably, readable by nobody else."""
+    document = {
+        "accounts": [asdict(a) for a in book.accounts.values()],
+        "codes": [asdict(c) for c in book.codes],
+    }
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1)
+        file.flush()
+        os.fsync(handle)
+    fresh.replace(path)
+    sync_folder(path.parent)
