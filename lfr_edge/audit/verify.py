@@ -6,22 +6,26 @@ second person) is a reservation (exit 2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from lfr_edge.audit.check import LogCheck, Trust
 from lfr_edge.audit.checkpoint import Checkpoint
-from lfr_edge.audit.entry import parse_entry
+from lfr_edge.audit.entry import Entry, parse_entry
 from lfr_edge.audit.folder import DEVICE_LOG, LogFolder
 from lfr_edge.audit.keys import read_certificate
 from lfr_edge.audit.note import VerifierKey, encode64
-from lfr_edge.audit.report import Finding, LogReport, Verdict, VerifyReport
+from lfr_edge.audit.report import AnchorReport, Finding, LogReport, Verdict, VerifyReport
 from lfr_edge.audit.segment import BadFrame, map_segment, read_frames
 from lfr_edge.audit.view import unreadable
 from lfr_edge.errors import AuditError
 
 __all__ = ["VerifyReport", "verify"]
+_ROOT: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def verify(
@@ -88,7 +92,13 @@ def _verify_box(path: Path, trust: Trust) -> VerifyReport:
     for origin, log in logs.items():
         if not log.device and origin not in opened:
             findings.append(Finding("deployment_unrecorded", f"the device log does not know {origin}"))
-    return _conclude(path, tuple(reports), findings, reservations)
+    sheets, odd = _sheets(LogFolder(path / DEVICE_LOG), closed)
+    findings += odd
+    shown = [
+        replace(log, anchors=(*log.anchors, sheets[log.origin])) if log.origin in sheets else log
+        for log in reports
+    ]
+    return _conclude(path, tuple(shown), findings, reservations)
 
 
 def _origin_of(folder: LogFolder) -> str:
@@ -102,17 +112,45 @@ def _deployments(folder: LogFolder) -> tuple[dict[str, int], dict[str, tuple[int
     """What the device log says was opened (seq) and closed (seq, size, root)."""
     opened: dict[str, int] = {}
     closed: dict[str, tuple[int, int, str]] = {}
-    for frame in read_frames(map_segment(folder.entries)):
-        try:
-            entry = parse_entry(frame.body) if not isinstance(frame, BadFrame) else None
-        except AuditError:
-            continue
-        if entry is not None and entry.event.ev == "device.deployment_opened":
+    for entry in _entries(folder):
+        if entry.event.ev == "device.deployment_opened":
             opened[entry.event.ref] = entry.seq
-        elif entry is not None and entry.event.ev == "device.deployment_closed":
-            data = entry.event.data
-            root = data.get("root", "")
-            encoded = encode64(bytes.fromhex(root)) if isinstance(root, str) and len(root) == 64 else ""
-            size = data.get("size", -1)
-            closed[entry.event.ref] = (entry.seq, size if isinstance(size, int) else -1, encoded)
+        elif entry.event.ev == "device.deployment_closed":
+            closed[entry.event.ref] = (entry.seq, *_head_in(entry))
     return opened, closed
+
+
+def _sheets(
+    folder: LogFolder, closed: Mapping[str, tuple[int, int, str]]
+) -> tuple[dict[str, AnchorReport], list[Finding]]:
+    """Sheets of paper that somebody confirmed having signed, by origin, and those that show another head.
+
+    What the box says of itself anchors nothing: the sheet does, and whoever holds it checks it with its code.
+    """
+    sheets: dict[str, AnchorReport] = {}
+    findings = []
+    for entry in _entries(folder):
+        if entry.event.ev == "anchor.confirmed":
+            origin, head = entry.event.ref, _head_in(entry)
+            if origin not in closed or closed[origin][1:] != head:
+                text = f"a sheet was confirmed for {origin} that does not show its end"
+                findings.append(Finding("sheet_contradicts", text, entry.seq))
+            else:
+                by = f"paper, confirmed by {entry.event.actor.account} (check it with --code)"
+                sheets[origin] = AnchorReport(by, head[0], entry.t_wall_us // 1_000_000)
+    return sheets, findings
+
+
+def _entries(folder: LogFolder) -> Iterator[Entry]:
+    """What can be read of the device log; what cannot is a finding already."""
+    for frame in read_frames(map_segment(folder.entries)):
+        if not isinstance(frame, BadFrame):
+            with contextlib.suppress(AuditError):
+                yield parse_entry(frame.body)
+
+
+def _head_in(entry: Entry) -> tuple[int, str]:
+    """Size and root as an entry gives them; −1 and nothing where it gives none."""
+    root, size = entry.event.data.get("root", ""), entry.event.data.get("size", -1)
+    encoded = encode64(bytes.fromhex(root)) if isinstance(root, str) and _ROOT.fullmatch(root) else ""
+    return size if isinstance(size, int) else -1, encoded
