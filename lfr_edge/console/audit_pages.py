@@ -82,6 +82,7 @@ async def audit(request: web.Request) -> web.Response:
         "audit.html",
         summary=summary,
         counts=ports.desk_counts(),
+        running=name in {None, ports.system.status().deployment.id},  # whose duties the desk can tell
         names=names,
         chosen=name,
         page=found,
