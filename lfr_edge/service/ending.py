@@ -28,6 +28,7 @@ def wipe_run(run: Run, actor: Actor) -> Receipts:
         templates=run.standing.templates if listing is None else listing.templates,
         sealed=settings.watchlist.path if destroy else None,
         key_file=settings.watchlist.key_file if destroy else None,
+        additions=tuple(listing.files) if destroy and listing is not None else (),
         overwritten=None if ending is None else ending.wiped,
         imports=settings.deployment.import_copies if run.erase_imports else (),
         pictures=_pictures(run) if destroy else None,

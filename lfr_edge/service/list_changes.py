@@ -109,6 +109,7 @@ async def propose_addition(run: Run, path: Path, credential: bytes | str, actor:
     if (before := listing.waiting.pop(digest, None)) is not None:
         before.close()
     listing.waiting[digest] = sealed
+    listing.files.append(path)
     return proposal
 
 

@@ -24,6 +24,7 @@ class LiveList:
         facts: the list in figures, as on the day it was unsealed.
         added: lists that came while it was live, each approved by itself.
         waiting: such lists that await their second person, by digest.
+        files: of all that was proposed as an addition, to be destroyed with the list.
         withdrawn: references of entries that somebody took off the list.
     """
 
@@ -33,6 +34,7 @@ class LiveList:
         self.facts = facts
         self.added: list[SealedWatchlist] = []
         self.waiting: dict[str, SealedWatchlist] = {}
+        self.files: list[Path] = []
         self.withdrawn: set[str] = set()
 
     @classmethod

@@ -43,11 +43,3 @@ async def test_somebody_who_joins_the_list_is_found_and_leaves_it_again(van, pre
     assert report.intact, report
     assert not [found for found in report.reservations if found.code.startswith(("control", "template"))]
     assert van.verbs().count("watchlist.added") == 1
-
-
-async def test_an_addition_beyond_the_authority_is_refused(van, prepared) -> None:
-    officers = await prepared(watchlist={"path": str(van.lists.strangers)})
-    await officers.start(3600)  # the authority is for one person
-    attempt = officers.control.add_list(van.lists.sought, PASSPHRASE, PROPOSER)
-    assert await refused(attempt) == "authority_list_size"
-    assert officers.service.run.listing.waiting == {}
