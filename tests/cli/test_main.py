@@ -118,7 +118,7 @@ def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["demo", "serve", "doctor", "camera", "models", "accounts", "audit", "config"]
+    "group", ["demo", "serve", "doctor", "camera", "models", "accounts", "audit", "config", "retention"]
 )
 def test_help_of_a_group_imports_nothing_heavy(group: str) -> None:
     """``--help`` and a typing error answer at once: no inference runtime, decoder or web server is loaded."""
