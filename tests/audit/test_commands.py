@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from lfr_edge.audit.__main__ import main
+from lfr_edge.audit.commands import entry_line
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.note import read_key_file
 from lfr_edge.audit.proof import parse_proof
+from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness_server import WitnessServer
 from lfr_edge.cli.audit import register
 from lfr_edge.cli.main import main as product
@@ -270,3 +272,14 @@ def test_serving_and_delivering_in_this_process(
         assert "audit_log_unreadable" in capsys.readouterr().err
         again.shutdown()
         thread.join()
+
+
+def test_a_line_for_a_person(box: Box) -> None:
+    log = box.create()
+    event = Event("camera.changed", ref="gate", data={"b": 1, "a": "Süd"}, why="moved – wind")
+    log.append(event)
+    (_, entry), *_ = LogView.load(log.folder).entries(1)
+    assert entry_line(entry) == (
+        "      1  2026-11-18T11:06:40.000Z  camera.changed            system (system)  gate"
+        '  {"a": "Süd", "b": 1}  “moved – wind”'
+    )

@@ -30,7 +30,9 @@ class Story:
         return self
 
     def codes(self, *, closed: bool = True) -> list[str]:
-        return [item.code for item in self.duties.reservations(closed=closed)]
+        found = list(self.duties.reservations(closed=closed))
+        assert all(isinstance(item.message, str) and len(item.message) > 10 for item in found), found
+        return [item.code for item in found]
 
 
 def alert(verb: str, ref: str = "a") -> Event:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import http.client
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from lfr_edge.audit.anchor import Cosignature, cosign, read_cosignature
 from lfr_edge.audit.checkpoint import Checkpoint, Head, sign_head
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.keys import certificate_text
+from lfr_edge.audit.merkle import EMPTY_ROOT
 from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, Note, Signature, VerifierKey, encode64, sign_note
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
@@ -307,6 +310,18 @@ def test_http_limits(running: Running) -> None:
     assert ask("/add-checkpoint", b"nonsense") == 400
     assert ask("/elsewhere", b"nonsense") == 404
     assert ask("/add-checkpoint", None, {"Content-Length": "65537"}) == 413
+    assert ask("/add-checkpoint", b"x" * 65536) == 400
     assert ask("/add-checkpoint", None, {"Content-Length": "-5"}) == 413
     assert ask("/add-checkpoint", None, {"X": "no length"}) == 413
     assert ask("/add-log", b"\xff\xff") == 400
+
+
+def test_a_witness_signs_the_time_that_it_is() -> None:
+    checkpoint = sign_head("van/d1", Head(0, EMPTY_ROOT), MemorySigner("van/d1", b"l" * 32))
+    before = int(time.time())
+    seen = read_cosignature(checkpoint, cosign(checkpoint, WITNESS), WITNESS.verifier)
+    assert seen is not None
+    assert before <= seen.when_s <= int(time.time())
+    assert read_cosignature(checkpoint, cosign(checkpoint, WITNESS, 5), WITNESS.verifier) == Cosignature(
+        "force.example/witness", 5
+    )
