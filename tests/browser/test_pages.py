@@ -6,16 +6,16 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from lfr_edge.console.accounts import Role
 from lfr_edge.console.ports import Trouble
 from tests.browser.conftest import PHONE, VAN, a_page, signed_in
-from tests.fakes.box import house, jpeg, raised, van_status
+from tests.fakes.box import house, raised, van_status
+from tests.fakes.drawn import figure, street
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 RULES = {
@@ -47,32 +47,15 @@ async def examine(watched, name: str | None = None) -> None:
         few.save(shot, optimize=True)
 
 
-def astronaut() -> tuple[bytes, bytes, bytes]:
-    """The public portrait in scikit-image's wheel as probe, candidate, and a camera tile."""
-    import skimage.data
-
-    picture = Image.fromarray(skimage.data.astronaut())
-    face = picture.crop((160, 50, 290, 180))
-    probe = np.asarray(face.resize((56, 56)).resize((224, 224), Image.Resampling.BICUBIC)) * 0.82
-    blurred = picture.copy()  # tiles come blurred out of the recogniser
-    blurred.paste(face.filter(ImageFilter.GaussianBlur(14)), (160, 50))
-    tile = blurred.crop((0, 20, 512, 308)).resize((480, 270))
-    return (
-        jpeg(probe),
-        jpeg(np.asarray(face.resize((224, 224), Image.Resampling.LANCZOS))),
-        jpeg(np.asarray(tile)),
-    )
-
-
 def alert_of(number: int, **changes):
-    probe, candidate, _ = astronaut()
-    return raised(number, probe_jpeg=probe, candidate_jpeg=candidate, **changes)
+    """An alert whose pictures hold nobody's face: these pages are in the manual."""
+    return raised(number, probe_jpeg=figure(number, seen=True), candidate_jpeg=figure(number), **changes)
 
 
 @pytest.mark.parametrize("size", [VAN, PHONE], ids=["van", "phone"])
 async def test_the_desk(box, browser, size):
     suffix = "" if size is VAN else "-phone"
-    box.system.tile_jpeg = astronaut()[2]
+    box.system.tile_jpeg = street()
     watched = await signed_in(browser, box, "miller", Role.OPERATOR, size)
     page = watched.page
     await page.wait_for_selector(".tile img:not([hidden])")
