@@ -23,6 +23,33 @@ CLAUSES = (
 )
 
 
+WORDS = {
+    "authority": ("no authority was read", "all 27 clauses hold", "choose the signed authority's file"),
+    "list_unsealed": (
+        "the watchlist is sealed",
+        "1,204 entries",
+        "unseal it, with its passphrase or its key file",
+    ),
+    "list_lawful": (
+        "the watchlist is sealed",
+        "every entry says why, by whom and from where",
+        "compile it again",
+    ),
+    "list_fresh": ("the watchlist is sealed", "compiled 3 h ago", "compile the list again from current data"),
+    "list_approved": ("the watchlist is sealed", "proposed by one person, approved by another", "propose it"),
+    "cameras": ("south is connecting", "north, south", "power, cable, password: see the System page"),
+    "models": ("no licence is named", "verified and licensed; warmed before the first face", "see models"),
+    "clock": ("not in step with any source", "in step", "run chrony, or a GPS receiver"),
+    "disk": ("1.2 GiB free", "41.0 GiB free", "keep 2 GiB free"),
+    "log": ("the log cannot be written", "written and signed", "lfr-edge audit verify says what is wrong"),
+    "briefing": (
+        "not acknowledged by an operator",
+        "acknowledged by miller, okafor",
+        "read and acknowledge it below",
+    ),
+}
+
+
 def lines(*missing: str) -> tuple[Line, ...]:
     """The readiness list with these lines still to do."""
     return tuple(
@@ -30,8 +57,8 @@ def lines(*missing: str) -> tuple[Line, ...]:
             code,
             code not in missing,
             code not in {"clock"},
-            "to do" if code in missing else "as it should be",
-            "do it" if code in missing else "",
+            WORDS[code][0 if code in missing else 1],
+            WORDS[code][2] if code in missing else "",
             CLAUSES if code == "authority" and code in missing else (),
         )
         for code in CODES

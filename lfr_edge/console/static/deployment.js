@@ -87,7 +87,7 @@ function drawActs() {
 }
 
 function lineNode(line) {
-  const node = el("li", {}, el("span", { className: "mark" }), el("div", {}, el("strong"), el("span", { className: "text" }),
+  const node = el("li", {}, el("span", { className: "mark" }), el("div", {}, el("strong"), el("span", { className: "says" }),
     el("p", { className: "hint quiet" })));
   node.dataset.line = line.code;
   return node;
@@ -109,7 +109,7 @@ function drawLines() {
     node.dataset.state = state;
     put($(".mark", node), say(`deployment.mark.${state}`));
     put($("strong", node), say(`deployment.line.${line.code}`));
-    put($(".text", node), line.text);
+    put($(".says", node), line.text);
     put($(".hint", node), line.hint);
     show($(".hint", node), Boolean(line.hint));
     const known = JSON.stringify(line.clauses);
