@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lfr_edge.audit.event import Actor
 from lfr_edge.audit.verify import verify
 from lfr_edge.clock import SystemClock
 from lfr_edge.deployment.session import POINTER, BoxRecord, DeploymentSession
@@ -108,3 +109,31 @@ def test_a_power_cut_between_the_last_entry_and_the_pointer(settings: Settings, 
     after.close()
     report = verify(settings.audit)
     assert report.intact, report.text()
+
+
+def test_a_restart_reads_from_the_record_what_people_decided(settings: Settings) -> None:
+    session = begin(settings)
+    hughes, reed = Actor("hughes", "deployment_officer"), Actor("reed", "operator")
+    assert not session.standing().started
+    session.record("deployment.opened")
+    session.record("model.loaded", ref="ab" * 32)
+    session.record("briefing.acknowledged", actor=reed, data={"sha256": "cd" * 32})
+    session.record("deployment.authorised", data={"sha256": "ef" * 32, "operation": "OP", "ends_s": 1})
+    session.record("watchlist.activated", actor=hughes, ref="list", data={"templates": 10, "entries": 8})
+    session.record("threshold.set", data={"threshold_e4": 4800, "list_size": 8})
+    session.record("deployment.started", actor=hughes)
+    session.record("watchlist.added", ref="more", data={"templates": 3, "entries": 2})
+    session.record("watchlist.withdrawn", ref="one", data={"templates": 2}, why="found")
+    session.record("threshold.changed", data={"threshold_e4": 5200, "list_size": 9})
+    session.record("retention.changed", data={"alert_images_h": 12})
+    session.record("recognition.paused", actor=reed, why="the van is moved")
+    now = session.standing()
+    assert (now.started, now.paused, now.list_ref, now.templates) == (True, True, "list", 11)
+    assert (now.withdrawn, now.threshold_e4, now.alert_images_h) == ({"one"}, 5200, 12)
+    assert (now.authority, now.pack, now.briefed) == ("ef" * 32, "ab" * 32, {"reed": "operator"})
+    assert 0 < now.started_wall_us <= now.last_wall_us
+    session.record("recognition.resumed", actor=reed, why="it stands")
+    session.record("watchlist.destroyed", ref="list", data={"templates": 11, "where": "memory"})
+    after = session.standing()
+    assert (after.paused, after.templates) == (False, 0)
+    session.close()
