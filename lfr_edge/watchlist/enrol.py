@@ -31,6 +31,7 @@ from lfr_edge.watchlist.reports import EntryReport, ImageReport
 # A face clearly in the foreground: its box has four times the area of any other.
 _DOMINANT: Final = 4.0
 _SHOWN: Final = 20
+_MOST_AHEAD: Final = 64 << 20  # bytes of pictures that are read before it is their turn
 
 
 class Portraitist(Protocol):
@@ -188,7 +189,8 @@ class Enrolment:
                 free.put(portraitist)
 
         ahead: deque[tuple[Entry, Mapping[str, bytes], bytes, Finished | Future[Finished]]] = deque()
-        workers = 1 + len(self.helpers)
+        workers, held = 1 + len(self.helpers), 0  # bytes of pictures that wait
+        most = 2 * workers if self.helpers else 1
         with ThreadPoolExecutor(workers, thread_name_prefix="enrol") as pool:
             try:
                 for entry in self.survey.entries:
@@ -196,7 +198,9 @@ class Enrolment:
                     name = record_name(entry, list(pictures.values())) if self.memory is not None else b""
                     known = self.memory.take(name) if self.memory is not None else None
                     ahead.append((entry, pictures, name, known or pool.submit(look, entry, pictures)))
-                    if len(ahead) >= (2 * workers if self.helpers else 1):
+                    held += sum(map(len, pictures.values()))
+                    while ahead and (len(ahead) >= most or held > _MOST_AHEAD):
+                        held -= sum(map(len, ahead[0][1].values()))
                         yield self._keep(*ahead.popleft())
                 while ahead:
                     yield self._keep(*ahead.popleft())

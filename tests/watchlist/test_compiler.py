@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -218,6 +219,25 @@ def test_several_workers_give_the_identical_list(tmp_path):
     assert told == list(range(1, 41))
     compilation(path).seal(tmp_path / "control", key=KEY)
     assert contents(tmp_path / "list") == contents(tmp_path / "control")
+
+
+def test_large_pictures_do_not_pile_up_before_their_turn(tmp_path, monkeypatch):
+    monkeypatch.setattr("lfr_edge.watchlist.enrol._MOST_AHEAD", 1)
+    path = crowd(tmp_path / "bundle", 12)
+    found, read = survey(path), []
+
+    class Noting:
+        def read(self, name: str) -> bytes:
+            read.append(name)
+            return found.pictures.read(name)
+
+    kept = []
+    many = Compilation(
+        replace(found, pictures=Noting()), FakePortraitist(), scale=SCALE, now=NOW, helpers=[FakePortraitist()] * 3,
+        progress=lambda done, total: kept.append(len(read) - done),
+    )  # fmt: skip
+    many.seal(tmp_path / "list", key=KEY)
+    assert max(kept) == 0, "nothing is read while something waits"
 
 
 def test_an_interruption_with_several_workers_loses_only_what_was_under_way(tmp_path):
