@@ -78,7 +78,8 @@ def new_authority(title: str, names: Sequence[str], networks: Sequence[Network],
             hint="give --dns lfr.example.police.uk, --network 192.168.8.0/24, or both",
         )
     key = ec.generate_private_key(ec.SECP256R1())
-    permitted = [x509.DNSName(name) for name in names] + [x509.IPAddress(network) for network in networks]
+    permitted: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+    permitted += [x509.IPAddress(network) for network in networks]
     # Where one kind of name is permitted, the other kind is shut out by an empty range of its own.
     excluded: list[x509.GeneralName] = []
     if not names:
@@ -114,8 +115,8 @@ def issue(authority: Authority, names: Names, days: int, now: datetime) -> tuple
         )
     _require_permitted(authority, names)
     key = ec.generate_private_key(ec.SECP256R1())
-    alternatives = [x509.DNSName(name) for name in names.dns]
-    alternatives += [x509.IPAddress(address) for address in names.addresses]  # type: ignore[list-item]
+    alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names.dns]
+    alternatives += [x509.IPAddress(address) for address in names.addresses]
     purpose = ExtendedKeyUsageOID.CLIENT_AUTH if names.client else ExtendedKeyUsageOID.SERVER_AUTH
     title = names.client or next(iter(names.dns), "") or str(names.addresses[0])
     builder = (
@@ -139,8 +140,10 @@ def names_of(certificate: x509.Certificate) -> Names:
         common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
         return Names(client=str(common))
     found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = found.get_values_for_type(x509.IPAddress)
     return Names(
-        tuple(found.get_values_for_type(x509.DNSName)), tuple(found.get_values_for_type(x509.IPAddress))
+        tuple(found.get_values_for_type(x509.DNSName)),
+        tuple(one for one in addresses if isinstance(one, ipaddress.IPv4Address | ipaddress.IPv6Address)),
     )
 
 
