@@ -199,7 +199,7 @@ _RULES: Final = (
             hint="compile the list again without these entries; lfr-edge watchlist check names them",
         ),
         _lawful,
-        _operational,
+        lambda now: _operational(now) and _at_a_start(now),  # while it runs, such entries leave by themselves
     ),
     _Rule(
         _refusal(
@@ -208,7 +208,7 @@ _RULES: Final = (
             hint="compile the list again from current data",
         ),
         _fresh,
-        _operational,
+        lambda now: _operational(now) and _at_a_start(now),
     ),
     _Rule(
         _refusal(

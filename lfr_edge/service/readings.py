@@ -49,7 +49,8 @@ def _listed(run: Run, now_ns: int) -> tuple[int, Mapping[str, int], Mapping[str,
         return 1, dict.fromkeys(category, 1), {}, 0, now_ns, floor
     facts = listing.facts
     # The list is compiled at most 24 h before the deployment, however long that is extended.
-    running_ns = max(0, now_ns - run.started_wall_ns) if run.started_wall_ns else 0
+    started_ns = run.started_wall_ns or run.standing.started_wall_us * 1000
+    running_ns = max(0, now_ns - started_ns) if started_ns else 0
     compiled_ns = _wall_ns(facts.compiled_at) + running_ns
     return facts.entries, facts.categories, facts.sources, facts.under_18, compiled_ns, run.threshold
 

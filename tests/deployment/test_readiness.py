@@ -114,8 +114,16 @@ def test_an_evaluation_is_told_but_not_held_to_what_protects_the_public() -> Non
 
 
 def test_after_a_crash_it_goes_on_without_waiting_for_a_camera_or_a_briefing() -> None:
-    resumed = replace(READY, resuming=True, cameras={"north": "connecting"}, briefed={}, clock_in_step=False, free=0,
-                      listing=listing(approved=False))  # fmt: skip
+    old = listing(approved=False, compiled_wall_ns=NOW_NS - 30 * HOUR_NS, past_review=1)
+    resumed = replace(
+        READY,
+        resuming=True,
+        cameras={"north": "connecting"},
+        briefed={},
+        clock_in_step=False,
+        free=0,
+        listing=old,
+    )
     refuse_unready(readiness(resumed))
     for change, code in (({"clauses": BROKEN}, f"authority_{BROKEN[3].code}"),
                          ({"clauses": None}, "readiness_authority"), ({"log": "dead"}, "readiness_log"),
