@@ -27,7 +27,7 @@ ALWAYS = {
     "shapes",
     "took_s",
 }
-PROGRAMS = ("floor", "stages", "pipeline", "peers", "index", "startup", "soak", "energy", "painted")
+PROGRAMS = ("floor", "stages", "pipeline", "peers", "index", "startup", "soak", "energy", "painted", "audit")
 
 
 def run(name: str, *arguments: str) -> dict[str, Any]:
@@ -107,6 +107,14 @@ def test_index_answers_as_numpy_does() -> None:
         assert row["withdrawn_gone_with_next_probe"]
         assert row["added_found_with_next_probe"]
         assert set(row["search"]) == {"1", "8", "32"}
+
+
+def test_the_record_is_verified_and_proved(tmp_path: Path) -> None:
+    line = run("audit", "--entries", "2000", "--folder", str(tmp_path))
+    check(line, "append", "verify_cpu_s", "proof_cpu_ms")
+    assert line["entries"] == 2000
+    assert line["proof_hashes"] <= 11
+    assert [row["callers"] for row in line["append"]] == [1, 4, 16]
 
 
 def test_energy_measures_or_says_why_not(default_pack: object) -> None:
