@@ -78,8 +78,8 @@ def new_authority(title: str, names: Sequence[str], networks: Sequence[Network],
             hint="give --dns lfr.example.police.uk, --network 192.168.8.0/24, or both",
         )
     key = ec.generate_private_key(ec.SECP256R1())
-    permitted: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
-    permitted += [x509.IPAddress(network) for network in networks]
+    subtrees: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+    subtrees += [x509.IPAddress(network) for network in networks]
     # Where one kind of name is permitted, the other kind is shut out by an empty range of its own.
     excluded: list[x509.GeneralName] = []
     if not names:
@@ -90,7 +90,7 @@ def new_authority(title: str, names: Sequence[str], networks: Sequence[Network],
     certificate = (
         _builder(subject, subject, key.public_key(), now, timedelta(days=AUTHORITY_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.NameConstraints(permitted, excluded or None), critical=True)
+        .add_extension(x509.NameConstraints(subtrees, excluded or None), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
     )
