@@ -202,8 +202,8 @@ def check(folder: Path, total: int, told: Told) -> None:
 
 
 async def test_each_alert_is_decided_exactly_once(tmp_path):
-    van, told = await trial(tmp_path, 80, 2)
-    check(tmp_path, 80, told)
+    van, told = await trial(tmp_path, 60, 2)
+    check(tmp_path, 60, told)
     assert van.kills == 2
     assert told.refused["alert_already_decided"] > 10, "control: there were races to lose"
 
