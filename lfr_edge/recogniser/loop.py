@@ -173,9 +173,7 @@ class Recogniser:
             WatchlistError: as :func:`~lfr_edge.watchlist.unseal.unseal_into`; the list is then as it was.
         """
         threshold = self._judge.policy.threshold
-        return unseal_into(
-            self._index, part, key, fingerprint=self._vision.fingerprint, look_alike=threshold
-        )
+        return unseal_into(self._index, part, key, fingerprint=self._vision.fingerprint, look_alike=threshold)
 
     def adopt(self, threshold: float) -> None:
         """Another threshold (cosine), from the next probe on. Raises ValueError outside -1..1."""

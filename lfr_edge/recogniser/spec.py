@@ -35,7 +35,9 @@ class StartSpec(BaseModel):
     )
     cameras: tuple[CameraPlan, ...] = Field(min_length=1)
     remaining_s: float | None = Field(
-        None, ge=0, description="Until the authority's end; the process looks at nobody after it. None: no end."
+        None,
+        ge=0,
+        description="Until the authority's end; the process looks at nobody after it. None: no end.",
     )
     paused: bool = Field(
         False, description="Start without looking: a pause outlives the process it was asked of."
