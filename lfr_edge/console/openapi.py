@@ -38,8 +38,9 @@ The JSON that the console's own pages speak, and the event stream for other syst
 
 **People** sign in on the page; the session is a cookie. Every unsafe call needs `Origin` and `Sec-Fetch-Site` as a
 browser sends them from the console's own pages. **Systems** send `Authorization: Bearer TOKEN`, and may read
-`/api/events` (and `/metrics`, if `status` is among their events) and nothing else. Errors are objects with `error`, `message` and `hint`. 409 means that somebody was
-first or that the moment is wrong; 403 `access_not_fresh` that identity must be proven again.
+`/api/events` (and `/metrics`, if `status` is among their events) and nothing else. Errors are objects with `error`,
+`message` and `hint`. 409 means that somebody was first or that the moment is wrong; 403 `access_not_fresh` that
+identity must be proven again.
 
 The live channel of the desk is a WebSocket at `/live?after=CURSOR`; it is for the pages and may change with them."""
 

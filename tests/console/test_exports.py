@@ -90,7 +90,9 @@ async def test_what_was_approved_leaves_once_with_its_proofs(decided, auditor):
     async with auditor.get(f"/audit/exports/{asked['id']}") as answer:
         assert answer.status != 200, "once"
     decided.log.checkpoint()
-    assert not {"control_missing", "control_approval_void"} & {found.code for found in verify(folder).reservations}
+    assert not {"control_missing", "control_approval_void"} & {
+        found.code for found in verify(folder).reservations
+    }
 
 
 async def test_nobody_elses_export_and_no_other_kind(decided, auditor):
