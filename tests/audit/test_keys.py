@@ -182,3 +182,17 @@ def test_openssl_verifies_our_signatures(tmp_path: Path) -> None:
 
     assert check(note.text.encode()) == 0
     assert check(note.text.encode().replace(b"5", b"6")) != 0
+
+
+def test_the_box_s_own_log_names_things_too(box: Box) -> None:
+    """References in the device log survive a restart, and are not those of a deployment."""
+    first = box.device.reference("deployment-1")
+    assert len(first) == 20
+    assert first == box.device.reference("deployment-1")
+    assert first != box.keys().reference("deployment-1")
+
+
+def test_the_first_entry_says_whose_log_it_is(box: Box) -> None:
+    log = box.create()
+    ((_, entry),) = log.entries()
+    assert entry.event.data == {"key": box.keys().signer.verifier.text}
