@@ -21,7 +21,7 @@ from typing import Any, Final
 from benchmarks import _line
 from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.audit.event import Actor
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 
 BAR_MS: Final = 300.0  # issue 4: p95 on the loopback with three clients
 _PEOPLE: Final = ("miller", "reed", "okafor")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lfr_edge.errors import AccessError
 
 if TYPE_CHECKING:
-    from lfr_edge.console.accounts import Accounts
+    from lfr_edge.console.door.accounts import Accounts
 
 _EPILOG = """\
 examples:
@@ -74,7 +74,7 @@ def _action(
 
 def _accounts(args: argparse.Namespace) -> Accounts:
     from lfr_edge.clock import SystemClock
-    from lfr_edge.console.accounts import Accounts
+    from lfr_edge.console.door.accounts import Accounts
     from lfr_edge.settings import load_settings
 
     return Accounts(load_settings(args.config).data / "accounts.json", SystemClock())
@@ -90,7 +90,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from lfr_edge.console.accounts import Role
+    from lfr_edge.console.door.accounts import Role
 
     _print_code(args.name.strip().lower(), _accounts(args).add(args.name, Role(args.role)))
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from lfr_edge.clock import SystemClock
 from lfr_edge.deployment.authority import Facts, SignedAuthority
 from lfr_edge.deployment.authority.signing import key_id, read_public_key
-from lfr_edge.deployment.trust import TrustStore
+from lfr_edge.deployment.control.trust import TrustStore
 from lfr_edge.service.threshold import threshold_for
 from lfr_edge.settings import Settings, load_settings
 from lfr_edge.watchlist.container import SealedWatchlist

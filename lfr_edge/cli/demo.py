@@ -101,7 +101,7 @@ def _new_folder(path: Path) -> Path:
 
 
 async def _run(options: Any, *, headless: bool, quiet: bool) -> dict[str, Any]:
-    from lfr_edge.console.accounts import Role
+    from lfr_edge.console.door.accounts import Role
     from lfr_edge.demo.run import run_demo
 
     until = asyncio.Event()

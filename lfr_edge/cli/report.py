@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lfr_edge.audit.note import VerifierKey, read_key_file
-from lfr_edge.deployment.annexes import apd_annex, dpia_annex, model_card
-from lfr_edge.deployment.foi import foi_document
-from lfr_edge.deployment.packs import auditor_pack, public_pack, write_pack
 from lfr_edge.deployment.period import FACES, HEADLINE_FACES
 from lfr_edge.deployment.report import ie, met, spreadsheet
+from lfr_edge.deployment.report.annexes import apd_annex, dpia_annex, model_card
 from lfr_edge.deployment.report.content import report_document
 from lfr_edge.deployment.report.figures import as_json
+from lfr_edge.deployment.report.foi import foi_document
 from lfr_edge.deployment.report.html import page
+from lfr_edge.deployment.report.packs import auditor_pack, public_pack, write_pack
 from lfr_edge.deployment.verified import VerifiedLog, read_verified
 from lfr_edge.errors import AuditError, ConfigError, DeploymentError
 
@@ -172,7 +172,7 @@ def _annexes(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _retention(args: argparse.Namespace, words: Sequence[str]) -> int:
     """The table that the program obeys, for people and for programs."""
-    from lfr_edge.deployment.retention import retention_document, retention_json, retention_text
+    from lfr_edge.deployment.keeping.retention import retention_document, retention_json, retention_text
     from lfr_edge.settings import load_settings
 
     if words or args.config is None:

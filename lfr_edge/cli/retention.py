@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from lfr_edge.deployment.receipts import Receipts
-    from lfr_edge.deployment.register import Register
+    from lfr_edge.deployment.ending.receipts import Receipts
+    from lfr_edge.deployment.keeping.register import Register
+    from lfr_edge.deployment.keeping.sweeper import Sweeper
     from lfr_edge.deployment.session import BoxRecord
-    from lfr_edge.deployment.sweeper import Sweeper
     from lfr_edge.settings import Settings
 
 _EPILOG: Final = """\
@@ -97,7 +97,7 @@ def _box(settings: Settings) -> Iterator[BoxRecord]:
 def _register(settings: Settings) -> Register:
     from lfr_edge.audit.keys import FileKeyStore
     from lfr_edge.clock import SystemClock
-    from lfr_edge.deployment.register import Register
+    from lfr_edge.deployment.keeping.register import Register
 
     return Register(settings.data / "register", FileKeyStore(settings.data / "keys"), SystemClock())
 
@@ -105,7 +105,7 @@ def _register(settings: Settings) -> Register:
 def _sweeper(settings: Settings, record: Any) -> Sweeper:
     from lfr_edge.audit.keys import FileKeyStore
     from lfr_edge.clock import SystemClock
-    from lfr_edge.deployment.sweeper import Sweeper
+    from lfr_edge.deployment.keeping.sweeper import Sweeper
 
     keys = FileKeyStore(settings.data / "keys")
     return Sweeper(settings, SystemClock(), record, _register(settings), keys)
@@ -119,7 +119,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _status(args: argparse.Namespace) -> int:
     """Reads only: it works beside a running service."""
-    from lfr_edge.deployment.retention_status import as_json, as_text, status_of
+    from lfr_edge.deployment.keeping.retention_status import as_json, as_text, status_of
 
     settings = _settings(args)
     standing = status_of(_sweeper(settings, None), _register(settings), settings)
@@ -160,7 +160,7 @@ def _was_listed(args: argparse.Namespace) -> int:
 
 def _receipts(args: argparse.Namespace) -> int:
     from lfr_edge.audit.view import LogView
-    from lfr_edge.deployment.receipts import receipts_of
+    from lfr_edge.deployment.ending.receipts import receipts_of
 
     settings = _settings(args)
     view = LogView.load(settings.audit / Path(args.deployment).name)

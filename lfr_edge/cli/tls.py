@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lfr_edge.errors import AccessError
 
 if TYPE_CHECKING:
-    from lfr_edge.console.certificates import Authority, Names
+    from lfr_edge.console.door.certificates import Authority, Names
 
 _EPILOG = """\
 examples:
@@ -78,7 +78,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _init(args: argparse.Namespace) -> int:
-    from lfr_edge.console.certificates import new_authority, write_certificate, write_private
+    from lfr_edge.console.door.certificates import new_authority, write_certificate, write_private
 
     if (args.folder / "ca.key").exists():
         raise AccessError(
@@ -95,7 +95,7 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _issue(args: argparse.Namespace) -> int:
-    from lfr_edge.console.certificates import Names, read_authority
+    from lfr_edge.console.door.certificates import Names, read_authority
 
     if args.client and (args.dns or args.ip):
         raise AccessError(
@@ -106,14 +106,14 @@ def _issue(args: argparse.Namespace) -> int:
 
 
 def _renew(args: argparse.Namespace) -> int:
-    from lfr_edge.console.certificates import names_of, read_authority, read_certificate
+    from lfr_edge.console.door.certificates import names_of, read_authority, read_certificate
 
     names = names_of(read_certificate(args.out / "cert.pem"))
     return _write(args, read_authority(args.ca, _passphrase()), names)
 
 
 def _write(args: argparse.Namespace, authority: Authority, names: Names) -> int:
-    from lfr_edge.console.certificates import issue, write_certificate, write_private
+    from lfr_edge.console.door.certificates import issue, write_certificate, write_private
 
     certificate, key = issue(authority, names, args.days, datetime.now(UTC))
     args.out.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _write(args: argparse.Namespace, authority: Authority, names: Names) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from lfr_edge.console.certificates import names_of, permitted, read_certificate
+    from lfr_edge.console.door.certificates import names_of, permitted, read_certificate
 
     told: dict[str, Any]
     if (args.folder / "cert.pem").exists():

@@ -265,7 +265,7 @@ def _survey(args: argparse.Namespace, bar: Progress) -> Survey:
     trusted: dict[str, bytes] = {}
     names: dict[str, str] = {}
     if args.trust is not None:
-        from lfr_edge.deployment.trust import TrustStore
+        from lfr_edge.deployment.control.trust import TrustStore
 
         store = TrustStore(args.trust)
         trusted = store.keys("watchlist")

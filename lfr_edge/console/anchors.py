@@ -14,11 +14,11 @@ from markupsafe import Markup
 from pydantic import Field
 
 from lfr_edge.console.bodies import Body, read_body
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS, RULES
 from lfr_edge.console.pages import render
-from lfr_edge.deployment.anchor_sheet import sheet
-from lfr_edge.deployment.anchors import Anchor, Anchors
+from lfr_edge.deployment.ending.anchor_sheet import sheet
+from lfr_edge.deployment.ending.anchors import Anchor, Anchors
 from lfr_edge.errors import DeploymentError
 
 

@@ -7,9 +7,9 @@ from typing import Any, Final, Literal, cast
 from aiohttp import web
 
 from lfr_edge.alerts.factors import Factors
-from lfr_edge.console.accounts import Role
 from lfr_edge.console.bodies import AccountBody, LookBody, WhyBody, read_body
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.accounts import Role
+from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS
 from lfr_edge.console.recording import record
 from lfr_edge.console.views import alert_view, refuse_before_referral, status_view

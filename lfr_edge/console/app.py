@@ -22,23 +22,22 @@ from lfr_edge.console import (
     engagement,
     explaining,
     exports,
-    fresh,
     holds,
     language,
     live,
-    metrics,
     notice,
     openapi,
     pages,
-    passkeys,
     reports,
-    sign_in,
-    stream,
     supervision,
     watchlist,
 )
-from lfr_edge.console.access import check_complete, load_rules
-from lfr_edge.console.guard import add_headers, guard
+from lfr_edge.console.door import fresh, passkeys, sign_in
+from lfr_edge.console.door.access import check_complete, load_rules
+from lfr_edge.console.door.guard import add_headers, guard
+from lfr_edge.console.door.refusals import Refusals, tell_left_out
+from lfr_edge.console.door.sessions import Tries
+from lfr_edge.console.door.systems import Systems
 from lfr_edge.console.keys import (
     CHALLENGES,
     HASHING,
@@ -55,11 +54,9 @@ from lfr_edge.console.keys import (
     VERIFICATIONS,
 )
 from lfr_edge.console.language import Spoken
+from lfr_edge.console.outside import metrics, stream
 from lfr_edge.console.ports import ConsolePorts
-from lfr_edge.console.refusals import Refusals, tell_left_out
-from lfr_edge.console.sessions import Tries
 from lfr_edge.console.shelf import Shelf
-from lfr_edge.console.systems import Systems
 from lfr_edge.console.texts import LANGUAGES, Texts
 from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.settings import IntegrationSettings

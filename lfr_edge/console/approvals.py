@@ -11,17 +11,17 @@ from pydantic import Field
 from lfr_edge.alerts.record import Actor
 from lfr_edge.clock import utc_text
 from lfr_edge.console.bodies import Body, Why, read_body
-from lfr_edge.console.fresh import require_fresh
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.fresh import require_fresh
+from lfr_edge.console.door.guard import session_of
+from lfr_edge.console.door.refusals import record_refusal
+from lfr_edge.console.door.sessions import fresh_authentication
 from lfr_edge.console.keys import PORTS, RULES
 from lfr_edge.console.pages import render
-from lfr_edge.console.refusals import record_refusal
-from lfr_edge.console.sessions import fresh_authentication
-from lfr_edge.deployment.approvals import Approvals, ControlError
 from lfr_edge.deployment.authority.signing import parse_public_key
-from lfr_edge.deployment.proposal import RULES as RULES_OF
-from lfr_edge.deployment.proposal import Proposal
-from lfr_edge.deployment.trust import PURPOSES, EnrolledKey, Purpose, TrustStore
+from lfr_edge.deployment.control.approvals import Approvals, ControlError
+from lfr_edge.deployment.control.proposal import RULES as RULES_OF
+from lfr_edge.deployment.control.proposal import Proposal
+from lfr_edge.deployment.control.trust import PURPOSES, EnrolledKey, Purpose, TrustStore
 from lfr_edge.errors import AccessError, DeploymentError, LfrError
 
 SETTLED_SHOWN: Final = 20  # of proposals that are decided

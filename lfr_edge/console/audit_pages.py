@@ -20,15 +20,15 @@ from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.proof import prove_entry
 from lfr_edge.audit.view import LogView
 from lfr_edge.console.bodies import VerifyBody, read_body
+from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.exports import exports_of
-from lfr_edge.console.guard import session_of
 from lfr_edge.console.keys import PORTS, RULES, VERIFICATIONS
 from lfr_edge.console.pages import render
 from lfr_edge.console.recording import record
 from lfr_edge.console.reports import attachment
 from lfr_edge.console.shelf import chosen, shelf_of
 from lfr_edge.console.verification import Verification
-from lfr_edge.deployment.proposal import Proposal
+from lfr_edge.deployment.control.proposal import Proposal
 from lfr_edge.errors import AuditError, DeploymentError
 
 PAGE: Final = 50

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lfr_edge.alerts.factors import Answer
 from lfr_edge.alerts.street import Identity, Outcome
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.errors import AccessError
 
 Why = Annotated[str, Field(min_length=3, max_length=500)]

@@ -10,11 +10,11 @@ from pydantic import Field
 from lfr_edge.clock import utc_text
 from lfr_edge.console.bodies import Body, Why, WhyBody, read_body
 from lfr_edge.console.deployment_port import Change, DeploymentControl, DeploymentPicture
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS, RULES
 from lfr_edge.console.pages import render
+from lfr_edge.deployment.ending.receipts import NAMES, Receipts
 from lfr_edge.deployment.readiness import Line
-from lfr_edge.deployment.receipts import NAMES, Receipts
 from lfr_edge.errors import DeploymentError
 
 _ACTS: Final = ("unseal", "authority", "briefing", "start", "end", "cancel", "next", "propose/{what}")

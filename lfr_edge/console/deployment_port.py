@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from lfr_edge.alerts.record import Actor
-from lfr_edge.deployment.proposal import Proposal
+from lfr_edge.deployment.control.proposal import Proposal
+from lfr_edge.deployment.ending.receipts import Receipts
 from lfr_edge.deployment.readiness import Line
-from lfr_edge.deployment.receipts import Receipts
 
 Change = Literal["watchlist", "threshold", "retention", "model"]
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.console.bodies import EmptyBody, OutcomeBody, TakeBody, read_body
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS
 from lfr_edge.console.pages import render
 from lfr_edge.console.views import referral_view, view_for

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from lfr_edge.alerts.alert import SCORE_SCALE
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS
 from lfr_edge.errors import RecogniserError
 

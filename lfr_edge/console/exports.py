@@ -20,13 +20,13 @@ from lfr_edge.audit.proof import prove_entry
 from lfr_edge.audit.view import LogView
 from lfr_edge.clock import utc_text
 from lfr_edge.console.bodies import ExportBody, read_body
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS
 from lfr_edge.console.recording import record
 from lfr_edge.console.reports import attachment, zipped
 from lfr_edge.console.shelf import shelf_of
-from lfr_edge.deployment.approvals import Approvals
-from lfr_edge.deployment.proposal import ControlError, Proposal
+from lfr_edge.deployment.control.approvals import Approvals
+from lfr_edge.deployment.control.proposal import ControlError, Proposal
 from lfr_edge.errors import AlertError, AuditError, DeploymentError
 
 KIND: Final = "evidence.export"

@@ -10,7 +10,7 @@ from lfr_edge.alerts.refusals import AlreadyDecidedError, AlreadyTakenError
 from lfr_edge.console.keys import PORTS, SESSION
 from lfr_edge.console.language import spoken
 from lfr_edge.console.views import view_for
-from lfr_edge.deployment.proposal import ControlError
+from lfr_edge.deployment.control.proposal import ControlError
 from lfr_edge.errors import AccessError, AuditError, DeploymentError, LfrError, WatchlistError
 
 _STATUS: Final = {

@@ -10,13 +10,13 @@ from pydantic import Field
 
 from lfr_edge.clock import utc_text
 from lfr_edge.console.bodies import Body, WhyBody, read_body
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.guard import session_of
+from lfr_edge.console.door.sessions import fresh_authentication
 from lfr_edge.console.keys import PORTS, RULES
 from lfr_edge.console.pages import render
-from lfr_edge.console.sessions import fresh_authentication
-from lfr_edge.deployment.approvals import Proposal
-from lfr_edge.deployment.holds import GROUNDS, Ground, HoldAsk, Holds
-from lfr_edge.deployment.sweeper import KeptAlert
+from lfr_edge.deployment.control.approvals import Proposal
+from lfr_edge.deployment.keeping.holds import GROUNDS, Ground, HoldAsk, Holds
+from lfr_edge.deployment.keeping.sweeper import KeptAlert
 from lfr_edge.errors import DeploymentError
 
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from lfr_edge.console.access import Rule
 from lfr_edge.console.compiling import Compiler
+from lfr_edge.console.door.access import Rule
+from lfr_edge.console.door.sessions import Session, Tries
 from lfr_edge.console.ports import ConsolePorts
-from lfr_edge.console.sessions import Session, Tries
 
 if TYPE_CHECKING:
     from lfr_edge.console.accuracy import Measured
+    from lfr_edge.console.door.passkeys import Challenges
+    from lfr_edge.console.door.refusals import Refusals
+    from lfr_edge.console.door.systems import Systems
     from lfr_edge.console.language import Spoken
-    from lfr_edge.console.passkeys import Challenges
-    from lfr_edge.console.refusals import Refusals
+    from lfr_edge.console.outside.stream import Post
     from lfr_edge.console.shelf import Shelf
-    from lfr_edge.console.stream import Post
-    from lfr_edge.console.systems import Systems
     from lfr_edge.console.verification import Verification
     from lfr_edge.settings import SystemSettings
 

@@ -15,13 +15,13 @@ from aiohttp import WSMsgType, web
 
 from lfr_edge.alerts.alert import ON_THE_STREET
 from lfr_edge.alerts.desk import AlertDesk
-from lfr_edge.console.accounts import Role
 from lfr_edge.console.api import desk_view
+from lfr_edge.console.door.accounts import Role
+from lfr_edge.console.door.guard import session_of
+from lfr_edge.console.door.sessions import Session
 from lfr_edge.console.engagement import street_view
-from lfr_edge.console.guard import session_of
 from lfr_edge.console.keys import PORTS
 from lfr_edge.console.ports import ConsolePorts
-from lfr_edge.console.sessions import Session
 from lfr_edge.console.views import status_view, view_for
 from lfr_edge.errors import AlertError, DeploymentError
 

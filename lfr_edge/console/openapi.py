@@ -17,9 +17,9 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from lfr_edge.console.access import Rule, load_rules
-from lfr_edge.console.accounts import Role
 from lfr_edge.console.answers import ANSWERS, QUERIES, UPLOADS, Answer, Fault, NoticeAnswer
+from lfr_edge.console.door.access import Rule, load_rules
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.keys import OPENAPI
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from lfr_edge.alerts.factors import Answer, EnvironmentFactor, SubjectFactor, SystemFactor
 from lfr_edge.clock import utc_text
-from lfr_edge.console.accounts import Role
-from lfr_edge.console.guard import see_other, session_of
+from lfr_edge.console.door.accounts import Role
+from lfr_edge.console.door.guard import see_other, session_of
 from lfr_edge.console.keys import PORTS, RULES, SESSION
 from lfr_edge.console.language import spoken
 from lfr_edge.console.texts import LANGUAGES, Texts

@@ -12,15 +12,15 @@ from lfr_edge.clock import Clock
 from lfr_edge.errors import DeploymentError
 
 if TYPE_CHECKING:
-    from lfr_edge.console.accounts import Accounts
     from lfr_edge.console.deployment_port import DeploymentControl
-    from lfr_edge.console.sessions import Sessions
-    from lfr_edge.deployment.anchors import Anchors
-    from lfr_edge.deployment.approvals import Approvals
-    from lfr_edge.deployment.holds import Holds
+    from lfr_edge.console.door.accounts import Accounts
+    from lfr_edge.console.door.sessions import Sessions
+    from lfr_edge.deployment.control.approvals import Approvals
+    from lfr_edge.deployment.control.proposal import Proposal
+    from lfr_edge.deployment.control.trust import TrustStore
+    from lfr_edge.deployment.ending.anchors import Anchors
+    from lfr_edge.deployment.keeping.holds import Holds
     from lfr_edge.deployment.notice import Notice
-    from lfr_edge.deployment.proposal import Proposal
-    from lfr_edge.deployment.trust import TrustStore
     from lfr_edge.recogniser.explanation import Explanation
     from lfr_edge.settings import Settings
 

@@ -17,19 +17,19 @@ from typing import Final, cast
 from aiohttp import web
 
 from lfr_edge.alerts.record import Plain
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS, RULES
 from lfr_edge.console.pages import render
 from lfr_edge.console.shelf import EVERY, chosen, shelf_of
-from lfr_edge.deployment.foi import foi_document
-from lfr_edge.deployment.packs import auditor_pack, public_pack
 from lfr_edge.deployment.period import Period
 from lfr_edge.deployment.report import ie, met, spreadsheet
 from lfr_edge.deployment.report.content import report_document
 from lfr_edge.deployment.report.document import Document, Table
 from lfr_edge.deployment.report.figures import as_json
+from lfr_edge.deployment.report.foi import foi_document
 from lfr_edge.deployment.report.html import page
 from lfr_edge.deployment.report.made import report_made
+from lfr_edge.deployment.report.packs import auditor_pack, public_pack
 from lfr_edge.deployment.verified import VerifiedLog
 from lfr_edge.errors import AuditError, LfrError
 

@@ -8,9 +8,9 @@ from typing import Any
 from lfr_edge.alerts.alert import ON_THE_STREET, SCORE_SCALE, Alert, Look
 from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.clock import utc_text
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
+from lfr_edge.console.door.sessions import Session
 from lfr_edge.console.ports import SystemStatus
-from lfr_edge.console.sessions import Session
 from lfr_edge.errors import AlertError
 from lfr_edge.watchlist.entry import categories
 

@@ -14,7 +14,7 @@ from lfr_edge.alerts.record import Plain
 from lfr_edge.console.bodies import Body, read_body
 from lfr_edge.console.compile_order import Order, calibrations
 from lfr_edge.console.compiling import MOST_BYTES, Compiler
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import COMPILER, PORTS, RULES
 from lfr_edge.console.pages import render
 from lfr_edge.console.recording import record

@@ -12,7 +12,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lfr_edge.audit.event import Actor
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.deployment.authority import Authority, Document
 from lfr_edge.deployment.authority.document import encode_document, signed
 from lfr_edge.deployment.authority.signing import public_bytes
@@ -28,7 +28,7 @@ from lfr_edge.deployment.authority.terms import (
     ThresholdTerms,
 )
 from lfr_edge.deployment.authority.words import Rank, instant_text, use_cases
-from lfr_edge.deployment.proposal import Kind, Proposal
+from lfr_edge.deployment.control.proposal import Kind, Proposal
 from lfr_edge.service import Service
 from lfr_edge.service.control import Control
 

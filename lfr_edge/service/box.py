@@ -7,10 +7,10 @@ from pathlib import Path
 
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.clock import Clock
-from lfr_edge.console.accounts import Accounts
-from lfr_edge.deployment.register import Register
+from lfr_edge.console.door.accounts import Accounts
+from lfr_edge.deployment.control.trust import TrustStore
+from lfr_edge.deployment.keeping.register import Register
 from lfr_edge.deployment.session import BoxRecord
-from lfr_edge.deployment.trust import TrustStore
 from lfr_edge.settings import Settings
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lfr_edge.alerts.record import Actor
 from lfr_edge.console.deployment_port import Change
 from lfr_edge.deployment.authority import threshold_change
-from lfr_edge.deployment.proposal import Kind, Proposal
+from lfr_edge.deployment.control.proposal import Kind, Proposal
 from lfr_edge.errors import DeploymentError, RecogniserError
 from lfr_edge.models.licence import require_permission
 from lfr_edge.models.store import ModelStore, Pack

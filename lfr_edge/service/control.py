@@ -13,7 +13,7 @@ from lfr_edge.console.deployment_port import AuthorityView, Briefing, Change, De
 from lfr_edge.deployment.authorised import authorised
 from lfr_edge.deployment.authority import clauses, refuse
 from lfr_edge.deployment.authority.words import use_cases
-from lfr_edge.deployment.proposal import Proposal
+from lfr_edge.deployment.control.proposal import Proposal
 from lfr_edge.errors import DeploymentError, LfrError, WatchlistError
 from lfr_edge.service.changes import propose
 from lfr_edge.service.list_changes import propose_addition

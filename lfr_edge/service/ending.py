@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lfr_edge.audit.event import Actor
-from lfr_edge.deployment.receipts import Receipts
-from lfr_edge.deployment.wipe import KeptPictures, WipePlan, wipe
+from lfr_edge.deployment.ending.receipts import Receipts
+from lfr_edge.deployment.ending.wipe import KeptPictures, WipePlan, wipe
 
 if TYPE_CHECKING:
     from lfr_edge.service.run import Run

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lfr_edge.alerts.record import Actor
 from lfr_edge.audit.event import SYSTEM
 from lfr_edge.deployment.authority import clauses, refuse
-from lfr_edge.deployment.proposal import Proposal
+from lfr_edge.deployment.control.proposal import Proposal
 from lfr_edge.errors import DeploymentError, LfrError, RecogniserError, WatchlistError
 from lfr_edge.service.phase import refuse_unless_running
 from lfr_edge.service.readings import facts_of

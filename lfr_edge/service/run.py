@@ -17,10 +17,10 @@ from lfr_edge.alerts.alert import Alert
 from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.audit.event import SYSTEM, Actor
-from lfr_edge.deployment.approvals import Approvals
 from lfr_edge.deployment.authorised import authorised
+from lfr_edge.deployment.control.approvals import Approvals
+from lfr_edge.deployment.ending.receipts import Receipts
 from lfr_edge.deployment.readiness import Line, readiness, refuse_unready
-from lfr_edge.deployment.receipts import Receipts
 from lfr_edge.deployment.session import DeploymentSession
 from lfr_edge.deployment.standing import Standing
 from lfr_edge.errors import AuditError, DeploymentError

@@ -16,15 +16,15 @@ from lfr_edge.alerts.record import Actor, Plain, Recorder, Verb
 from lfr_edge.audit.event import SYSTEM
 from lfr_edge.clock import Clock, SystemClock
 from lfr_edge.confinement import harden_process
-from lfr_edge.console.accounts import Accounts
 from lfr_edge.console.app import build_app
+from lfr_edge.console.door.accounts import Accounts
+from lfr_edge.console.door.sessions import Sessions
 from lfr_edge.console.ports import ConsolePorts
-from lfr_edge.console.sessions import Sessions
-from lfr_edge.deployment.anchors import Anchors
-from lfr_edge.deployment.approvals import Approvals
-from lfr_edge.deployment.holds import Holds
+from lfr_edge.deployment.control.approvals import Approvals
+from lfr_edge.deployment.ending.anchors import Anchors
+from lfr_edge.deployment.keeping.holds import Holds
+from lfr_edge.deployment.keeping.sweeper import Sweeper
 from lfr_edge.deployment.notice import Notice, notice_of
-from lfr_edge.deployment.sweeper import Sweeper
 from lfr_edge.errors import ConfigError, LfrError
 from lfr_edge.models.licence import require_permission
 from lfr_edge.models.store import ModelStore, Pack

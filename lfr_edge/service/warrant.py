@@ -9,7 +9,7 @@ from lfr_edge.audit.disk import write_new
 from lfr_edge.clock import Clock
 from lfr_edge.deployment.authority import Clause, Facts, SignedAuthority, Window, clauses, read_authority
 from lfr_edge.deployment.authority.document import believe, encode_document, parse_document
-from lfr_edge.deployment.trust import TrustStore
+from lfr_edge.deployment.control.trust import TrustStore
 from lfr_edge.errors import AccessError, DeploymentError
 
 _KEPT: Final = "authority.json"

@@ -15,7 +15,7 @@ from lfr_edge.alerts.record import LogRecorder
 from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
 from lfr_edge.clock import SystemClock
-from lfr_edge.console import accounts as accounts_room
+from lfr_edge.console.door import accounts as accounts_room
 from tests.fakes.box import house, raised
 
 ORIGIN = "van-3.force.example/2026-11-22-1"

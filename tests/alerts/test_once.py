@@ -21,7 +21,7 @@ import pytest
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
 from lfr_edge.clock import SystemClock
-from lfr_edge.console.accounts import Accounts, Role
+from lfr_edge.console.door.accounts import Accounts, Role
 from tests.alerts.once_child import TWO_LOOKS
 from tests.conftest import REPOSITORY
 from tests.fakes.box import PASSWORD, enrol

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from tests.fakes.box import PASSWORD, House, enrol
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from lfr_edge.alerts.record import Actor
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.deployment.authority.signing import make_key, public_path
 from tests.browser.conftest import PHONE, VAN, signed_in
 from tests.browser.test_pages import examine

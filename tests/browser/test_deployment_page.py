@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.deployment.readiness import CODES
 from tests.browser.conftest import PHONE, VAN, signed_in
 from tests.browser.test_pages import examine

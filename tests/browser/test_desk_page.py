@@ -12,7 +12,7 @@ from lfr_edge.alerts.alert import DeskPolicy, Drill, State
 from lfr_edge.alerts.factors import Answer
 from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.audit.verify import verify
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from tests.browser.conftest import PHONE, a_page, signed_in
 from tests.fakes.box import PASSWORD, house, raised
 

@@ -10,7 +10,7 @@ from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.audit.event import Actor
 from lfr_edge.audit.receipt import entries_of, read_code
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from tests.browser.conftest import PHONE, signed_in
 from tests.browser.test_pages import alert_of, examine
 from tests.fakes.box import ManualClock, house, raised

@@ -11,7 +11,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from PIL import Image
 
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.ports import Trouble
 from tests.browser.conftest import PHONE, VAN, a_page, signed_in
 from tests.fakes.box import house, raised, van_status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest_asyncio
 
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.settings import ConsoleSettings, Settings
 from tests.browser.conftest import signed_in
 from tests.browser.test_pages import examine

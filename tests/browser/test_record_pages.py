@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.alerts.record import Actor
-from lfr_edge.console.accounts import Role
 from lfr_edge.console.accuracy import Measured
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.matching.threshold import Calibration, save_calibrations
 from lfr_edge.settings import MatchingSettings, Settings
 from tests.browser.conftest import PHONE, VAN, signed_in

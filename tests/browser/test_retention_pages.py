@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from tests.browser.conftest import PHONE, VAN, a_page, signed_in
 from tests.browser.test_pages import examine
 from tests.fakes.box import house

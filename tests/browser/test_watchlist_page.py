@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.settings import ModelSettings, Settings, WatchlistSettings
 from lfr_edge.watchlist.keys import new_key, write_key_file
 from tests.browser.conftest import PHONE, VAN, signed_in

@@ -13,7 +13,7 @@ from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.audit.view import LogView
 from lfr_edge.cli.main import main
 from lfr_edge.clock import SystemClock
-from lfr_edge.deployment.register import Register
+from lfr_edge.deployment.keeping.register import Register
 from lfr_edge.deployment.session import BoxRecord, DeploymentSession
 from lfr_edge.settings import Settings, load_settings
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from lfr_edge.console import accounts as accounts_room
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door import accounts as accounts_room
+from lfr_edge.console.door.accounts import Role
 from tests.fakes.box import PASSWORD, House, ListRecorder, enrol, house
 
 

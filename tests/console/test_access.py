@@ -6,10 +6,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from lfr_edge.console.access import check_complete, load_rules
-from lfr_edge.console.accounts import Role
 from lfr_edge.console.app import build_app, routes_of
-from lfr_edge.console.guard import SAFE_METHODS
+from lfr_edge.console.door.access import check_complete, load_rules
+from lfr_edge.console.door.accounts import Role
+from lfr_edge.console.door.guard import SAFE_METHODS
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.errors import ConfigError
 from lfr_edge.settings import IntegrationSettings, Settings, SystemSettings
@@ -225,7 +225,7 @@ async def test_an_error_of_ours_tells_nothing(box, sign_in, caplog):
 
 
 async def test_tls_pins_the_cookie_to_the_host(box):
-    from lfr_edge.console.guard import cookie_name
+    from lfr_edge.console.door.guard import cookie_name
 
     assert cookie_name(box_ports(box)) == "__Host-lfr-session"
     assert isinstance(build_app(box_ports(box)), web.Application)

@@ -9,8 +9,8 @@ from argon2 import PasswordHasher
 
 from lfr_edge.cli.main import main
 from lfr_edge.clock import SystemClock
-from lfr_edge.console import accounts as room
-from lfr_edge.console.accounts import CODE_LIFE_S, Accounts, Role
+from lfr_edge.console.door import accounts as room
+from lfr_edge.console.door.accounts import CODE_LIFE_S, Accounts, Role
 from lfr_edge.errors import AccessError
 from tests.fakes.box import PASSWORD, ManualClock, enrol
 

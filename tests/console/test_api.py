@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lfr_edge.alerts.alert import DeskPolicy
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.errors import AuditError
 from tests.fakes.box import ListRecorder, enrol, house, jpeg, raised
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lfr_edge.console.access import load_rules
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.access import load_rules
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.texts import Texts
 from lfr_edge.deployment.authority.signing import key_id, make_key, public_bytes, public_path
-from lfr_edge.deployment.proposal import RULES
+from lfr_edge.deployment.control.proposal import RULES
 from lfr_edge.errors import WatchlistError
 from tests.fakes.box import PASSWORD
 

@@ -16,8 +16,8 @@ import pytest
 from aiohttp import ClientError, ClientSession, web
 
 from lfr_edge.cli.main import main
-from lfr_edge.console import certificates
-from lfr_edge.console.certificates import Names, issue, new_authority
+from lfr_edge.console.door import certificates
+from lfr_edge.console.door.certificates import Names, issue, new_authority
 from lfr_edge.errors import AccessError
 from lfr_edge.service.site import listen
 from lfr_edge.settings import ConsoleSettings

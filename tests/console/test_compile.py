@@ -17,12 +17,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lfr_edge.audit.disk import make_folder
-from lfr_edge.console.accounts import Role
 from lfr_edge.console.compile_job import Teller, compile_list
 from lfr_edge.console.compile_order import Order
 from lfr_edge.console.compiling import Compiler
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.watchlist import addition_path
-from lfr_edge.deployment.proposal import Proposal, Stamp
+from lfr_edge.deployment.control.proposal import Proposal, Stamp
 from lfr_edge.errors import AuditError, ModelError, WatchlistError
 from lfr_edge.settings import ModelSettings, Settings, WatchlistSettings
 from lfr_edge.watchlist.bundle import Label, read_unsigned, write_bundle

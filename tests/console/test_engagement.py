@@ -10,7 +10,7 @@ import pytest
 from lfr_edge.alerts.alert import Drill
 from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.audit.event import Actor
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.recogniser.explanation import GRID
 from tests.fakes.box import raised
 

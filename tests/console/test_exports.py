@@ -16,7 +16,7 @@ from lfr_edge.audit.keys import open_certificate, read_certificate
 from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.proof import parse_proof
 from lfr_edge.audit.verify import verify
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from tests.console.test_reports import person_of
 from tests.fakes.box import enrol, house, raised
 

@@ -9,7 +9,7 @@ import pytest
 from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.audit.event import Actor
 from lfr_edge.console import live
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from tests.fakes.box import raised, van_status
 
 REED = Actor("reed", "operator", "s")

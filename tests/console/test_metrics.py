@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.settings import IntegrationSettings, Settings, SystemSettings
 from tests.fakes.box import House, ListRecorder, house, raised
 

@@ -13,13 +13,13 @@ import pytest
 
 from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.alerts.record import Actor
-from lfr_edge.console.accounts import Role
 from lfr_edge.console.answers import ANSWERS, UPLOADS, AlertAnswer, NoticeAnswer
 from lfr_edge.console.api_page import page
 from lfr_edge.console.app import api_description
 from lfr_edge.console.bodies import LookBody
-from lfr_edge.console.notices import notice_of
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.openapi import body_of
+from lfr_edge.console.outside.notices import notice_of
 from tests.console.conftest import Person
 from tests.fakes.box import PASSWORD, ListRecorder, enrol, house, raised
 
@@ -35,7 +35,7 @@ def test_what_is_committed_is_what_the_code_says():
 
 
 def test_every_json_route_is_described_and_every_unsafe_one_names_its_body():
-    from lfr_edge.console.access import load_rules
+    from lfr_edge.console.door.access import load_rules
 
     routes = {route for route in load_rules() if " /api/" in route}
     described = {

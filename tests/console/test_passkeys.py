@@ -7,8 +7,8 @@ import json
 import pytest
 from webauthn.helpers import bytes_to_base64url
 
-from lfr_edge.console.accounts import PASSKEYS_MAX, Accounts, Passkey, Role
-from lfr_edge.console.passkeys import CHALLENGE_S, Challenges
+from lfr_edge.console.door.accounts import PASSKEYS_MAX, Accounts, Passkey, Role
+from lfr_edge.console.door.passkeys import CHALLENGE_S, Challenges
 from lfr_edge.errors import AccessError
 from lfr_edge.settings import ConsoleSettings, Settings
 from tests.console.conftest import Person

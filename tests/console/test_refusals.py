@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from lfr_edge.console import app as console_app
-from lfr_edge.console.accounts import Role
-from lfr_edge.console.refusals import ALL_A_MINUTE, EACH_A_MINUTE, Refusals
+from lfr_edge.console.door.accounts import Role
+from lfr_edge.console.door.refusals import ALL_A_MINUTE, EACH_A_MINUTE, Refusals
 from lfr_edge.errors import AuditError
 from tests.fakes.box import ListRecorder, ManualClock, enrol, house
 

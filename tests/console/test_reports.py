@@ -13,8 +13,8 @@ import pytest
 
 from lfr_edge.audit.proof import parse_proof
 from lfr_edge.audit.verify import verify
-from lfr_edge.console.accounts import Role
 from lfr_edge.console.accuracy import standing
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.shelf import Shelf
 from lfr_edge.errors import AuditError
 from lfr_edge.matching.threshold import Calibration

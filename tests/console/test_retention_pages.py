@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from tests.console.conftest import Person
 from tests.fakes.box import ListRecorder, enrol, house
 from tests.fakes.closed_box import NAME, ClosedBox, closed_box

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lfr_edge.console.accounts import Accounts, Role
-from lfr_edge.console.sessions import Sessions, Tries
+from lfr_edge.console.door.accounts import Accounts, Role
+from lfr_edge.console.door.sessions import Sessions, Tries
 from tests.fakes.box import ManualClock, enrol
 
 

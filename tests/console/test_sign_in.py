@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.errors import AuditError
 from tests.fakes.box import PASSWORD, ListRecorder, enrol, house, raised
 

@@ -10,7 +10,7 @@ import pytest
 from lfr_edge.alerts.alert import ENDS, RESPONSES, State
 from lfr_edge.alerts.factors import Answer, EnvironmentFactor, SubjectFactor, SystemFactor
 from lfr_edge.alerts.street import Identity, Outcome
-from lfr_edge.console.accounts import Role
+from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.texts import LANGUAGES, Texts, read_texts
 
 PACKAGE = resources.files("lfr_edge.console")

@@ -22,12 +22,12 @@ from cryptography.x509.oid import NameOID
 
 from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.alerts.record import Actor
-from lfr_edge.console import stream as stream_room
-from lfr_edge.console import webhooks as room
 from lfr_edge.console.app import build_app
-from lfr_edge.console.outbox import KEPT_S, Outbox
+from lfr_edge.console.outside import stream as stream_room
+from lfr_edge.console.outside import webhooks as room
+from lfr_edge.console.outside.outbox import KEPT_S, Outbox
+from lfr_edge.console.outside.webhooks import signature
 from lfr_edge.console.ports import ConsolePorts
-from lfr_edge.console.webhooks import signature
 from lfr_edge.errors import AuditError, ConfigError
 from lfr_edge.settings import IntegrationSettings, Settings, SystemSettings, WebhookSettings
 from tests.fakes.box import ListRecorder, house, raised
@@ -442,7 +442,7 @@ async def test_without_a_record_the_stream_ends(streaming):
 
 
 async def test_no_drill_is_told(tmp_path):
-    from lfr_edge.console.notices import notice_of
+    from lfr_edge.console.outside.notices import notice_of
 
     async with house(tmp_path, recorder=ListRecorder()) as box:
         alert = await box.desk.raise_alert(raised())

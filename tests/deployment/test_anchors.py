@@ -9,8 +9,8 @@ import pytest
 from lfr_edge.audit.anchor import printed_code
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
-from lfr_edge.deployment.anchor_sheet import sheet
-from lfr_edge.deployment.anchors import Anchors
+from lfr_edge.deployment.ending.anchor_sheet import sheet
+from lfr_edge.deployment.ending.anchors import Anchors
 from lfr_edge.errors import DeploymentError
 from tests.deployment.conftest import OFFICER, Van
 from tests.deployment.test_sweeper import Recorder

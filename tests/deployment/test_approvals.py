@@ -12,12 +12,12 @@ from lfr_edge.audit.event import SYSTEM, Event
 from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
 from lfr_edge.audit.verify import verify
-from lfr_edge.deployment import approvals as room
-from lfr_edge.deployment import proposal as words
-from lfr_edge.deployment import proposal_store
-from lfr_edge.deployment.approvals import Approvals, ControlError
-from lfr_edge.deployment.proposal import RULES, Rule
-from lfr_edge.deployment.proposal_store import ProposalStore
+from lfr_edge.deployment.control import approvals as room
+from lfr_edge.deployment.control import proposal as words
+from lfr_edge.deployment.control import proposal_store
+from lfr_edge.deployment.control.approvals import Approvals, ControlError
+from lfr_edge.deployment.control.proposal import RULES, Rule
+from lfr_edge.deployment.control.proposal_store import ProposalStore
 from lfr_edge.errors import AuditError
 from tests.deployment.two_persons import ATTACKS, CHANGE, EVERY_ROLE, KINDS, Scene
 

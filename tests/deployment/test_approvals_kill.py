@@ -7,9 +7,9 @@ from contextlib import suppress
 import pytest
 
 from lfr_edge.alerts.record import Actor
-from lfr_edge.deployment import proposal_store, trust
-from lfr_edge.deployment.approvals import ControlError
-from lfr_edge.deployment.trust import TrustStore
+from lfr_edge.deployment.control import proposal_store, trust
+from lfr_edge.deployment.control.approvals import ControlError
+from lfr_edge.deployment.control.trust import TrustStore
 from tests.deployment.test_approvals_machine import Verifier
 from tests.deployment.two_persons import CHANGE, Scene
 from tests.fakes.authority import KEY, public_bytes

@@ -16,9 +16,9 @@ from lfr_edge.alerts.record import Actor
 from lfr_edge.audit.duties import ControlDuty
 from lfr_edge.audit.entry import Entry
 from lfr_edge.audit.event import Event
-from lfr_edge.deployment import approvals as room
-from lfr_edge.deployment.approvals import FRESH_S, LIFE_S, Approvals, ControlError
-from lfr_edge.deployment.proposal import RULES
+from lfr_edge.deployment.control import approvals as room
+from lfr_edge.deployment.control.approvals import FRESH_S, LIFE_S, Approvals, ControlError
+from lfr_edge.deployment.control.proposal import RULES
 from tests.fakes.box import ManualClock
 
 PEOPLE = ("okafor", "lang", "reed")

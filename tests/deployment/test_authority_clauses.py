@@ -13,7 +13,7 @@ from lfr_edge.deployment.authority.document import schema
 from lfr_edge.deployment.authority.facts import distance_m
 from lfr_edge.deployment.authority.terms import Cancellation, Confirmation, Place, Urgent
 from lfr_edge.deployment.authority.words import Rank, instant_ns
-from lfr_edge.deployment.proposal import RULES as PROPOSALS
+from lfr_edge.deployment.control.proposal import RULES as PROPOSALS
 from lfr_edge.errors import DeploymentError
 from lfr_edge.watchlist.entry import categories, image_sources
 from tests.fakes.authority import HOUR_NS, authority, example, fitting, signed_authority

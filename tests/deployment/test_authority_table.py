@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lfr_edge.deployment.authority import RULES
-from lfr_edge.deployment.proposal import RULES as KINDS
+from lfr_edge.deployment.control.proposal import RULES as KINDS
 from tests.conftest import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "explanation" / "clauses.md"

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lfr_edge.alerts.material import AlertMaterial, AlertPictures
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.audit.verify import verify
-from lfr_edge.deployment.register import Register
-from lfr_edge.deployment.sweeper import Sweeper
+from lfr_edge.deployment.keeping.register import Register
+from lfr_edge.deployment.keeping.sweeper import Sweeper
 from lfr_edge.settings import Settings
 from tests.deployment.conftest import Van
 from tests.deployment.test_sweeper import Recorder

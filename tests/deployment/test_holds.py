@@ -10,8 +10,8 @@ import pytest
 from lfr_edge.alerts.alert import DeskPolicy
 from lfr_edge.audit.event import Actor
 from lfr_edge.audit.verify import verify
-from lfr_edge.deployment.approvals import ControlError
-from lfr_edge.deployment.holds import HoldAsk, Holds
+from lfr_edge.deployment.control.approvals import ControlError
+from lfr_edge.deployment.keeping.holds import HoldAsk, Holds
 from lfr_edge.errors import AlertError, AuditError, DeploymentError
 from tests.alerts.conftest import Bench as DeskBench
 from tests.deployment.conftest import Van

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lfr_edge.audit.keys import FileKeyStore
-from lfr_edge.deployment.register import Register
+from lfr_edge.deployment.keeping.register import Register
 from lfr_edge.errors import DeploymentError
 from tests.deployment.conftest import MovedClock
 
@@ -105,7 +105,7 @@ def test_a_full_disk_is_an_error_with_a_hint(register: Register, monkeypatch: py
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lfr_edge.deployment.register.write_new", full)
+    monkeypatch.setattr("lfr_edge.deployment.keeping.register.write_new", full)
     with pytest.raises(DeploymentError) as caught:
         register.enter("d1", "van/d1", ["A"])
     assert caught.value.code == "register_unwritable"

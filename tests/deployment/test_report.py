@@ -23,18 +23,18 @@ from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.proof import parse_proof
 from lfr_edge.audit.verify import verify
 from lfr_edge.cli.main import main
-from lfr_edge.deployment.foi import QUESTIONS, foi_document
 from lfr_edge.deployment.intervals import Share
-from lfr_edge.deployment.packs import auditor_pack, poster, public_pack
 from lfr_edge.deployment.period import FACES, Period
-from lfr_edge.deployment.principles import CHAPTERS
 from lfr_edge.deployment.report import ie, met, spreadsheet
 from lfr_edge.deployment.report.charts import charts
 from lfr_edge.deployment.report.content import report_document
 from lfr_edge.deployment.report.document import Bar, Chart, Document, Fact, Section, Stroke, Table
 from lfr_edge.deployment.report.figures import as_json, figures
+from lfr_edge.deployment.report.foi import QUESTIONS, foi_document
 from lfr_edge.deployment.report.html import page
+from lfr_edge.deployment.report.packs import auditor_pack, poster, public_pack
 from lfr_edge.deployment.report.pdf import pdf
+from lfr_edge.deployment.report.principles import CHAPTERS
 from lfr_edge.deployment.report.svg import svg
 from lfr_edge.deployment.report.wording import (
     cosine,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lfr_edge.cli.main import main
-from lfr_edge.deployment.annexes import apd_annex, dpia_annex, model_card
+from lfr_edge.deployment.report.annexes import apd_annex, dpia_annex, model_card
 from lfr_edge.deployment.report.document import Document
 from lfr_edge.deployment.report.html import page
 from lfr_edge.matching.threshold import Calibration, load_calibrations

@@ -7,11 +7,11 @@ from typing import Any
 
 from lfr_edge.audit.event import Actor, check_event
 from lfr_edge.deployment.authorised import authorised
-from lfr_edge.deployment.foi import foi_document
 from lfr_edge.deployment.period import Period
 from lfr_edge.deployment.report import met
 from lfr_edge.deployment.report.conduct import authority
 from lfr_edge.deployment.report.content import report_document
+from lfr_edge.deployment.report.foi import foi_document
 from lfr_edge.deployment.report.html import page
 from lfr_edge.deployment.report.made import NAMED_MAX, digest, report_made
 from lfr_edge.deployment.verified import read_verified

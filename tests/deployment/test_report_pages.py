@@ -12,10 +12,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, sync_playwright
 
-from lfr_edge.deployment.foi import foi_document
-from lfr_edge.deployment.packs import auditor_pack, public_pack
 from lfr_edge.deployment.report.content import report_document
+from lfr_edge.deployment.report.foi import foi_document
 from lfr_edge.deployment.report.html import page
+from lfr_edge.deployment.report.packs import auditor_pack, public_pack
 from lfr_edge.deployment.verified import read_verified
 
 pytestmark = pytest.mark.browser

@@ -12,9 +12,7 @@ from pydantic import ValidationError
 from lfr_edge.alerts.retention import LONGEST_H
 from lfr_edge.audit.event import PROCESSING
 from lfr_edge.cli.main import main
-from lfr_edge.deployment.annexes import apd_annex
-from lfr_edge.deployment.report.html import page
-from lfr_edge.deployment.retention import (
+from lfr_edge.deployment.keeping.retention import (
     DAY_H,
     HOLD_D,
     REGISTER_D,
@@ -25,6 +23,8 @@ from lfr_edge.deployment.retention import (
     retention_document,
     retention_text,
 )
+from lfr_edge.deployment.report.annexes import apd_annex
+from lfr_edge.deployment.report.html import page
 from lfr_edge.settings import RetentionSettings, Settings
 
 # domain.md 3, once more and by hand.

@@ -20,10 +20,10 @@ from lfr_edge.audit.event import SYSTEM, Event
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
-from lfr_edge.deployment.ageing import Ageing, pictures_over
-from lfr_edge.deployment.register import Register
-from lfr_edge.deployment.remains import AlertRemains, HoldOn
-from lfr_edge.deployment.sweeper import Sweeper
+from lfr_edge.deployment.keeping.ageing import Ageing, pictures_over
+from lfr_edge.deployment.keeping.register import Register
+from lfr_edge.deployment.keeping.remains import AlertRemains, HoldOn
+from lfr_edge.deployment.keeping.sweeper import Sweeper
 from lfr_edge.settings import Settings
 from tests.deployment.conftest import OFFICER, MovedClock, Told, Van
 
@@ -243,10 +243,10 @@ class Killed(BaseException):
 _STEPS = (
     "lfr_edge.alerts.material._overwrite",
     "lfr_edge.alerts.material.sync_folder",
-    "lfr_edge.deployment.pending.destroy_file",
-    "lfr_edge.deployment.pending.write_new",
-    "lfr_edge.deployment.pending.sync_folder",
-    "lfr_edge.deployment.register.destroy_file",
+    "lfr_edge.deployment.keeping.pending.destroy_file",
+    "lfr_edge.deployment.keeping.pending.write_new",
+    "lfr_edge.deployment.keeping.pending.sync_folder",
+    "lfr_edge.deployment.keeping.register.destroy_file",
 )
 
 

@@ -8,11 +8,11 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from lfr_edge.deployment.approvals import ControlError
 from lfr_edge.deployment.authority import read_authority
 from lfr_edge.deployment.authority.document import Document, signed, write_document
 from lfr_edge.deployment.authority.signing import key_id, public_bytes
-from lfr_edge.deployment.trust import TrustStore
+from lfr_edge.deployment.control.approvals import ControlError
+from lfr_edge.deployment.control.trust import TrustStore
 from lfr_edge.errors import AccessError, AuditError, DeploymentError
 from tests.deployment.two_persons import Scene
 from tests.fakes.authority import KEY, example

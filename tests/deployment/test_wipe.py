@@ -16,12 +16,12 @@ from lfr_edge.alerts.material import AlertMaterial, AlertPictures
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
-from lfr_edge.deployment.import_copy import is_import_copy, medium_words
-from lfr_edge.deployment.receipts import receipts_of
-from lfr_edge.deployment.register import Register
+from lfr_edge.deployment.ending.import_copy import is_import_copy, medium_words
+from lfr_edge.deployment.ending.receipts import receipts_of
+from lfr_edge.deployment.ending.wipe import KeptPictures, WipePlan, wipe
+from lfr_edge.deployment.keeping.register import Register
 from lfr_edge.deployment.report.html import page
 from lfr_edge.deployment.report.pdf import pdf
-from lfr_edge.deployment.wipe import KeptPictures, WipePlan, wipe
 from lfr_edge.errors import AlertError, AuditError
 from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
 from tests.deployment.conftest import OFFICER, MovedClock
@@ -217,7 +217,7 @@ def test_a_full_register_is_said(box: Box, monkeypatch: pytest.MonkeyPatch) -> N
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lfr_edge.deployment.register.write_new", full)
+    monkeypatch.setattr("lfr_edge.deployment.keeping.register.write_new", full)
     done = box.wipe()
     assert not done.complete
     assert done.items[0].what == "register"
@@ -313,7 +313,7 @@ def test_a_kill_in_the_middle_of_an_import_copy(
     box: Box, monkeypatch: pytest.MonkeyPatch, killed_after: int
 ) -> None:
     """What is left is still known as a list, so that the next wipe finishes it."""
-    import lfr_edge.deployment.import_copy as room
+    import lfr_edge.deployment.ending.import_copy as room
 
     class Killed(BaseException):
         pass

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lfr_edge.alerts.record import Actor
-from lfr_edge.deployment.approvals import Approvals, ControlError
-from lfr_edge.deployment.proposal import RULES, Kind, Proposal
+from lfr_edge.deployment.control.approvals import Approvals, ControlError
+from lfr_edge.deployment.control.proposal import RULES, Kind, Proposal
 from tests.fakes.box import ListRecorder, ManualClock
 
 EVERY_ROLE = ("operator", "deployment_officer", "authorising_officer", "auditor", "engineer")

@@ -22,9 +22,10 @@ from lfr_edge.alerts.store import AlertStore
 from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
 from lfr_edge.clock import SystemClock
-from lfr_edge.console.accounts import Accounts, Role
 from lfr_edge.console.app import build_app
 from lfr_edge.console.compiling import Compiler
+from lfr_edge.console.door.accounts import Accounts, Role
+from lfr_edge.console.door.sessions import Sessions
 from lfr_edge.console.keys import COMPILER
 from lfr_edge.console.ports import (
     CameraStatus,
@@ -38,9 +39,8 @@ from lfr_edge.console.ports import (
     ModelStatus,
     SystemStatus,
 )
-from lfr_edge.console.sessions import Sessions
-from lfr_edge.deployment.approvals import Approvals
-from lfr_edge.deployment.trust import TrustStore
+from lfr_edge.deployment.control.approvals import Approvals
+from lfr_edge.deployment.control.trust import TrustStore
 from lfr_edge.errors import WatchlistError
 from lfr_edge.recogniser.explanation import GRID, Explanation
 from lfr_edge.settings import Settings

@@ -12,11 +12,11 @@ from lfr_edge.alerts.material import AlertMaterial, AlertPictures
 from lfr_edge.audit.event import SYSTEM, Event
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.clock import SystemClock
-from lfr_edge.deployment.anchors import Anchors
-from lfr_edge.deployment.holds import Holds
+from lfr_edge.deployment.ending.anchors import Anchors
+from lfr_edge.deployment.keeping.holds import Holds
+from lfr_edge.deployment.keeping.register import Register
+from lfr_edge.deployment.keeping.sweeper import Sweeper
 from lfr_edge.deployment.notice import Notice, notice_of
-from lfr_edge.deployment.register import Register
-from lfr_edge.deployment.sweeper import Sweeper
 from lfr_edge.settings import Settings
 from tests.deployment.conftest import MovedClock, Van
 from tests.fakes.authority import authority

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from lfr_edge.console.deployment_port import AuthorityView, Briefing, DeploymentPicture
 from lfr_edge.deployment.authority import Clause
-from lfr_edge.deployment.proposal import Proposal, Stamp
+from lfr_edge.deployment.control.proposal import Proposal, Stamp
+from lfr_edge.deployment.ending.receipts import Receipt, Receipts
 from lfr_edge.deployment.readiness import CODES, Line
-from lfr_edge.deployment.receipts import Receipt, Receipts
 from lfr_edge.errors import DeploymentError, WatchlistError
 
 PASSPHRASE = "seven quiet harbours"

@@ -21,7 +21,7 @@ import lfr_edge.service.service as service_module
 from lfr_edge.audit.entry import Entry, parse_entry
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.segment import BadFrame, map_segment, read_frames
-from lfr_edge.console import accounts as accounts_room
+from lfr_edge.console.door import accounts as accounts_room
 from lfr_edge.demo.clip import PUBLIC_BOXES, SOUGHT_BOX, Head, cut_head
 from lfr_edge.demo.rtsp_server import RtspServer
 from lfr_edge.demo.run import ASTRONAUT_SHA256, GROUP_SHA256

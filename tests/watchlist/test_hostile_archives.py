@@ -21,7 +21,7 @@ from hostile_archives import Good, Item, archive, tricks, write_all
 from lists import DIMENSION, FINGERPRINT, person
 
 from lfr_edge.cli.main import main
-from lfr_edge.deployment.trust import FORMAT, EnrolledKey
+from lfr_edge.deployment.control.trust import FORMAT, EnrolledKey
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist.bundle.archive import Archive
 from lfr_edge.watchlist.bundle.signature import key_id, sign

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lfr_edge.deployment.authority.terms import Authority
 from lfr_edge.deployment.authority.words import use_cases
-from lfr_edge.deployment.retention import alert_images_h
+from lfr_edge.deployment.keeping.retention import alert_images_h
 from lfr_edge.settings import Settings
 from lfr_edge.watchlist.entry import categories
 

@@ -12,10 +12,10 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Paragraph
 
+from lfr_edge.deployment.ending.paper import draw_code, paragraph
+from lfr_edge.deployment.keeping.retention import hours
 from lfr_edge.deployment.notice.notice import Notice
-from lfr_edge.deployment.paper import draw_code, paragraph
 from lfr_edge.deployment.report.pdf import fonts, writable
-from lfr_edge.deployment.retention import hours
 
 Size: TypeAlias = Literal["a4", "a2"]
 SIZES: Final[tuple[Size, ...]] = get_args(Size)

@@ -15,9 +15,9 @@ from reportlab.lib.units import mm
 
 from lfr_edge.console.texts import Texts
 from lfr_edge.deployment.authority import terms
+from lfr_edge.deployment.keeping.retention import RULE
 from lfr_edge.deployment.notice import SIZES, Notice, notice_of, poster
 from lfr_edge.deployment.notice.poster import fitted
-from lfr_edge.deployment.retention import RULE
 from lfr_edge.settings import Settings
 from tests.fakes.authority import authority, example
 

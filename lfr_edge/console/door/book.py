@@ -24,7 +24,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Passkey:
-    """A credential of :mod:`lfr_edge.console.passkeys`; only its public half is here."""
+    """A credential of :mod:`lfr_edge.console.door.passkeys`; only its public half is here."""
 
     id: str  # base64url, chosen by the device
     public_key: str  # COSE, base64url

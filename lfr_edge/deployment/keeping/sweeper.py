@@ -22,13 +22,13 @@ from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.alerts.record import Plain, Recorder, Verb
 from lfr_edge.audit.keys import KeyStore
 from lfr_edge.clock import Clock
-from lfr_edge.deployment.ageing import HOUR_NS, Ageing, due_ns, holds, pictures_over
-from lfr_edge.deployment.import_copy import compile_remnants
-from lfr_edge.deployment.pending import Pending
-from lfr_edge.deployment.register import Register
-from lfr_edge.deployment.remains import AlertRemains, DeploymentRemains, Remains
-from lfr_edge.deployment.retention import LIST_AFTER_H, LIST_AGE_H, alert_images_h
-from lfr_edge.deployment.wipe import EVIDENCE
+from lfr_edge.deployment.ending.import_copy import compile_remnants
+from lfr_edge.deployment.ending.wipe import EVIDENCE
+from lfr_edge.deployment.keeping.ageing import HOUR_NS, Ageing, due_ns, holds, pictures_over
+from lfr_edge.deployment.keeping.pending import Pending
+from lfr_edge.deployment.keeping.register import Register
+from lfr_edge.deployment.keeping.remains import AlertRemains, DeploymentRemains, Remains
+from lfr_edge.deployment.keeping.retention import LIST_AFTER_H, LIST_AGE_H, alert_images_h
 from lfr_edge.errors import AuditError, LfrError
 from lfr_edge.settings import Settings
 from lfr_edge.watchlist.header import inspect_header

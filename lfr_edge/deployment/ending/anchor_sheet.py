@@ -12,8 +12,8 @@ from reportlab.pdfgen.canvas import Canvas
 
 from lfr_edge.audit.note import encode64
 from lfr_edge.clock import utc_text
-from lfr_edge.deployment.anchors import Anchor
-from lfr_edge.deployment.paper import draw_code, paragraph
+from lfr_edge.deployment.ending.anchors import Anchor
+from lfr_edge.deployment.ending.paper import draw_code, paragraph
 from lfr_edge.deployment.report.pdf import BOLD, PLAIN, fonts, writable
 
 _EDGE: Final = 20 * mm

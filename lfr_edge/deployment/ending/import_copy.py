@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lfr_edge.clock import Clock
-from lfr_edge.deployment.receipts import Receipt
+from lfr_edge.deployment.ending.receipts import Receipt
 from lfr_edge.errors import DeploymentError, WatchlistError
 from lfr_edge.watchlist.destroy import destroy_file
 

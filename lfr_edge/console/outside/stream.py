@@ -17,10 +17,10 @@ from aiohttp import web
 from lfr_edge.alerts.desk import AlertDesk
 from lfr_edge.clock import utc_text
 from lfr_edge.console.keys import OUTBOX, PORTS, SYSTEM
-from lfr_edge.console.notices import notice_of
-from lfr_edge.console.outbox import Notice, Outbox
+from lfr_edge.console.outside.notices import notice_of
+from lfr_edge.console.outside.outbox import Notice, Outbox
+from lfr_edge.console.outside.webhooks import TIMEOUT_S, Sender, receivers_of
 from lfr_edge.console.ports import ConsolePorts
-from lfr_edge.console.webhooks import TIMEOUT_S, Sender, receivers_of
 from lfr_edge.errors import AlertError, AuditError, DeploymentError, LfrError
 
 HEARTBEAT_S: Final = 10.0

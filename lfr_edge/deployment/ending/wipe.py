@@ -17,9 +17,9 @@ from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.audit.event import SYSTEM, Actor, Verb
 from lfr_edge.audit.keys import KeyStore
 from lfr_edge.clock import Clock
-from lfr_edge.deployment.import_copy import OVERWRITTEN, absent, compile_remnants, erase_copy
-from lfr_edge.deployment.receipts import Receipt, Receipts
-from lfr_edge.deployment.register import Register
+from lfr_edge.deployment.ending.import_copy import OVERWRITTEN, absent, compile_remnants, erase_copy
+from lfr_edge.deployment.ending.receipts import Receipt, Receipts
+from lfr_edge.deployment.keeping.register import Register
 from lfr_edge.errors import AlertError, LfrError, WatchlistError
 from lfr_edge.watchlist.destroy import destroy_file
 from lfr_edge.watchlist.keys import read_key_file, write_key_file

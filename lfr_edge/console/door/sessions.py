@@ -11,7 +11,7 @@ from typing import Final
 
 from lfr_edge.alerts.record import Actor
 from lfr_edge.clock import Clock
-from lfr_edge.console.accounts import Account, Accounts, Role
+from lfr_edge.console.door.accounts import Account, Accounts, Role
 
 _SECOND_NS: Final = 1_000_000_000
 TRIES_A_MINUTE: Final = 10
@@ -66,7 +66,7 @@ class Sessions:
         session.used_ns = self._clock.monotonic_ns()
 
     def authenticated(self, session: Session) -> None:
-        """The person proved again who they are (:mod:`lfr_edge.console.fresh`)."""
+        """The person proved again who they are (:mod:`lfr_edge.console.door.fresh`)."""
         session.authenticated_ns = session.used_ns = self._clock.monotonic_ns()
 
     def idle_left_s(self, session: Session) -> int:

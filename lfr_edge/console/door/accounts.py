@@ -21,7 +21,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from lfr_edge.clock import Clock
-from lfr_edge.console.book import Account, Book, Passkey, Role, SetupCode, read_book, write_book
+from lfr_edge.console.door.book import Account, Book, Passkey, Role, SetupCode, read_book, write_book
 from lfr_edge.errors import AccessError
 
 __all__ = ["Account", "Accounts", "Passkey", "Role", "check_password"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from lfr_edge.deployment.keeping.retention import retention_section
 from lfr_edge.deployment.report.document import Document, Fact, Section, Table
 from lfr_edge.deployment.report.wording import NOT_RECORDED
-from lfr_edge.deployment.retention import retention_section
 from lfr_edge.matching.threshold import Calibration
 from lfr_edge.models.manifest import NetworkManifest
 from lfr_edge.models.store import Pack

@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from lfr_edge.console.access import Rule
+from lfr_edge.console.door.access import Rule
+from lfr_edge.console.door.refusals import RECORDED, record_refusal
+from lfr_edge.console.door.sessions import Session
 from lfr_edge.console.faults import fault_response, too_many_tries
 from lfr_edge.console.keys import PORTS, RULES, SESSION, SYSTEM, SYSTEMS, TRIES
 from lfr_edge.console.ports import ConsolePorts
-from lfr_edge.console.refusals import RECORDED, record_refusal
-from lfr_edge.console.sessions import Session
 from lfr_edge.errors import AccessError, LfrError
 from lfr_edge.settings import SystemSettings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lfr_edge.audit.disk import make_folder, write_new
-from lfr_edge.deployment.proposal import OPEN, RULES, ControlError, Proposal, Stamp, digest
+from lfr_edge.deployment.control.proposal import OPEN, RULES, ControlError, Proposal, Stamp, digest
 
 FORMAT: Final = "lfr-edge approvals 1"
 KEPT: Final = 500  # settled proposals; the audit log keeps them all

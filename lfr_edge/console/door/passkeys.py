@@ -28,15 +28,15 @@ from webauthn.helpers.structs import (
 )
 
 from lfr_edge.clock import Clock
-from lfr_edge.console.accounts import Account, Passkey
 from lfr_edge.console.bodies import CredentialBody, EmptyBody, PasskeyBody, read_body
-from lfr_edge.console.fresh import proved, refused_again, require_fresh
-from lfr_edge.console.guard import passkeys_here, session_of
+from lfr_edge.console.door.accounts import Account, Passkey
+from lfr_edge.console.door.fresh import proved, refused_again, require_fresh
+from lfr_edge.console.door.guard import passkeys_here, session_of
+from lfr_edge.console.door.refusals import record_refusal
+from lfr_edge.console.door.sign_in import count_try, give_session
 from lfr_edge.console.keys import CHALLENGES, PORTS
 from lfr_edge.console.language import inside
 from lfr_edge.console.recording import record
-from lfr_edge.console.refusals import record_refusal
-from lfr_edge.console.sign_in import count_try, give_session
 from lfr_edge.errors import AccessError
 
 CHALLENGE_S: Final = 120

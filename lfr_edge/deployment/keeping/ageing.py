@@ -6,7 +6,7 @@ from typing import Final
 
 from lfr_edge.alerts.retention import LONGEST_H
 from lfr_edge.clock import Clock
-from lfr_edge.deployment.remains import AlertRemains, HoldOn
+from lfr_edge.deployment.keeping.remains import AlertRemains, HoldOn
 
 HOUR_NS: Final = 3_600_000_000_000
 

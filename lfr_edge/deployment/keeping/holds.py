@@ -1,9 +1,9 @@
 """Holds: an alert's pictures outlive their retention for a reason, with an authoriser, until a date.
 
-One person asks, another approves exactly that (:mod:`lfr_edge.deployment.approvals`), and the hold stands in the
-record of its deployment, or, once that is closed, in the box's. Proposal and approval stand in the box's log, because
-a hold may be asked for at any time. What ends a hold is its date, or a release; then retention goes on as if it had
-never been.
+One person asks, another approves exactly that (:mod:`lfr_edge.deployment.control.approvals`), and the hold stands in
+the record of its deployment, or, once that is closed, in the box's. Proposal and approval stand in the box's log,
+because a hold may be asked for at any time. What ends a hold is its date, or a release; then retention goes on as if
+it had never been.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from lfr_edge.alerts.alert import Hold
 from lfr_edge.alerts.desk import AlertDesk
 from lfr_edge.alerts.record import Actor, Plain, Recorder
 from lfr_edge.clock import Clock, utc_text
-from lfr_edge.deployment.approvals import Approvals, Proposal
-from lfr_edge.deployment.sweeper import KeptAlert, Sweeper
+from lfr_edge.deployment.control.approvals import Approvals, Proposal
+from lfr_edge.deployment.keeping.sweeper import KeptAlert, Sweeper
 from lfr_edge.errors import DeploymentError
 
 Ground: TypeAlias = Literal["evidence", "complaint", "disclosure"]  # domain.md 3, row 4

@@ -9,14 +9,14 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 
 from lfr_edge.alerts.record import Actor
-from lfr_edge.console.accounts import PASSWORD_MIN, Account, Role
+from lfr_edge.console.door.accounts import PASSWORD_MIN, Account, Role
+from lfr_edge.console.door.guard import cookie_name, passkeys_here, see_other, session_of
+from lfr_edge.console.door.refusals import record_refusal
 from lfr_edge.console.faults import status_of, too_many_tries
-from lfr_edge.console.guard import cookie_name, passkeys_here, see_other, session_of
 from lfr_edge.console.keys import HASHING, PORTS, SESSION, TRIES
 from lfr_edge.console.language import inside
 from lfr_edge.console.pages import render
 from lfr_edge.console.recording import record
-from lfr_edge.console.refusals import record_refusal
 from lfr_edge.errors import AccessError
 
 T = TypeVar("T")

@@ -10,12 +10,12 @@ from typing import Final
 from aiohttp import web
 
 from lfr_edge.console.bodies import PasswordBody, read_body
-from lfr_edge.console.guard import session_of
+from lfr_edge.console.door.guard import session_of
+from lfr_edge.console.door.refusals import record_refusal
+from lfr_edge.console.door.sessions import fresh_authentication
+from lfr_edge.console.door.sign_in import count_try, hashing
 from lfr_edge.console.keys import PORTS
 from lfr_edge.console.recording import record
-from lfr_edge.console.refusals import record_refusal
-from lfr_edge.console.sessions import fresh_authentication
-from lfr_edge.console.sign_in import count_try, hashing
 from lfr_edge.errors import AccessError
 
 FRESH_S: Final = 60

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 from lfr_edge.alerts.record import Actor, Recorder
 from lfr_edge.audit.stamp import boot_id
 from lfr_edge.clock import Clock
-from lfr_edge.deployment.proposal import (
+from lfr_edge.deployment.control.proposal import (
     OPEN,
     RULES,
     ControlError,
@@ -27,7 +27,7 @@ from lfr_edge.deployment.proposal import (
     digest,
     plain_change,
 )
-from lfr_edge.deployment.proposal_store import ProposalStore
+from lfr_edge.deployment.control.proposal_store import ProposalStore
 from lfr_edge.errors import AuditError
 
 __all__ = ["LIFE_S", "Approvals", "ControlError", "Kind", "Proposal"]

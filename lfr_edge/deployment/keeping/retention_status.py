@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lfr_edge.clock import utc_text
-from lfr_edge.deployment.register import Page, Register
+from lfr_edge.deployment.keeping.register import Page, Register
+from lfr_edge.deployment.keeping.sweeper import KeptAlert, Sweeper
 from lfr_edge.deployment.session import POINTER
-from lfr_edge.deployment.sweeper import KeptAlert, Sweeper
 from lfr_edge.errors import AuditError
 from lfr_edge.settings import Settings
 

@@ -17,8 +17,8 @@ from lfr_edge.audit.anchor import printed_code, same_code
 from lfr_edge.audit.checkpoint import Head, head_text
 from lfr_edge.audit.folder import DEVICE_LOG, LogFolder
 from lfr_edge.audit.view import LogView
+from lfr_edge.deployment.keeping.remains import LogTail
 from lfr_edge.deployment.reading import count, word
-from lfr_edge.deployment.remains import LogTail
 from lfr_edge.errors import AuditError, DeploymentError
 
 _GROUP: Final = (

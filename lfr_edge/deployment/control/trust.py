@@ -19,9 +19,9 @@ from typing import Any, Final, Literal, TypeAlias
 from lfr_edge.alerts.record import Actor
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.clock import utc_text
-from lfr_edge.deployment.approvals import Approvals
 from lfr_edge.deployment.authority.signing import PUBLIC_BYTES, key_id
 from lfr_edge.deployment.authority.words import plain
+from lfr_edge.deployment.control.approvals import Approvals
 from lfr_edge.errors import AccessError
 
 Purpose: TypeAlias = Literal["authority", "watchlist"]

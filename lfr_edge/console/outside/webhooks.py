@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from lfr_edge.audit.event import Actor
-from lfr_edge.console.outbox import Notice, Outbox
+from lfr_edge.console.outside.outbox import Notice, Outbox
 from lfr_edge.console.ports import LOOPBACK_NAMES, ConsolePorts
 from lfr_edge.errors import ConfigError, LfrError
 from lfr_edge.settings import IntegrationSettings, WebhookSettings

@@ -17,12 +17,12 @@ import segno
 
 from lfr_edge.audit.checkpoint import Checkpoint
 from lfr_edge.deployment.period import HEADLINE_FACES, Period
-from lfr_edge.deployment.principles import CHAPTERS, Clause
 from lfr_edge.deployment.report import ie, met, spreadsheet
 from lfr_edge.deployment.report.content import headline, report_document
 from lfr_edge.deployment.report.document import Document, Section, Table
 from lfr_edge.deployment.report.figures import as_json
 from lfr_edge.deployment.report.html import page, render
+from lfr_edge.deployment.report.principles import CHAPTERS, Clause
 from lfr_edge.deployment.report.provenance import notices, record
 from lfr_edge.deployment.report.wording import hours, long_day
 from lfr_edge.deployment.verified import VerifiedLog

@@ -1,0 +1,1 @@
+"""Who comes in: accounts, sessions, passkeys, roles, certificates; and what is refused."""

@@ -1,0 +1,1 @@
+"""Two persons: proposals, approvals, and whose signatures this box believes."""

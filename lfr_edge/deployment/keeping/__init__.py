@@ -1,0 +1,1 @@
+"""What is kept, for how long, on whose word, and how it goes."""
