@@ -89,7 +89,7 @@ def test_every_command_line_is_accepted(page: Path, arguments: list[str]) -> Non
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_command_that_is_named_exists(page: Path) -> None:
     """``lfr-edge group action`` in running text and tables."""
-    for named in re.findall(r"`lfr-edge ([a-z]+(?: [a-z-]+)?)", page.read_text(encoding="utf-8")):
+    for named in re.findall(r"`lfr-edge ([a-z][a-z-]*(?: [a-z-]+)?)", page.read_text(encoding="utf-8")):
         group, _, action = named.partition(" ")
         assert group in GROUPS, f"{page.name}: lfr-edge {named}"
         if action and group in {"models", "watchlist", "camera", "accounts", "audit", "config", "evaluate"}:
