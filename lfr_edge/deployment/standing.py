@@ -17,6 +17,9 @@ class Standing:
     list_ref: str = ""  # of the list that was activated last
     templates: int = 0  # activated or added, and neither withdrawn nor destroyed
     withdrawn: set[str] = field(default_factory=set)
+    added: dict[str, int] = field(
+        default_factory=dict
+    )  # lists that joined it → their templates that are left
     paused: bool = False
     threshold_e4: int | None = None  # as set or changed last
     alert_images_h: int | None = None  # as changed last
@@ -49,11 +52,15 @@ def _take(now: Standing, entry: Entry) -> None:
             now.list_ref = event.ref
         case "watchlist.added":
             now.templates += count
+            now.added[event.ref] = count
         case "watchlist.withdrawn":
             now.templates -= count
             now.withdrawn.add(event.ref)
+            if (joined := str(event.data.get("list", ""))) in now.added:
+                now.added[joined] -= count
         case "watchlist.destroyed":
             now.templates -= count
+            now.added.pop(event.ref, None)
         case "recognition.paused" | "recognition.resumed":
             now.paused = event.ev == "recognition.paused"
         case "threshold.set" | "threshold.changed":

@@ -154,6 +154,8 @@ class _ListFold:
                 self.entries = people
                 table = table_in(event.data, "categories")
                 self.categories = {name: n for name in table if type(n := table[name]) is int}
+        elif event.ev == "watchlist.added":
+            self.templates_in += templates
         elif event.ev == "watchlist.withdrawn":
             self.withdrawn += 1
             self.templates_out += templates

@@ -14,8 +14,10 @@ from lfr_edge.audit.event import SYSTEM
 from lfr_edge.deployment.authority import clauses, refuse
 from lfr_edge.deployment.control.proposal import Proposal
 from lfr_edge.errors import DeploymentError, LfrError, RecogniserError, WatchlistError
+from lfr_edge.service.kept_additions import folder_of
 from lfr_edge.service.phase import refuse_unless_running
 from lfr_edge.service.readings import facts_of
+from lfr_edge.watchlist import kept
 from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.expiry import due
 from lfr_edge.watchlist.list_facts import list_facts
@@ -44,6 +46,7 @@ async def withdraw(run: Run, reference: str, actor: Actor, why: str) -> None:
             hint="nothing is left to do",
         )
     # Effect first: nobody may be stopped for an entry while its withdrawal waits for a disk.
+    joined = listing.joined_with(reference)
     listing.withdrawn.add(reference)  # the desk drops its hits from here on, whatever the recogniser does
     with contextlib.suppress(RecogniserError):
         await run.warden.handle.request("withdraw", {"reference": reference})
@@ -51,7 +54,8 @@ async def withdraw(run: Run, reference: str, actor: Actor, why: str) -> None:
         "watchlist.withdrawn",
         actor=actor,
         ref=run.session.reference(reference),
-        data={"templates": templates},
+        # Of which addition: a restart that finds an addition gone must know what of it was left.
+        data={"templates": templates} | ({"list": run.session.reference(joined)} if joined else {}),
         why=why,
     )
 
@@ -109,16 +113,17 @@ async def propose_addition(run: Run, path: Path, credential: bytes | str, actor:
     if (before := listing.waiting.pop(digest, None)) is not None:
         before.close()
     listing.waiting[digest] = sealed
+    listing.sources[digest] = path
     listing.files.append(path)
     return proposal
 
 
 async def add(run: Run, proposal: Proposal, actor: Actor) -> None:
-    """An approved addition: on the record, then looked for from the next probe.
+    """An approved addition: kept so that a crash does not lose it, on the record, then looked for from the next probe.
 
     Raises:
         DeploymentError: ``addition_gone``: the file was proposed before a restart.
-        WatchlistError: the recogniser refused it; then nothing of it is looked for.
+        WatchlistError: the recogniser refused it; then nothing of it is looked for. Or it cannot be kept.
     """
     listing = _listing(run)
     sealed = listing.waiting.pop(str(proposal.change["list_sha256"]), None)
@@ -126,6 +131,12 @@ async def add(run: Run, proposal: Proposal, actor: Actor) -> None:
         raise DeploymentError(
             "addition_gone", "the additional list is not open any more", hint="propose it again from its file"
         )
+    folder, digest, source = folder_of(run), sealed.digest, listing.sources[sealed.digest]
+    try:
+        copy = await asyncio.to_thread(kept.keep, folder, listing.sealed, sealed, source)
+    finally:
+        sealed.close()
+    sealed = copy
     try:
         used = await asyncio.to_thread(run.approvals.use, proposal.kind, proposal.change)
         references = [entry.reference for entry in sealed.entries()]
@@ -139,6 +150,7 @@ async def add(run: Run, proposal: Proposal, actor: Actor) -> None:
         await run.record("watchlist.added", actor=actor, ref=ref, data=data | used)
     except BaseException:
         sealed.close()
+        await asyncio.to_thread(kept.forget, folder, digest)
         raise
     listing.added.append(sealed)
     await asyncio.to_thread(run.box.register.add, run.session.deployment.id, references)

@@ -24,6 +24,7 @@ class LiveList:
         facts: the list in figures, as on the day it was unsealed.
         added: lists that came while it was live, each approved by itself.
         waiting: such lists that await their second person, by digest.
+        sources: where those came from.
         files: of all that was proposed as an addition, to be destroyed with the list.
         withdrawn: references of entries that somebody took off the list.
     """
@@ -34,6 +35,7 @@ class LiveList:
         self.facts = facts
         self.added: list[SealedWatchlist] = []
         self.waiting: dict[str, SealedWatchlist] = {}
+        self.sources: dict[str, Path] = {}
         self.files: list[Path] = []
         self.withdrawn: set[str] = set()
 
@@ -76,6 +78,11 @@ class LiveList:
     def templates_of(self, reference: str) -> int:
         """Raises WatchlistError ``watchlist_unknown_reference``."""
         return self._of(reference).templates_of(reference)
+
+    def joined_with(self, reference: str) -> str:
+        """Digest of the list that the entry was added with; nothing for one of the list that was activated."""
+        part = self._of(reference)
+        return "" if part is self.sealed else part.digest
 
     def look_alikes(self, reference: str) -> tuple[tuple[str, float], ...]:
         """Other entries of the same file whose images come near this one's: (reference, cosine)."""

@@ -34,6 +34,7 @@ from lfr_edge.service.drilling import schedule_drills
 from lfr_edge.service.ending import wipe_run
 from lfr_edge.service.gauges import Latencies
 from lfr_edge.service.hits import Hits
+from lfr_edge.service.kept_additions import restore
 from lfr_edge.service.list_changes import expire
 from lfr_edge.service.live_list import LiveList
 from lfr_edge.service.phase import Phase, has_ended, is_busy, not_started, refuse_unless
@@ -56,6 +57,7 @@ class Run:
         busy: what is under way between two phases ("starting", "ending"), or nothing.
         receipts: of what was destroyed at the end.
         why_ended: in words, for the page.
+        lost: sentences on what a restart could not bring back.
     """
 
     def __init__(self, box: Box, pack: Pack, session: DeploymentSession) -> None:
@@ -71,6 +73,7 @@ class Run:
         self.failure = ""
         self.started_wall_ns: int | None = None
         self.why_ended = ""
+        self.lost: list[str] = []
         self.receipts: Receipts | None = None
         self.counts_at_end: DeskCounts | None = None
         self.alerts_at_end: tuple[Alert, ...] = ()
@@ -176,6 +179,7 @@ class Run:
                 how = "passphrase" if isinstance(credential, str) else "key file"
                 data = {"entries": len(listing.sealed), "how": how, "list": listing.digest}
                 await self.record("watchlist.viewed", actor=actor, data=data, why="unsealed")
+                await restore(self, listing)
             except BaseException:
                 listing.close()
                 raise
@@ -343,6 +347,10 @@ class Run:
             self.warrant.open_window()
             await self.record("deployment.authorised", actor=actor, data=authorised(self.warrant.signed).data)
         ref = self.session.reference(listing.digest)
+        if self.standing.templates:  # of a start that a crash cut short, or of another list before the crash
+            data: dict[str, Any] = {"templates": self.standing.templates, "where": "lost in a restart"}
+            await self.record("watchlist.destroyed", ref=self.standing.list_ref, data=data)
+            self.standing.templates = 0
         await self.record("watchlist.activated", actor=actor, ref=ref, data=entry_of(listing) | used)
         self.standing.list_ref = ref
         await asyncio.to_thread(

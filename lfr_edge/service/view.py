@@ -210,6 +210,7 @@ class View:
         troubles += [
             Trouble("degraded", f"could not be erased: {what}", reason) for what, reason in service.unerased
         ]
+        troubles += [Trouble("degraded", text, "ask for these people again") for text in run.lost]
         if service.settings.models.purpose == "evaluation":
             troubles.append(
                 Trouble("ok", "Evaluation: demonstration, training or test. Not an operational deployment.")

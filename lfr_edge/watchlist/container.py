@@ -222,8 +222,10 @@ class SealedWatchlist:
         self._warnings = {record["entry"]["reference"]: tuple(record["warnings"]) for record in records}
 
     @staticmethod
-    def open(path: Path, key: bytes | str, *, fingerprint: str | None = None) -> SealedWatchlist:
-        """Open with a key file's bytes, or with the passphrase (a str). The caller closes.
+    def open(
+        path: Path, key: bytes | str | keys.Handed, *, fingerprint: str | None = None
+    ) -> SealedWatchlist:
+        """Open with a key file's bytes, with the passphrase (a str) or by another list. The caller closes.
 
         Raises:
             WatchlistError: ``watchlist_missing``, ``watchlist_not_sealed``, those of :func:`keys.unwrap` for a
@@ -283,6 +285,22 @@ class SealedWatchlist:
     def secret(self, purpose: str) -> bytes:
         """32 bytes that only this list's key leads to, for material that must die with the list."""
         return keys.derive(self._key, self.header.salt, f"secret {purpose}")
+
+    def hand_key(self, secret: bytes) -> keys.Handed:
+        """This list's key for whoever has `secret`, which :meth:`secret` of another list gave."""
+        return keys.hand(self._key, secret)
+
+    def copy_to(self, path: Path) -> None:
+        """The sealed file as it was opened, whatever its name holds now, durable at the new `path`. Raises OSError."""
+        with os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb"
+        ) as file:
+            offset = 0
+            while piece := os.pread(self._descriptor, 1 << 20, offset):
+                offset += file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(path.parent)
 
     def look_alikes(self, reference: str) -> tuple[tuple[str, float], ...]:
         """Other entries whose images come near this one's: (reference, cosine), nearest first."""

@@ -11,6 +11,7 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,14 @@ _LINE: Final = re.compile(rb"lfr-watchlist-key-1:([0-9a-f]{64})\n?")
 # RFC 9106's second recommended option: 64 MiB and three passes, about 0.2 s on the van's computer.
 _ARGON: Final = {"time_cost": 3, "memory_cost": 65_536, "parallelism": 4}
 _MOST_MEMORY_KIB: Final = 1 << 20  # a header from outside must not make us allocate without bound
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A list's key, wrapped under a secret of another list: it opens as long as that one does."""
+
+    secret: bytes = field(repr=False)  # 32 bytes
+    wrapped: bytes
 
 
 def new_key() -> bytes:
@@ -113,13 +122,21 @@ def wrap(key: bytes, salt: bytes, *, key_file: bytes | None, passphrase: str | N
     }
 
 
-def unwrap(wrapped: Mapping[str, Any], credential: bytes | str, salt: bytes) -> bytes:
-    """The list's key, by the key file's bytes or by the passphrase (a str).
+def hand(key: bytes, secret: bytes) -> Handed:
+    """`key` for whoever has `secret` (32 bytes)."""
+    nonce = secrets.token_bytes(12)
+    return Handed(secret, nonce + AESGCM(secret).encrypt(nonce, key, b"hand"))
+
+
+def unwrap(wrapped: Mapping[str, Any], credential: bytes | str | Handed, salt: bytes) -> bytes:
+    """The list's key, by the key file's bytes, by the passphrase (a str) or by what another list's secret wraps.
 
     Raises:
         WatchlistError: ``watchlist_key_wrong``, ``watchlist_passphrase_wrong`` (a damaged header looks the same),
             ``watchlist_no_key_file`` or ``watchlist_no_passphrase`` for a credential it was not sealed with.
     """
+    if isinstance(credential, Handed):
+        return _by_secret(credential)
     if isinstance(credential, str):
         return _by_passphrase(wrapped.get("passphrase"), credential, salt)
     sealed = wrapped.get("key_file")
@@ -136,6 +153,17 @@ def unwrap(wrapped: Mapping[str, Any], credential: bytes | str, salt: bytes) -> 
             "watchlist_key_wrong",
             "this key file does not open this list",
             hint="bring the key that it was sealed with; after an alteration the list must be sealed anew",
+        ) from None
+
+
+def _by_secret(handed: Handed) -> bytes:
+    try:
+        return AESGCM(handed.secret).decrypt(handed.wrapped[:12], handed.wrapped[12:], b"hand")
+    except (InvalidTag, ValueError):
+        raise WatchlistError(
+            "watchlist_key_wrong",
+            "the live list does not lead to the key of this list",
+            hint="add the list again from its file",
         ) from None
 
 

@@ -124,12 +124,17 @@ def test_a_restart_reads_from_the_record_what_people_decided(settings: Settings)
     session.record("deployment.started", actor=hughes)
     session.record("watchlist.added", ref="more", data={"templates": 3, "entries": 2})
     session.record("watchlist.withdrawn", ref="one", data={"templates": 2}, why="found")
+    session.record("watchlist.added", ref="lost", data={"templates": 4, "entries": 2})
+    session.record("watchlist.withdrawn", ref="two", data={"templates": 1, "list": "lost"}, why="found")
+    assert session.standing().added == {"more": 3, "lost": 3}, "what a loss would take with it"
+    session.record("watchlist.destroyed", ref="lost", data={"templates": 3, "where": "lost in a restart"})
     session.record("threshold.changed", data={"threshold_e4": 5200, "list_size": 9})
     session.record("retention.changed", data={"alert_images_h": 12})
     session.record("recognition.paused", actor=reed, why="the van is moved")
     now = session.standing()
     assert (now.started, now.paused, now.list_ref, now.templates) == (True, True, "list", 11)
-    assert (now.withdrawn, now.threshold_e4, now.alert_images_h) == ({"one"}, 5200, 12)
+    assert (now.withdrawn, now.threshold_e4, now.alert_images_h) == ({"one", "two"}, 5200, 12)
+    assert now.added == {"more": 3}
     assert (now.authority, now.pack, now.briefed) == ("ef" * 32, "ab" * 32, {"reed": "operator"})
     assert 0 < now.started_wall_us <= now.last_wall_us
     session.record("recognition.resumed", actor=reed, why="it stands")
