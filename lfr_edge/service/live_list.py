@@ -135,4 +135,5 @@ class LiveList:
             candidate_taken=entry.image_taken,
             candidate_source=entry.image_source,
             look_alikes=part.look_alikes(reference),
+            candidate_quality=part.quality(reference),
         )

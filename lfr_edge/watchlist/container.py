@@ -17,8 +17,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -58,6 +58,9 @@ class Enrolled:
     templates: Float32Array  # (m, dimension), at least one row, L2-normalised
     portrait: bytes = b""  # JPEG: the face of the first image, cut and turned as the desk shows it
     warnings: tuple[str, ...] = ()  # what is weak about the images, in plain words
+    quality: Mapping[str, float] = field(
+        default_factory=dict
+    )  # the portrait's measures, as an alert names them
 
 
 Describe = Callable[[Sequence[str], NDArray[np.intp], Sequence[Float32Array]], About]
@@ -181,6 +184,7 @@ def _write_images(
                 "images": spans,
                 "rows": len(item.templates),
                 "warnings": list(item.warnings),
+                "quality": dict(item.quality),
             }
         )
         matrices.append(np.array(item.templates, np.float32))  # ours to overwrite
@@ -219,6 +223,8 @@ class SealedWatchlist:
         self._entries = {record["entry"]["reference"]: Entry.from_json(record["entry"]) for record in records}
         self._spans = {record["entry"]["reference"]: record["images"] for record in records}
         self._rows = {record["entry"]["reference"]: int(record["rows"]) for record in records}
+        # Lists that were sealed by an earlier version do not have it.
+        self._quality = {record["entry"]["reference"]: record.get("quality", {}) for record in records}
         self._warnings = {record["entry"]["reference"]: tuple(record["warnings"]) for record in records}
 
     @staticmethod
@@ -320,6 +326,15 @@ class SealedWatchlist:
     def portrait(self, reference: str) -> bytes:
         """The face as the desk shows it: a JPEG made at enrolment, or the first image where none was made."""
         return self._picture(reference, len(self.entry(reference).images)) or self._picture(reference, 0)
+
+    def quality(self, reference: str) -> dict[str, float]:
+        """The portrait's measures (``overall`` 0 to 1, ``eye_px``); empty where the list was sealed without them.
+
+        Raises:
+            WatchlistError: ``watchlist_unknown_reference``.
+        """
+        self.entry(reference)
+        return dict(self._quality[reference])
 
     def templates_of(self, reference: str) -> int:
         """How many templates this person has. Raises WatchlistError ``watchlist_unknown_reference``."""

@@ -260,7 +260,10 @@ def _enrolled(
     names = [image.image for image in kept]
     said = tuple(dict.fromkeys(reason for image in kept for reason in image.reasons))
     shown = tuple(pictures[name] for name in names)
-    return Enrolled(entry.with_images(names), shown, finished.templates, finished.portrait, said)
+    first = kept[0]  # the portrait is cut from it
+    measured = {"eye_px": first.eye_px, "overall": first.quality}
+    quality = {name: value for name, value in measured.items() if value is not None}
+    return Enrolled(entry.with_images(names), shown, finished.templates, finished.portrait, said, quality)
 
 
 def choose_face(

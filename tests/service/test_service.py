@@ -48,6 +48,9 @@ async def test_from_the_camera_to_the_record(van, start, at_console) -> None:
         },
     )
     assert decided["after"]["reference"] == SOUGHT
+    measured = dict(decided["after"]["candidate_quality"])
+    assert measured["eye_px"] > 20
+    assert 0 < measured["overall"] <= 1
     assert "alert.decided" in van.verbs(), "durable before the answer"
 
     paused = await person.post("/api/pause", {"why": "the van is moved"})

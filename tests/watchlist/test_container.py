@@ -57,6 +57,8 @@ def test_entries_images_and_templates_come_out_as_they_went_in(tmp_path):
         with pytest.raises(IndexError):
             opened.candidate_image("W-0000", 1)
         assert code_of(opened.entry, "W-9") == "watchlist_unknown_reference"
+        assert opened.quality("W-0001") == {}, "sealed without"
+        assert code_of(opened.quality, "W-9") == "watchlist_unknown_reference"
         assert opened.verify_images() == 4
         index = unseal_templates(opened.template_part(), opened.template_key(), fingerprint=FINGERPRINT)
     assert (len(index), index.rows, index.dimension) == (3, 4, DIMENSION)

@@ -139,6 +139,8 @@ def test_a_folder_becomes_a_sealed_list(tmp_path):
         ]  # the refused picture was left out
         assert opened.candidate_image("W1") == picture(LARGE)
         assert opened.portrait("W1").startswith(b"\xff\xd8")  # a JPEG of the face alone
+        first = seen[0].images[0]
+        assert opened.quality("W1") == {"eye_px": first.eye_px, "overall": first.quality}, "of that picture"
         assert opened.header.rows == 2
 
 
