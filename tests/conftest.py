@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 _LIVE = frozenset({"benchmarks", "browser", "capture", "demo", "integration", "recogniser", "service"})
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With ``-n 2 --dist loadgroup``: one worker has everything live, the others share the rest by file."""
     for item in items:

@@ -40,6 +40,16 @@ async def browser() -> AsyncIterator[Browser]:
         await running.close()
 
 
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def pages_closed(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """A page that a test leaves open would look for its console for ever, on a core of the next test's."""
+    yield
+    if "browser" in request.fixturenames:
+        running: Browser = request.getfixturevalue("browser")
+        for context in running.contexts:
+            await context.close()
+
+
 class Watched:
     """A page, and everything that went wrong on it or came over its wire."""
 
