@@ -167,12 +167,20 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _key(args: argparse.Namespace) -> int:
-    passphrase = getpass.getpass("passphrase for the key: ").encode() if args.passphrase else None
+    passphrase = _new_passphrase() if args.passphrase else None
     private, public, name = new_private_key(passphrase)
     _write_new(args.private, private, 0o600)
     _write_new(args.public, public, 0o644)
     print(f"key {name}: keep {args.private} with the issuing authority, enrol {args.public} on each box")
     return 0
+
+
+def _new_passphrase() -> bytes:
+    """Asked twice: a slip of the fingers would lock the key away for good."""
+    first = getpass.getpass("passphrase for the key: ")
+    if getpass.getpass("once more: ") != first:
+        raise WatchlistError("watchlist_passphrase_differs", "the two entries differ", hint="try again")
+    return first.encode()
 
 
 def _schema(_args: argparse.Namespace) -> int:
