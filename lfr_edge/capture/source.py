@@ -125,6 +125,16 @@ def parse_address(address: str) -> tuple[SourceKind, str, str | None, str | None
     return "rtsp", clean, username, password
 
 
+def require_address(address: str) -> None:
+    """Refuse what can never become a camera; a file or folder may still appear.
+
+    Raises:
+        CameraError: ``camera_address_invalid``.
+    """
+    if "://" in address:
+        parse_address(address)
+
+
 def read_password(path: Path) -> str:
     """First line of the file.
 

@@ -164,7 +164,7 @@ def _sign(args: argparse.Namespace) -> int:
     found = clauses(replace(draft(document), key_id=key_id(public_bytes(key))), None)
     refuse(found)
     _print(found)
-    if not args.yes and input("Sign this? yes/no ").strip().lower() != "yes":
+    if not args.yes and input("Sign this? yes/no: ").strip().lower() != "yes":
         raise DeploymentError("authority_not_meant", "nothing was signed", hint="answer yes, or give --yes")
     write_document(args.file, signed(document, key))
     print(f"{args.file}: signed by {key_id(public_bytes(key))}, sha256 {document.authority.sha256}")

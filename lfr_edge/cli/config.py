@@ -185,9 +185,12 @@ def _values(kind: dict[str, Any]) -> Iterator[str]:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from lfr_edge.capture.source import require_address
     from lfr_edge.settings import load_settings
 
     settings = load_settings(args.path)
+    for camera in settings.cameras:
+        require_address(camera.url)
     print(f"{args.path}: {len(settings.cameras)} cameras, pack '{settings.models.pack}': no mistake found")
     print("lfr-edge doctor --config checks what it names, too")
     return 0

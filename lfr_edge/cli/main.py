@@ -95,6 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"lfr-edge: {error.diagnostics()}", file=sys.stderr)
         return error.exit_code
+    except EOFError:
+        print(
+            "lfr-edge: this command asks a question, and its input has ended [input_ended]\n"
+            "  → run it in a terminal, or give the options that answer it (see --help)",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lfr_edge.capture.keeper import CameraKeeper, CameraStatus
 from lfr_edge.capture.slot import FrameSlot
+from lfr_edge.capture.source import require_address
 from lfr_edge.clock import Clock
 from lfr_edge.recogniser.spec import CameraPlan
 from lfr_edge.settings import CameraSettings
@@ -32,6 +33,9 @@ class CameraBank:
     def __init__(
         self, cameras: tuple[CameraSettings, ...], clock: Clock, on_status: Callable[[CameraStatus], None]
     ) -> None:
+        """Raises CameraError ``camera_address_invalid``."""
+        for settings in cameras:
+            require_address(settings.url)
         self._lines: list[_Line] = []
         self._last: tuple[CameraStatus, ...] = ()
         for settings in cameras:

@@ -75,3 +75,12 @@ def test_the_schema_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(capsys.readouterr().out)
     assert schema["additionalProperties"] is False
     assert "cameras" in schema["properties"]
+
+
+def test_a_camera_that_can_never_be_one_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lfr.toml"
+    path.write_text('[[cameras]]\nid = "left"\nurl = "file:///srv/street.mp4"\n')
+    assert main(["config", "check", str(path)]) == 1
+    assert "camera_address_invalid" in capsys.readouterr().err
+    path.write_text('[[cameras]]\nid = "left"\nurl = "/srv/street.mp4"\n')  # the control: it may still appear
+    assert main(["config", "check", str(path)]) == 0

@@ -83,6 +83,16 @@ def test_an_error_is_told_with_code_and_hint_and_no_traceback(monkeypatch, capsy
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_question_to_nobody_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "build_parser", _raising(EOFError()))
+    assert command.main(["x"]) == 2
+    err = capsys.readouterr().err
+    assert "[input_ended]" in err
+    assert "Traceback" not in err
+
+
 def test_an_interrupt_is_no_error(monkeypatch, capsys) -> None:
     monkeypatch.setattr(command, "build_parser", _raising(KeyboardInterrupt()))
     assert main([]) == 130

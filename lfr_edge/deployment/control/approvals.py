@@ -321,7 +321,8 @@ def _refuse_use(mine: list[Proposal]) -> NoReturn:
 def _not_open(proposal: Proposal) -> ControlError:
     return ControlError(
         "control_not_open",
-        f"this proposal is {proposal.state}" + (f" by {proposal.approver}" if proposal.approver else ""),
+        f"this proposal is {proposal.state}"
+        + (f", approved by {proposal.approver}" if proposal.approver else ""),
         hint="reload the page; somebody else was first",
     )
 
