@@ -87,7 +87,7 @@ def test_a_question_to_nobody_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "build_parser", _raising(EOFError()))
-    assert command.main(["x"]) == 2
+    assert main([]) == 2
     err = capsys.readouterr().err
     assert "[input_ended]" in err
     assert "Traceback" not in err
