@@ -285,6 +285,35 @@ class IntegrationSettings(Section):
         return self
 
 
+class AnchoringSettings(Section):
+    """Signed heads held outside the box, sent whenever there is a network. Only origin, size and root leave."""
+
+    witness_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@]{1,500}$",
+        title="Witness",
+        description="Address of the force's witness (lfr-edge audit witness serve).",
+    )
+    witness_key: Path | None = Field(
+        None, title="Witness's key", description="File with the witness's public key (vkey)."
+    )
+    stamp_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@]{1,500}$",
+        title="Time stamps",
+        description="Address of a time-stamp authority (RFC 3161), beside the witness or instead of it.",
+    )
+    every_s: Seconds = Field(
+        300.0, title="Interval", description="Seconds between two deliveries while the network is there."
+    )
+
+    @model_validator(mode="after")
+    def _with_its_key(self) -> AnchoringSettings:
+        if (self.witness_url is None) != (self.witness_key is None):
+            raise ValueError("witness_url and witness_key need each other")
+        return self
+
+
 class RetentionSettings(Section):
     """Maxima of the law (domain.md 3); configuration may only shorten them."""
 
@@ -446,6 +475,7 @@ class Settings(Section):
     watchlist: WatchlistSettings = Field(default_factory=WatchlistSettings, title="Watchlist")
     console: ConsoleSettings = Field(default_factory=ConsoleSettings, title="Console")
     integrations: IntegrationSettings = Field(default_factory=IntegrationSettings, title="Integrations")
+    anchoring: AnchoringSettings = Field(default_factory=AnchoringSettings, title="Heads outside the box")
     retention: RetentionSettings = Field(default_factory=RetentionSettings, title="Retention")
     notice: NoticeSettings = Field(default_factory=NoticeSettings, title="Public notice")
     deployment: DeploymentSettings = Field(default_factory=DeploymentSettings, title="Deployment")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from lfr_edge.audit.check import Trust
 from lfr_edge.audit.entry import Entry
 from lfr_edge.audit.event import PROCESSING
 from lfr_edge.audit.folder import LogFolder
@@ -157,7 +158,9 @@ async def verify_log(request: web.Request) -> web.Response:
     job = running.get(name)
     if job is None or not job.running:
         entries = (await shelf.view(name)).size
-        job = running[name] = Verification(folder, entries, request.app[PORTS].clock)
+        ports = request.app[PORTS]
+        trust = Trust(witnesses=() if ports.witness is None else (ports.witness,))
+        job = running[name] = Verification(folder, entries, ports.clock, trust)
         job.start()
     await job.wait()
     return web.json_response(job.to_json())

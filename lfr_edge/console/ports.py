@@ -12,6 +12,7 @@ from lfr_edge.clock import Clock
 from lfr_edge.errors import DeploymentError
 
 if TYPE_CHECKING:
+    from lfr_edge.audit.note import VerifierKey
     from lfr_edge.console.deployment_port import DeploymentControl
     from lfr_edge.console.door.accounts import Accounts
     from lfr_edge.console.door.sessions import Sessions
@@ -203,6 +204,7 @@ class ConsolePorts:
     deployment: DeploymentControl | None = None  # prepare, start and end; None: a console without a box
     holds: Holds | None = None  # which alert pictures outlive their retention
     anchors: Anchors | None = None  # closed logs on paper
+    witness: VerifierKey | None = None  # whose cosignatures count when a page checks a log
     notice_now: Callable[[], Notice | None] | None = (
         None  # what the public is told; None without an authority
     )

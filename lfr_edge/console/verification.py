@@ -22,8 +22,8 @@ _WORDS: Final = {
 class Verification:
     """**Thread rule:** of the event loop; the check itself runs in a thread."""
 
-    def __init__(self, folder: LogFolder, entries: int, clock: Clock) -> None:
-        self._check = LogCheck(folder, Trust())
+    def __init__(self, folder: LogFolder, entries: int, clock: Clock, trust: Trust) -> None:
+        self._check = LogCheck(folder, trust)
         self._of = entries
         self._clock = clock
         self._task: asyncio.Task[VerifyReport] | None = None

@@ -29,6 +29,7 @@ from lfr_edge.errors import ConfigError, LfrError
 from lfr_edge.models.licence import require_permission
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.recogniser.explanation import explain
+from lfr_edge.service.anchoring import Anchoring
 from lfr_edge.service.box import Box
 from lfr_edge.service.changes import carry_out
 from lfr_edge.service.control import Control
@@ -43,6 +44,7 @@ from lfr_edge.watchlist.keys import read_key_file
 log = logging.getLogger("lfr_edge.service")
 
 SWEEP_S: Final = 600  # seconds
+_LAST_DELIVERY_S: Final = 15.0  # a stop waits no longer for a witness
 
 
 class Service:
@@ -62,6 +64,7 @@ class Service:
         self.run: Run
         self.address = ""
         self.unerased: tuple[tuple[str, str], ...] = ()  # (what, why): what should be gone and is not
+        self.anchoring: Anchoring
         self._sweeper: Sweeper
         self._changing = asyncio.Lock()  # of one deployment for the next
         self._stack = AsyncExitStack()
@@ -82,18 +85,26 @@ class Service:
             self.box = await asyncio.to_thread(Box.open, self.settings, self.clock)
             stack.callback(self.box.record.close)
             box = self.box
+            self.anchoring = await asyncio.to_thread(
+                Anchoring, self.settings.anchoring, self.settings.audit, box.record
+            )
             self._sweeper = Sweeper(self.settings, self.clock, box.record, box.register, box.keys)
             self.run = await Run.open(self.box, self.pack)
             stack.push_async_callback(self._suspend_run)
             await self._open_console(stack)
             await self._begin_by_itself()
-            for work in (self.lag.watch(), self._sweep_for_ever()):
+            anchoring = self.anchoring.keep_going(lambda: self.run.session)
+            for work in (self.lag.watch(), self._sweep_for_ever(), anchoring):
                 stack.push_async_callback(_end_task, asyncio.create_task(work))
             self._stack = stack.pop_all()
 
     async def stop(self, actor: Actor = SYSTEM, why: str = "") -> None:
         """End the deployment and let go of everything."""
         await self.run.end(actor, why)
+        if self.anchoring.wanted:
+            with contextlib.suppress(TimeoutError):
+                last = asyncio.to_thread(self.anchoring.deliver, self.run.session)
+                await asyncio.wait_for(last, _LAST_DELIVERY_S)
         await self._stack.aclose()
 
     async def suspend(self) -> None:
@@ -191,6 +202,7 @@ class Service:
                 trust=self.box.trust,
                 deployment=Control(self),
                 holds=self._holds(),
+                witness=self.anchoring.witness,
                 anchors=Anchors(self.settings.audit, self.box.record),
                 notice_now=self._notice,
             )

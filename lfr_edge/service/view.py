@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lfr_edge.alerts.desk import DeskCounts
@@ -140,7 +141,9 @@ class View:
     async def log_summary(self, *, verify: bool) -> LogSummary:
         if verify or self._checked is None:
             self._checked = await asyncio.to_thread(self._summarise, verify)
-        return self._checked
+        service = self._service
+        held = await asyncio.to_thread(service.anchoring.held, service.run.session.log.folder)
+        return replace(self._checked, anchors=held)
 
     def painted(self, token: str, received_ns: int, client_wall_ns: int) -> None:
         del client_wall_ns  # the browser's clock is not trusted
@@ -210,6 +213,10 @@ class View:
         troubles += [
             Trouble("degraded", f"could not be erased: {what}", reason) for what, reason in service.unerased
         ]
+        if service.anchoring.trouble:
+            troubles.append(
+                Trouble("degraded", "the witness outside the box refuses", service.anchoring.trouble)
+            )
         troubles += [Trouble("degraded", text, "ask for these people again") for text in run.lost]
         if service.settings.models.purpose == "evaluation":
             troubles.append(
@@ -224,7 +231,8 @@ class View:
         verdict: str = "unknown"
         lines: tuple[str, ...] = ()
         if full:
-            report = verify(audit.folder)
+            witness = service.anchoring.witness
+            report = verify(audit.folder, witnesses=() if witness is None else (witness,))
             verdict = _VERDICTS[report.verdict]
             lines = tuple(str(report).splitlines())
         return LogSummary(
@@ -233,7 +241,7 @@ class View:
             signed_size=latest.head.size if latest else 0,
             root=latest.head.root.hex() if latest else "",
             verdict=cast(Any, verdict),
-            anchors=0,
+            anchors=0,  # as they are when somebody asks
             undecided=counts.undecided,
             checked_wall_ns=service.clock.wall_ns() if full else None,
             lines=lines,

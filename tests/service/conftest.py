@@ -161,7 +161,7 @@ class Van:
             "deployment": {"autostart": True, "destroy_list": False},
         }
         for section, value in over.items():
-            raw[section] = raw[section] | value if isinstance(value, dict) else value
+            raw[section] = raw.get(section, {}) | value if isinstance(value, dict) else value
         return raw
 
     def service(self, **over: Any) -> Service:
