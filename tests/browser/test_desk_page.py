@@ -93,7 +93,7 @@ async def test_from_the_printed_code_to_a_decision_by_keyboard_alone(box, browse
     wanted = ["access.signed_in", "alert.raised", "alert.offered", "evidence.viewed", "alert.looked", "alert.decided",
               "alert.engaged", "alert.outcome", "receipt.issued"]  # fmt: skip
     assert [verb for verb in wanted if verb in verbs] == wanted
-    report = verify(box.folder / "log")
+    report = verify(box.log.folder)
     assert report.intact, report.to_json()
 
 
