@@ -12,6 +12,8 @@ import pytest
 
 from lfr_edge.audit.disk import RealDisk
 from lfr_edge.audit.verify import verify
+from lfr_edge.demo.officers import APPROVER, PROPOSER, approve, arrive
+from lfr_edge.service.changes import carry_out, propose
 from lfr_edge.service.view import View
 from lfr_edge.service.warden import MOST_RESTARTS
 from tests.service.conftest import ALERT_S, SOUGHT, children, until
@@ -132,6 +134,27 @@ async def test_a_withdrawal_and_a_pause_survive_a_recogniser_that_dies(van, star
     raised = service.run.desk.counts().raised
     await until(lambda: service.run.warden.totals["frames"] > frames + 120, what="a whole walk")
     assert service.run.desk.counts().raised == raised
+
+
+async def test_a_threshold_that_two_persons_changed_survives_a_recogniser_that_dies(van, start) -> None:
+    service = await start()
+    await arrive(service)
+    run = service.run
+    await _another_alert(service)
+
+    async def change(value: str) -> None:
+        await propose(run, "threshold", value, PROPOSER)
+        await carry_out(run, await approve(service, "threshold.change"), APPROVER)
+
+    await change("0.99")
+    os.kill(run.warden.handle.pid, signal.SIGKILL)
+    await until(lambda: van.verbs().count("recogniser.started") == 2, 60, "a new recogniser")
+    raised, frames = run.desk.counts().raised, run.warden.totals["frames"]
+    await until(lambda: run.warden.totals["frames"] > frames + 120, what="a whole walk")
+    assert run.desk.counts().raised == raised, "nobody reaches 0.99"
+    assert run.threshold == 0.99
+    await change("0.4")
+    await _another_alert(service)  # the control: it is the threshold that kept him from being seen
 
 
 def _actor():
