@@ -17,13 +17,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 _LIVE = frozenset({"benchmarks", "browser", "capture", "demo", "integration", "recogniser", "service"})
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``-n 2 --dist loadgroup``: one worker has everything live, the others share the rest by file."""
-    for item in items:
-        room = item.path.relative_to(REPOSITORY / "tests").parts[0]
-        group = "live" if room in _LIVE else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With ``-n 2``: one worker has everything live, the other the rest, file by file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRoom(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "live" if file.split("/")[1] in _LIVE else file
+
+    return ByRoom(config, log)
 
 
 @pytest.fixture(scope="session")
