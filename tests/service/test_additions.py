@@ -109,9 +109,12 @@ async def test_an_addition_that_was_altered_is_said_to_be_lost_and_its_templates
     data = bytearray(copy.read_bytes())
     data[-1] ^= 1
     copy.write_bytes(data)
+    unused = copy.with_name(f"{'0' * 64}.key")
+    unused.write_bytes(b"kept, and then the power went before its approval was used")
 
     again = await start(**over)
     assert len(again.run.listing) == 1
+    assert not unused.exists()
     said = [trouble.text for trouble in View(again).status().troubles]
     assert any("added templates are not looked for" in text for text in said)
     gone = [e.event for e in van.entries() if e.event.ev == "watchlist.destroyed"]
