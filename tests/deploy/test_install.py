@@ -159,11 +159,11 @@ def _cuts(
     serial, longest = 1, 10.0
     bundle = release(serial)
     _approve(program, root, bundle, keys, "anna", "ben")
-    began = time.monotonic()
+    old, began = serial, time.monotonic()
     _ok(program, root, *_install(program, root, bundle, tmp_path))
     longest = time.monotonic() - began
     for _ in range(cuts):
-        old, serial = serial, serial + 1
+        serial += 1
         bundle = release(serial)
         _approve(program, root, bundle, keys, "anna", "ben")
         command = [
@@ -188,6 +188,7 @@ def _cuts(
         ran = subprocess.run([root / "current/venv/bin/lfr-edge"], capture_output=True, text=True, check=True)
         assert ran.stdout == "ok\n"
         ends["new" if current["serial"] == serial else "old"] += 1
+        old = current["serial"]
     return ends
 
 
