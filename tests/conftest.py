@@ -13,19 +13,20 @@ from lfr_edge.models.recipes import RECIPES, pull
 from lfr_edge.models.store import ModelStore, Pack
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# Whole services, browsers and cameras at real pace: two of them at once would measure each other.
-_LIVE = frozenset({"benchmarks", "browser", "capture", "demo", "integration", "recogniser", "service"})
+# Whole services and cameras at real pace: two of them at once would measure each other.
+_LIVE = frozenset({"capture", "demo", "integration", "recogniser", "service"})
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """With ``-n 2``: one worker has everything live, the other the rest, file by file."""
+    """With ``-n 2``: one worker has everything live, one has the browser, and the rest goes file by file."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByRoom(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "live" if file.split("/")[1] in _LIVE else file
+            room = file.split("/")[1]
+            return "live" if room in _LIVE else "browser" if room == "browser" else file
 
     return ByRoom(config, log)
 

@@ -158,6 +158,18 @@ async def test_both_faces_have_the_same_size_and_the_answers_are_equal(box, brow
         await page.context.close()
 
 
+async def test_a_decision_needs_no_scrolling_in_the_van(box, browser):
+    """1366 × 768 is what an operator has: pictures, answers, reasons and the last button are all on it."""
+    page = (await signed_in(browser, box, "miller", Role.OPERATOR)).page
+    await linked(page)
+    await box.desk.raise_alert(raised())
+    await page.wait_for_selector("#alert:not([hidden])")
+    bar = await page.locator("header.bar").bounding_box()
+    assert bar["height"] <= 56, "one line"
+    button = await page.locator(".finish button").bounding_box()
+    assert button["y"] + button["height"] <= 768
+
+
 async def test_a_page_that_lost_the_line_comes_back_and_misses_nothing(box, browser):
     watched = await signed_in(browser, box, "miller", Role.OPERATOR)
     page = watched.page

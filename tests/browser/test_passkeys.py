@@ -38,6 +38,7 @@ async def test_a_passkey_from_its_making_to_its_end(box, browser):
     await page.wait_for_selector("#passkeys:has-text('key ring')")
     await examine(watched, "me")
 
+    await page.click("button.me")
     await page.click("text=Sign out")
     await page.wait_for_url("**/sign-in")
     await examine(watched)

@@ -156,6 +156,7 @@ async def test_every_page_in_welsh(box, browser, size):
     watched = await signed_in(browser, box, "okafor", Role.DEPLOYMENT_OFFICER, size)
     page = watched.page
     assert await page.get_attribute("html", "lang") == "en"
+    await page.click("button.me")
     await page.click("text=Cymraeg")
     await page.wait_for_selector("html[lang='cy']")
     links = await page.locator("nav a").evaluate_all("all => all.map((one) => one.getAttribute('href'))")
@@ -164,6 +165,7 @@ async def test_every_page_in_welsh(box, browser, size):
         await page.goto(f"{box.url}{path}")
         assert await page.get_attribute("html", "lang") == "cy", path
         await examine(watched, "system-welsh" if path == "/system" and size is VAN else None)
+    await page.click("button.me")
     await page.click("text=English")
     await page.wait_for_selector("html[lang='en']")
 
