@@ -58,10 +58,12 @@ def make_folder(folder: Path) -> None:
         sync_folder(path.parent)
 
 
-def write_new(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
     """Write a whole file, durable under its name or not there at all; an older one is replaced."""
     draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    draft.unlink(missing_ok=True)  # what a cut left, or a link that somebody laid there
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(draft, flags, mode)
     try:
         RealDisk().append(descriptor, data)
         os.fsync(descriptor)

@@ -7,7 +7,6 @@ log is opened and not begun anew, and the alerts of its table are still there.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Final
 
 from lfr_edge.audit.checkpoint import Checkpoint
 from lfr_edge.audit.device import DeviceLog
-from lfr_edge.audit.disk import sync_folder
+from lfr_edge.audit.disk import write_new
 from lfr_edge.audit.event import SYSTEM, Actor, Event, Verb
 from lfr_edge.audit.keys import FileKeyStore, LogKeys, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
@@ -134,7 +133,9 @@ class DeploymentSession:
         else:
             box.log.opened(origin)
             log = AuditLog.create(settings.audit / name, origin, keys, clock, on_failure=on_failure)
-            _write_pointer(pointer, name)
+            write_new(
+                pointer, f"{name}\n".encode()
+            )  # after a power cut it names this deployment or is not there
         opened_ns = _opened_wall_ns(log) if resumed else clock.wall_ns()
         return cls(Deployment(name, settings.site, opened_ns, resumed), log, box, folder, pointer)
 
@@ -194,17 +195,6 @@ def _read_pointer(pointer: Path) -> str | None:
             hint="see which log under the audit folder is open, and write its name there",
         )
     return name
-
-
-def _write_pointer(pointer: Path, name: str) -> None:
-    """Atomic and durable: after a power cut it names this deployment or does not exist."""
-    fresh = pointer.with_suffix(".new")
-    with fresh.open("w", encoding="ascii") as file:
-        file.write(name + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(pointer)
-    sync_folder(pointer.parent)
 
 
 def _finish_closing(folder: Path, origin: str, device: DeviceLog) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lfr_edge.audit.disk import sync_folder
+from lfr_edge.audit.disk import write_new
 from lfr_edge.errors import AccessError
 
 
@@ -83,12 +82,4 @@ def write_book(path: Path, book: Book) -> None:
         "accounts": [asdict(a) for a in book.accounts.values()],
         "codes": [asdict(c) for c in book.codes],
     }
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
-        file.flush()
-        os.fsync(handle)
-    fresh.replace(path)
-    sync_folder(path.parent)
+    write_new(path, json.dumps(document, indent=1).encode())

@@ -8,7 +8,6 @@ lives for weeks; renewing is one command.
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +20,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from lfr_edge.audit.disk import write_new
 from lfr_edge.errors import AccessError
 
 AUTHORITY_DAYS: Final = 5 * 366
 LONGEST_DAYS: Final = 90
+_PUBLIC_MODE: Final = 0o644  # a certificate is for everybody
 _BACKDATED: Final = timedelta(minutes=10)  # a van's clock may be behind
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DNS: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -153,11 +154,11 @@ def write_private(path: Path, key: Key, passphrase: bytes | None) -> None:
     if passphrase:
         protection = serialization.BestAvailableEncryption(passphrase)
     body = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
-    _write(path, body, 0o600)
+    write_new(path, body)
 
 
 def write_certificate(path: Path, certificate: x509.Certificate) -> None:
-    _write(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    write_new(path, certificate.public_bytes(serialization.Encoding.PEM), _PUBLIC_MODE)
 
 
 def read_certificate(path: Path) -> x509.Certificate:
@@ -241,15 +242,3 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _write(path: Path, body: bytes, mode: int) -> None:
-    """A new file, moved into its place whole: a service that starts meanwhile reads the old or the new one."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
