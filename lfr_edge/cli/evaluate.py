@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from lfr_edge.cli.packs import add_pack, progress_bar
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import calibrations
 from lfr_edge.evaluation.clip import Replay, gallery_of, replay_at_pace, replay_unhurried
@@ -149,16 +146,7 @@ def _register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--pack", default="default", metavar="NAME", help="installed model pack (default: default)"
-    )
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=Path("var/models"),
-        metavar="DIR",
-        help="folder of packs (default: var/models)",
-    )
+    add_pack(parser)
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="0 takes what the machine grants")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -186,16 +174,10 @@ def open_pack(args: argparse.Namespace) -> tuple[Pack, VisionStack, dict[str, An
     return pack, vision, model
 
 
-def progress_bar(args: argparse.Namespace) -> Progress:
-    """On the error stream, so that --json can be piped."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-
-
 def _run_identities(args: argparse.Namespace) -> int:
     protocol = _protocol(args.folder, args)
     _, vision, model = open_pack(args)
-    with progress_bar(args) as bar:
+    with progress_bar() as bar:
         tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
         run = run_identities(
             vision,
@@ -234,7 +216,7 @@ def _run_clip(args: argparse.Namespace) -> int:
     threshold, source = _threshold(args, vision, model, len(gallery.references))
     clips = dict(zip(cameras, args.clips, strict=True))
     replay = Replay(clips, truths, Policy(threshold, args.agreement), side=args.side)
-    with progress_bar(args) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("frames", total=None)
         run = replay_unhurried(
             vision,
@@ -277,7 +259,7 @@ def _threshold(
             f"calibrated for lists of up to {found.list_size} people at FPIR {args.fpir:g}",
         )
     protocol = _protocol(args.identities, args)
-    with progress_bar(args) as bar:
+    with progress_bar() as bar:
         tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
         run = run_identities(
             vision,

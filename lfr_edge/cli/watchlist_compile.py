@@ -11,9 +11,9 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from lfr_edge.cli.packs import add_pack, progress_bar
 from lfr_edge.cli.watchlist_keys import ask_passphrase
 from lfr_edge.cli.watchlist_words import check_json, check_lines, seal_lines
 from lfr_edge.errors import WatchlistError
@@ -101,16 +101,7 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_networks(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--pack", default="default", metavar="NAME", help="installed model pack (default: default)"
-    )
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=Path("var/models"),
-        metavar="DIR",
-        help="folder of packs (default: var/models)",
-    )
+    add_pack(parser)
     parser.add_argument(
         "--several-faces",
         choices=["refuse", "central"],
@@ -131,7 +122,7 @@ def _add_deployment(parser: argparse.ArgumentParser) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     told: list[EntryReport] = []
-    with _progress() as bar:
+    with progress_bar() as bar:
         found = _survey(args, bar)
         compiled, expected = None, None
         if not found.problems and not args.rows_only:
@@ -156,7 +147,7 @@ def _seal(args: argparse.Namespace) -> int:
             hint="give --key-file FILE on a medium that you take away, --passphrase, or both",
         )
     passphrase = ask_passphrase() if args.passphrase else None
-    with _progress() as bar:
+    with progress_bar() as bar:
         found = _survey(args, bar).required()
         pack, compilation = _compilation(args, found, bar)
         key, made = _key(args.key_file)
@@ -297,11 +288,6 @@ def _open_pack(args: argparse.Namespace) -> tuple[Pack, list[VisionStack]]:
 
     pack = ModelStore(args.store).load(args.pack)
     return pack, [VisionStack.open(pack, threads=1) for _ in range(workers())]
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
 def _task(bar: Progress, what: str) -> Callable[[int, int], None]:

@@ -1,0 +1,29 @@
+"""What commands that run networks have in common: which pack, from where, and a bar for the wait."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def add_pack(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pack", default="default", metavar="NAME", help="installed model pack (default: default)"
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=Path("var/models"),
+        metavar="DIR",
+        help="folder of packs (default: var/models)",
+    )
+
+
+def progress_bar() -> Progress:
+    """On the error stream, so that --json can be piped; silent where nobody looks."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
