@@ -29,7 +29,14 @@ from lfr_edge.alerts.alert import (
 )
 from lfr_edge.alerts.book import SECOND_NS, DeskCounts
 from lfr_edge.alerts.deadlines import Due, due
-from lfr_edge.alerts.entries import answer_data, drill_data, look_data, raised_data, reconcile
+from lfr_edge.alerts.entries import (
+    answer_data,
+    decided_data,
+    drill_data,
+    look_data,
+    raised_data,
+    reconcile,
+)
 from lfr_edge.alerts.factors import Answer, Factors, clean_note
 from lfr_edge.alerts.feed import KEPT_EVENTS, Feed
 from lfr_edge.alerts.material import AlertMaterial, AlertPictures
@@ -91,6 +98,7 @@ class AlertDesk(Referrals):
                 if recorded is not None and alert.id.token not in recorded:
                     await self._record_raised(alert)
                 await self._offer(alert.id.token)
+            await self._settle(alert.id.token)
         self._ticker = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -322,13 +330,23 @@ class AlertDesk(Referrals):
             )
         await self._record("alert.looked", actor, token, look_data(before, look, ordinal), look.note)
         if ended:
-            data: dict[str, Plain] = {
-                "number": before.id.number,
-                "looks": ordinal,
-                "result": str(after.state),
-            }
-            await self._record("alert.decided", actor, token, data, "")
+            await self._record("alert.decided", actor, token, decided_data(after), "")
         return None
+
+    async def _settle(self, token: str) -> None:
+        """Decide what the looks on record had decided when the process died before it could say so."""
+        async with self._lock(token):
+            alert = self.book.get(token)
+            if alert.state not in AWAITING_LOOK or not alert.looks or alert.drill is not None:
+                return  # a drill's last answer and its result are one entry
+            step = step_after(alert.looks, self.policy, alert.facts.category)
+            if step not in {Step.REFER, Step.DECLINE}:
+                return
+            after = replace(advance(alert, step), assigned_to=None)
+            await self._record(
+                "alert.decided", None, token, decided_data(after), "as the looks on record say"
+            )
+            await self._change(after, "decided")
 
     async def _hold(self, token: str, actor: Actor, hold: Hold, approval: Mapping[str, str]) -> Alert:
         async with self._lock(token):

@@ -61,6 +61,10 @@ def look_data(alert: Alert, look: Look, ordinal: int) -> dict[str, Plain]:
     }
 
 
+def decided_data(alert: Alert) -> dict[str, Plain]:
+    return {"number": alert.id.number, "looks": len(alert.looks), "result": str(alert.state)}
+
+
 def answer_data(alert: Alert, look: Look, ordinal: int, drill: Drill) -> dict[str, Plain]:
     """A look at a drill; once it is decided, what the desk would have done and whether that was right."""
     data = look_data(alert, look, ordinal)

@@ -185,6 +185,36 @@ async def test_a_recorded_decision_counts_even_if_nobody_was_told(van):
         assert desk.feed.since(desk.feed.cursor - 1)[0].kind == "restored"
 
 
+@pytest.mark.parametrize(
+    ("answers", "end"),
+    [((SAME, SAME), State.REFERRED), ((DIFFERENT, DIFFERENT), State.NOT_REFERRED), ((SAME, DIFFERENT), None)],
+)
+async def test_a_kill_between_the_last_look_and_the_decision_asks_nobody_again(van, answers, end):
+    async with van.desk() as desk:
+        alert = await desk.raise_alert(raised(1))
+        await desk.decide(alert.id.token, MILLER, answers[0], WHY, "", alert.version)
+        real, version = desk._recorder.record, desk.get(alert.id.token).version
+
+        def killed(ev, **fields):
+            if ev == "alert.decided":
+                raise KilledError
+            return real(ev, **fields)
+
+        def lost(*_):
+            raise KilledError
+
+        desk._recorder.record, desk._store._put = killed, lost
+        with pytest.raises(KilledError):
+            await desk.decide(alert.id.token, REED, answers[1], WHY, "", version)
+    for _ in range(2):  # the second start finds nothing left to decide
+        async with van.desk() as desk:
+            assert desk.get(alert.id.token).state is (end or State.THIRD_LOOK)
+            assert [look.account for look in desk.get(alert.id.token).looks] == ["miller", "reed"]
+    decided = [entry.event for _, entry in van.log.entries() if entry.event.ev == "alert.decided"]
+    assert [event.data["result"] for event in decided] == ([str(end)] if end else [])
+    assert not [f for f in verify(van.folder / "log").findings if f.code.startswith("alert_")]
+
+
 async def test_control_without_the_record_the_same_crash_decides_twice(van):
     """The guard is the record: a start that does not read it would let a second decision in."""
     async with van.desk() as desk:

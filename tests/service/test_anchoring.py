@@ -86,8 +86,12 @@ async def test_what_was_closed_without_a_network_is_witnessed_with_the_next_one(
     with outside.reachable(device):
         again = await start(**over)
         await until(lambda: verify(log, witnesses=key).verdict == "intact", 20, "what was closed goes, too")
-        told = [entry.event for _, entry in again.box.record.log.log.entries()]
-        assert [event.ref for event in told if event.ev == "anchor.witnessed"] == [last]
+
+        def witnessed() -> list[str]:
+            told = (entry.event for _, entry in again.box.record.log.log.entries())
+            return [event.ref for event in told if event.ev == "anchor.witnessed"]
+
+        await until(lambda: witnessed() == [last], 20, "the record says so a moment after the head went")
         await again.stop()
     report = verify(van.folder / "audit", witnesses=key)
     assert (report.verdict, len(report.logs)) == ("intact", 3), report
