@@ -1,0 +1,119 @@
+"""How faces are found, embedded and compared, and with whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from lfr_edge.settings.section import Fraction, Seconds, Section
+
+
+class ModelSettings(Section):
+    """Which networks run, and on what."""
+
+    pack: str = Field("default", title="Pack", description="Name of an installed model pack.")
+    store: Path = Field(Path("var/models"), title="Store", description="Folder of installed packs.")
+    licence_reference: str | None = Field(
+        None,
+        title="Licence reference",
+        description="Reference of the licence that permits operational use, where the pack's own does not.",
+    )
+    purpose: Literal["operational", "evaluation"] = Field(
+        "operational",
+        title="Purpose",
+        description="'evaluation' covers demonstration, training and tests; 'operational' is a deployment.",
+    )
+    providers: tuple[Literal["cpu", "cuda", "tensorrt"], ...] = Field(
+        ("cpu",),
+        min_length=1,
+        title="Providers",
+        description="ONNX Runtime providers, in order of preference.",
+    )
+    allow_cpu: bool = Field(
+        False,
+        title="Allow CPU",
+        description="Continue on the CPU when a wanted provider is missing (said loudly).",
+    )
+    threads: int = Field(
+        0, ge=0, le=256, title="Threads", description="Inference threads; 0 takes the cgroup quota."
+    )
+
+
+class VisionSettings(Section):
+    """What counts as a face worth a probe."""
+
+    min_score: Fraction = Field(0.6, title="Detector score", description="Lowest detector score of a face.")
+    min_eye_px: float = Field(
+        12.0,
+        ge=4,
+        le=400,
+        title="Inter-eye distance",
+        description="Smallest distance between the eyes in pixels for a probe.",
+    )
+    min_quality: Fraction = Field(0.1, title="Quality", description="Lowest quality of a probe, 0 to 1.")
+    embeddings_per_track: int = Field(
+        24,
+        ge=1,
+        le=64,
+        title="Embeddings a track",
+        description="Most embeddings one passage may cost; the best shots are fused.",
+    )
+    track_lost_s: Seconds = Field(
+        0.6,
+        title="Track end",
+        description="Seconds without a detection after which a passage ends and is erased.",
+    )
+
+
+class MatchingSettings(Section):
+    """When a similarity becomes an alert."""
+
+    threshold: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        title="Threshold",
+        description="Cosine similarity at which an alert is raised. Empty: the pack's calibrated value for this list.",
+    )
+    calibration: Path | None = Field(
+        None,
+        title="Calibration",
+        description="File of measured thresholds. Empty: the ones that came with this program.",
+    )
+    target_fpir: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        title="Target FPIR",
+        description="Share of passages of people not listed that may raise an alert; chooses the calibrated threshold.",
+    )
+    agreement: int = Field(
+        2, ge=1, le=20, title="Agreement", description="Looks of one passage that must agree before an alert."
+    )
+    margin: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Margin",
+        description="Least lead of the best entry over the runner-up (cosine).",
+    )
+    cooldown_s: Seconds = Field(
+        60.0,
+        title="Cool-down",
+        description="Seconds in which one person raises at most one alert per camera.",
+    )
+
+
+class WatchlistSettings(Section):
+    path: Path = Field(
+        Path("var/watchlist.sealed"),
+        title="Sealed list",
+        description="The encrypted watchlist of this deployment.",
+    )
+    key_file: Path | None = Field(
+        None,
+        title="Key file",
+        description="File with the list's key on a medium that the deployment officer takes away.",
+    )
