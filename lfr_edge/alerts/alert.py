@@ -25,6 +25,7 @@ from typing import Final, Literal
 from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.alerts.street import Engagement, Identity, Outcome, Receipt
 from lfr_edge.errors import AlertError
+from lfr_edge.sentences import say
 
 SCORE_SCALE: Final = 10_000  # scores are kept and recorded as integers, cosine × 10⁴ (reliability.md 1.2)
 
@@ -131,8 +132,11 @@ class RaisedAlert:
         if self.requested_response not in RESPONSES:
             raise AlertError(
                 "alert_unknown_response",
-                f"{self.requested_response!r} is no requested response",
-                hint=f"the watchlist may ask for {', '.join(RESPONSES)}",
+                say(
+                    "{requested_response!r} is no requested response",
+                    requested_response=self.requested_response,
+                ),
+                hint=say("the watchlist may ask for {responses}", responses=", ".join(RESPONSES)),
             )
 
 
@@ -279,7 +283,12 @@ def advance(alert: Alert, step: Step) -> Alert:
     if state is None or step in barred:
         raise AlertError(
             "alert_wrong_state",
-            f"alert {alert.id.number} is {alert.state}: it cannot {step}",
+            say(
+                "alert {number} is {state}: it cannot {step}",
+                number=alert.id.number,
+                state=alert.state,
+                step=step,
+            ),
             hint="reload the desk page to see where the alert stands",
         )
     return replace(alert, state=state, version=alert.version + 1)

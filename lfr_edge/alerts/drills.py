@@ -29,6 +29,7 @@ from lfr_edge.alerts.desk import AlertDesk
 from lfr_edge.alerts.factors import Answer
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AlertError, LfrError
+from lfr_edge.sentences import say
 
 PACK_FILE: Final = "pack.toml"
 MOST_CASES: Final = 1000
@@ -94,14 +95,18 @@ def read_drill_pack(folder: Path) -> tuple[DrillCase, ...]:
     except (OSError, ValueError) as error:
         raise AlertError(
             "drill_pack_unreadable",
-            f"{folder / PACK_FILE}: {getattr(error, 'strerror', None) or 'not a TOML file'}",
+            say(
+                "{folder}: {getattr}",
+                folder=folder / PACK_FILE,
+                getattr=getattr(error, "strerror", None) or "not a TOML file",
+            ),
             hint="make a pack with: lfr-edge drill make STAFF_PICTURES PACK",
         ) from None
     try:
         pack = _Pack.model_validate(raw)
     except ValidationError as error:
         where = ", ".join(".".join(map(str, e["loc"])) for e in error.errors(include_input=False)[:5])
-        raise _invalid(f"missing or wrong: {where}") from None
+        raise _invalid(say("missing or wrong: {where}", where=where)) from None
     if len({case.truth for case in pack.case}) < 2:
         raise _invalid("all cases have the same answer: whoever learns that is always right")
     if len({case.name for case in pack.case}) < len(pack.case):
@@ -112,14 +117,14 @@ def read_drill_pack(folder: Path) -> tuple[DrillCase, ...]:
     )
     for path in (path for case in cases for path in (case.probe, case.candidate)):
         if not path.is_file() or path.is_symlink() or path.stat().st_size > _MOST_BYTES:
-            raise _invalid(f"{path.name} is missing, no plain file or too large")
+            raise _invalid(say("{name} is missing, no plain file or too large", name=path.name))
     return cases
 
 
 def _invalid(why: str) -> AlertError:
     return AlertError(
         "drill_pack_invalid",
-        f"the drill pack is refused: {why}",
+        say("the drill pack is refused: {why}", why=why),
         hint="docs/how-to/decide-an-alert.md says what a pack holds",
     )
 
@@ -218,6 +223,6 @@ def _pictures(case: DrillCase) -> tuple[bytes, bytes]:
     except OSError:
         raise AlertError(
             "drill_pack_unreadable",
-            f"a picture of drill case {case.name} cannot be read",
+            say("a picture of drill case {name} cannot be read", name=case.name),
             hint="put the drill pack back where desk.drill_pack names it",
         ) from None

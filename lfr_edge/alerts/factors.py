@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from lfr_edge.errors import AlertError
+from lfr_edge.sentences import say
 
 F = TypeVar("F", bound=StrEnum)
 
@@ -91,7 +92,7 @@ def _known(kind: type[F], words: Iterable[str]) -> tuple[F, ...]:
     if strange:
         raise AlertError(
             "alert_unknown_factor",
-            f"{kind.__name__} knows no {sorted(strange)[0][:40]!r}",
+            say("{kind} knows no {strange!r}", kind=kind.__name__, strange=sorted(strange)[0][:40]),
             hint="use the factors that the desk page lists; put anything else into the note",
         )
     return tuple(f for f in kind if str(f) in wanted)
@@ -107,7 +108,7 @@ def clean_note(note: str) -> str:
     if len(text) > NOTE_CHARACTERS:
         raise AlertError(
             "alert_note_too_long",
-            f"the note has {len(text)} characters",
-            hint=f"shorten it to {NOTE_CHARACTERS} characters",
+            say("the note has {text_count} characters", text_count=len(text)),
+            hint=say("shorten it to {note_characters} characters", note_characters=NOTE_CHARACTERS),
         )
     return text

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lfr_edge.audit.disk import sync_folder, write_new
 from lfr_edge.errors import AlertError
+from lfr_edge.sentences import say
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -71,7 +72,7 @@ class AlertMaterial:
         except OSError as error:
             raise AlertError(
                 "alert_material_failed",
-                f"the pictures of an alert cannot be written: {error.strerror}",
+                say("the pictures of an alert cannot be written: {strerror}", strerror=error.strerror),
                 hint="free disk space; lfr-edge doctor shows what is full",
             ) from None
         return commitment

@@ -11,6 +11,7 @@ from lfr_edge.alerts.refusals import AlreadyDecidedError, AlreadyTakenError, cha
 from lfr_edge.alerts.street import Engagement, Identity, Outcome, Receipt, check_outcome
 from lfr_edge.audit.receipt import code_digest, new_code
 from lfr_edge.errors import AlertError
+from lfr_edge.sentences import say
 
 
 class Referrals(Changes):
@@ -90,7 +91,7 @@ class Referrals(Changes):
             if alert.engagement is None or alert.outcome is Outcome.NOT_LOCATED:
                 raise AlertError(
                     "alert_not_engaged",
-                    f"nobody was stopped for alert {alert.id.number}",
+                    say("nobody was stopped for alert {number}", number=alert.id.number),
                     hint="a receipt is for a person who was stopped: take the referral first",
                 )
             return alert if alert.receipt is not None else await self._give_receipt(alert, actor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lfr_edge.alerts.alert import AWAITING_LOOK, Alert
 from lfr_edge.audit.event import Actor
 from lfr_edge.errors import AlertError
+from lfr_edge.sentences import say
 
 
 class AlreadyDecidedError(AlertError):
@@ -14,7 +15,7 @@ class AlreadyDecidedError(AlertError):
         last = winner.looks[-1].account if winner.looks else "the clock"
         super().__init__(
             "alert_already_decided",
-            f"alert {winner.id.number} was already decided by {last}",
+            say("alert {number} was already decided by {last}", number=winner.id.number, last=last),
             hint="the page shows that decision; yours was not recorded",
         )
         self.winner = winner
@@ -27,7 +28,7 @@ class AlreadyTakenError(AlertError):
         who = winner.engagement.account if winner.engagement else "somebody"
         super().__init__(
             "alert_already_taken",
-            f"alert {winner.id.number} was already taken by {who}",
+            say("alert {number} was already taken by {who}", number=winner.id.number, who=who),
             hint="the page shows who has it",
         )
         self.winner = winner
@@ -45,7 +46,7 @@ def refuse_late(alert: Alert, actor: Actor, expected_version: int) -> None:
     if alert.looked(actor.account):
         raise AlertError(
             "alert_second_look_by_same_person",
-            f"you already looked at alert {alert.id.number}",
+            say("you already looked at alert {number}", number=alert.id.number),
             hint="the second look belongs to another person, who does not see your answer",
         )
     if alert.version != expected_version:
@@ -61,16 +62,19 @@ def refuse_unlooked(alert: Alert) -> None:
     if alert.undecided:
         raise AlertError(
             "alert_look_first",
-            f"alert {alert.id.number} is not decided yet",
+            say("alert {number} is not decided yet", number=alert.id.number),
             hint="what the machine saw is shown after the decision, so that it cannot sway anybody",
         )
     if alert.drill is not None:
-        raise AlertError("alert_is_drill", f"alert {alert.id.number} was a drill: no machine compared it")
+        raise AlertError(
+            "alert_is_drill",
+            say("alert {number} was a drill: no machine compared it", number=alert.id.number),
+        )
 
 
 def changed(alert: Alert) -> AlertError:
     return AlertError(
         "alert_changed",
-        f"alert {alert.id.number} has moved on while you looked",
+        say("alert {number} has moved on while you looked", number=alert.id.number),
         hint="look at it as it stands now, then answer again",
     )

@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from lfr_edge.alerts.alert import Alert
 from lfr_edge.alerts.rows import from_document, to_document
 from lfr_edge.errors import AlertError
+from lfr_edge.sentences import say
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS alerts (
@@ -64,7 +65,7 @@ class AlertStore:
             self._writer.shutdown()
             raise AlertError(
                 "alert_store_unreadable",
-                f"{path}: {error}",
+                say("{path}: {error}", path=path, error=error),
                 hint="move the file aside: it is a view, the audit log and the sealed pictures stay valid",
             ) from None
 
@@ -99,7 +100,7 @@ class AlertStore:
         except sqlite3.Error as error:
             raise AlertError(
                 "alert_store_failed",
-                f"the alert database refused a write: {error}",
+                say("the alert database refused a write: {error}", error=error),
                 hint="check the disk with lfr-edge doctor; the audit log holds the truth",
             ) from None
 

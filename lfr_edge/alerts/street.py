@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lfr_edge.errors import AlertError
+from lfr_edge.sentences import say
 
 
 class Outcome(StrEnum):
@@ -51,12 +52,12 @@ def check_outcome(number: int, outcome: Outcome, identity: Identity, *, engaged:
     if outcome is not Outcome.NOT_LOCATED and not engaged:
         raise AlertError(
             "alert_not_engaged",
-            f"nobody has taken alert {number}",
+            say("nobody has taken alert {number}", number=number),
             hint="take it first, then record what came of it; 'not located' needs no engagement",
         )
     if outcome is Outcome.NOT_LOCATED and identity is not Identity.NOT_ESTABLISHED:
         raise AlertError(
             "alert_identity_impossible",
-            f"nobody was located for alert {number}, so no identity can be established",
+            say("nobody was located for alert {number}, so no identity can be established", number=number),
             hint="record 'not established', or the outcome that there was",
         )

@@ -14,6 +14,7 @@ from typing import Final
 from lfr_edge.audit.checkpoint import Checkpoint, Head, head_text
 from lfr_edge.audit.note import WITNESS_KEY, Signature, Signer, VerifierKey
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 _STAMP_BYTES: Final = 8
 _BLOB_BYTES: Final = _STAMP_BYTES + 64
@@ -50,7 +51,8 @@ def read_cosignature(checkpoint: Checkpoint, signature: Signature, key: Verifier
         _message(checkpoint, when_s), signature.blob[_STAMP_BYTES:]
     ):
         raise AuditError(
-            "audit_signature_wrong", f"a cosignature in the name of {key.name} is not by its key"
+            "audit_signature_wrong",
+            say("a cosignature in the name of {name} is not by its key", name=key.name),
         )
     return Cosignature(key.name, when_s)
 

@@ -29,6 +29,7 @@ from lfr_edge.audit.report import AnchorReport, Finding, HeadReport, KeySource, 
 from lfr_edge.audit.segment import BadFrame, Content, judge_tail, map_segment, read_frames
 from lfr_edge.audit.timestamp import stamped_at, stamped_sizes
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class LogCheck:
                 if raw != f"{beside.text}\n".encode():
                     raise AuditError("audit_key_invalid", "device.vkey is not one line")
             except (AuditError, UnicodeDecodeError) as error:
-                self._find("device_key", f"device.vkey cannot be used: {error}")
+                self._find("device_key", say("device.vkey cannot be used: {error}", error=error))
         elif given is None:
             self._find("device_key", "there is no device key beside the log and none was given")
         if given is not None and beside is not None and given != beside:
@@ -131,14 +132,16 @@ class LogCheck:
                 raise AuditError("audit_certificate_wrong", "the certificate has more in it than it should")
             return open_certificate(note, device) if device else None
         except (AuditError, FileNotFoundError, UnicodeDecodeError) as error:
-            self._find("certificate", f"the certificate of the log's key does not hold: {error}")
+            self._find(
+                "certificate", say("the certificate of the log's key does not hold: {error}", error=error)
+            )
             return None
 
     def _signed_files(self) -> tuple[Checkpoints, Heads]:
         files = []
         for path in (self.folder.checkpoints, self.folder.heads):
             if not path.exists():
-                self._find("signatures_missing", f"{path.name} is missing")
+                self._find("signatures_missing", say("{name} is missing", name=path.name))
             files.append(path.read_bytes() if path.exists() else b"")
         return parse_checkpoints(files[0]), parse_heads(files[1])
 
@@ -148,7 +151,9 @@ class LogCheck:
             try:
                 anchors.append(parse_checkpoint(path.read_bytes().decode()))
             except (AuditError, UnicodeDecodeError) as error:
-                self.reservations.append(Finding("anchor_unreadable", f"{path.name}: {error}"))
+                self.reservations.append(
+                    Finding("anchor_unreadable", say("{name}: {error}", name=path.name, error=error))
+                )
         return anchors
 
     def _stream(self, data: Content, certificate: Certificate | None, wanted: set[int]) -> BadFrame | None:
@@ -174,9 +179,13 @@ class LogCheck:
 
     def _check_entry(self, seq: int, entry: Entry, certificate: Certificate | None) -> None:
         if entry.seq != seq:
-            self._find("entry_out_of_sequence", f"entry {seq} calls itself {entry.seq}", seq)
+            self._find(
+                "entry_out_of_sequence",
+                say("entry {seq} calls itself {seq_2}", seq=seq, seq_2=entry.seq),
+                seq,
+            )
         if certificate is not None and entry.dep != certificate.origin:
-            self._find("entry_of_another_log", f"the entry belongs to {entry.dep}", seq)
+            self._find("entry_of_another_log", say("the entry belongs to {dep}", dep=entry.dep), seq)
         if (entry.event.ev == "log.opened") != (seq == 0):
             self._find("entry_misplaced", "log.opened is the first entry and only that", seq)
         if entry.event.ev == "log.closed" and self.closed_at < 0:
@@ -188,10 +197,15 @@ class LogCheck:
     def _check_heads(self, heads: Heads) -> None:
         complete = self._is_complete(heads.whole[-1] if heads.whole else None)
         if heads.rest and (complete or not is_torn_head(heads.rest)):
-            self._find("head_malformed", f"the heads file is wrong at byte {heads.end}")
+            self._find("head_malformed", say("the heads file is wrong at byte {end}", end=heads.end))
         for before, head in zip((Head(0, EMPTY_ROOT), *heads.whole), heads.whole, strict=False):
             if head.size < before.size:
-                self._find("head_smaller", f"a head of {head.size} entries follows one of {before.size}")
+                self._find(
+                    "head_smaller",
+                    say(
+                        "a head of {size} entries follows one of {size_2}", size=head.size, size_2=before.size
+                    ),
+                )
             self._check_root("head", head, before.size)
 
     def _is_complete(self, last: Head | None) -> bool:
@@ -216,7 +230,10 @@ class LogCheck:
         complete = self._is_complete(checkpoints.whole[-1].head if checkpoints.whole else None)
         torn = certificate is not None and is_torn_checkpoint(checkpoints.rest, certificate.origin)
         if checkpoints.rest and (complete or not torn):
-            self._find("checkpoint_malformed", f"{checkpoints.reason} (byte {checkpoints.end})")
+            self._find(
+                "checkpoint_malformed",
+                say("{reason} (byte {end})", reason=checkpoints.reason, end=checkpoints.end),
+            )
         known = set(heads.whole)
         good = Head(0, EMPTY_ROOT)
         for number, checkpoint in enumerate(checkpoints.whole):
@@ -224,11 +241,20 @@ class LogCheck:
             if not self._signed(checkpoint, certificate, f"checkpoint {number}"):
                 continue
             if len(checkpoint.note.signatures) != 1:
-                self._find("checkpoint_malformed", f"checkpoint {number} has more than the log's signature")
+                self._find(
+                    "checkpoint_malformed",
+                    say("checkpoint {number} has more than the log's signature", number=number),
+                )
             if head not in known:
-                self._find("head_missing", f"checkpoint {number} was signed without its head on disk")
+                self._find(
+                    "head_missing",
+                    say("checkpoint {number} was signed without its head on disk", number=number),
+                )
             if head.size < good.size:
-                self._find("checkpoint_smaller", f"checkpoint {number} is smaller than one before it")
+                self._find(
+                    "checkpoint_smaller",
+                    say("checkpoint {number} is smaller than one before it", number=number),
+                )
             elif self._check_root("checkpoint", head, good.size):
                 good = head
         return good
@@ -239,9 +265,9 @@ class LogCheck:
         try:
             if checkpoint.origin == certificate.origin and checkpoint.note.signed_by(certificate.key):
                 return True
-            self._find("signature", f"{name} is not signed by this log")
+            self._find("signature", say("{name} is not signed by this log", name=name))
         except AuditError as error:
-            self._find("signature", f"{name}: {error}")
+            self._find("signature", say("{name}: {error}", name=name, error=error))
         return False
 
     def _check_tail(self, data: Content, bad: BadFrame | None) -> None:
@@ -270,7 +296,8 @@ class LogCheck:
         for checkpoint in self.trust.since:
             if certificate is not None and checkpoint.origin != certificate.origin:
                 raise AuditError(
-                    "audit_since_foreign", f"the older checkpoint is of {checkpoint.origin}, not of this log"
+                    "audit_since_foreign",
+                    say("the older checkpoint is of {origin}, not of this log", origin=checkpoint.origin),
                 )
             if self._signed(checkpoint, certificate, "the older checkpoint") and self._check_root(
                 "older checkpoint", checkpoint.head, 0
@@ -300,7 +327,12 @@ class LogCheck:
             if root is None:
                 self._find(
                     "entries_missing",
-                    f"{path.name} covers {size} entries, {len(self.offsets)} are left",
+                    say(
+                        "{name} covers {size} entries, {offsets_count} are left",
+                        name=path.name,
+                        size=size,
+                        offsets_count=len(self.offsets),
+                    ),
                     None,
                 )
                 continue
@@ -331,7 +363,12 @@ class LogCheck:
         if not self.closed and not device_log:
             reserve(Finding("not_closed", "the log is not closed: it is still running, or was cut off"))
         if signed.size < entries:
-            reserve(Finding("unsigned", f"no head covers the last {entries - signed.size} entries"))
+            reserve(
+                Finding(
+                    "unsigned",
+                    say("no head covers the last {entries} entries", entries=entries - signed.size),
+                )
+            )
         reach = max((anchor.size for anchor in anchored), default=0)
         if reach < signed.size:
             what = f"the entries from {reach} on are" if reach else "nothing is"

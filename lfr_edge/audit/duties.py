@@ -14,6 +14,7 @@ from lfr_edge.audit.entry import MONO_WRAP, Entry
 from lfr_edge.audit.event import TWO_PERSONS
 from lfr_edge.audit.mandate import MandateDuty
 from lfr_edge.audit.report import NAMED_MAX, ChangeReport, ClockReport, DutyReport, Finding
+from lfr_edge.sentences import say
 
 JUMP_US: Final = 2_000_000  # smaller steps are the daily work of NTP
 APPROVAL_US: Final = 15 * 60 * 1_000_000  # reliability.md 3
@@ -77,15 +78,25 @@ class AlertDuty:
         ev, ref, seq = entry.event.ev, entry.event.ref, entry.seq
         if ev == "alert.raised":
             if ref in self._raised:
-                self._odd.append(Finding("alert_raised_twice", f"alert {ref} was raised before", seq))
+                self._odd.append(
+                    Finding("alert_raised_twice", say("alert {ref} was raised before", ref=ref), seq)
+                )
             self._raised.add(ref)
             self._open[ref] = seq
         elif ev in {"alert.decided", "alert.suppressed"}:
             done = self._decided if ev == "alert.decided" else self._suppressed
             if ref not in self._raised:
-                self._odd.append(Finding("alert_unknown", f"{ev} for {ref}, which was never raised", seq))
+                self._odd.append(
+                    Finding(
+                        "alert_unknown", say("{ev} for {ref}, which was never raised", ev=ev, ref=ref), seq
+                    )
+                )
             elif ref not in self._open:
-                self._odd.append(Finding("alert_settled_twice", f"{ev} for {ref}, which was settled", seq))
+                self._odd.append(
+                    Finding(
+                        "alert_settled_twice", say("{ev} for {ref}, which was settled", ev=ev, ref=ref), seq
+                    )
+                )
             else:
                 done.add(ref)
                 del self._open[ref]
@@ -96,7 +107,7 @@ class AlertDuty:
     def reservations(self) -> Iterator[Finding]:
         yield from self._odd[:NAMED_MAX]
         for ref, seq in list(self._open.items())[:NAMED_MAX]:
-            yield Finding("alert_undecided", f"nobody decided alert {ref}", seq)
+            yield Finding("alert_undecided", say("nobody decided alert {ref}", ref=ref), seq)
 
 
 @dataclass(slots=True)
@@ -111,12 +122,16 @@ class DrillDuty:
         event, seq = entry.event, entry.seq
         if event.ev == "drill.raised":
             if event.ref in self._raised:
-                self._odd.append(Finding("drill_raised_twice", f"drill {event.ref} was raised before", seq))
+                self._odd.append(
+                    Finding("drill_raised_twice", say("drill {ref} was raised before", ref=event.ref), seq)
+                )
             self._raised[event.ref] = None
         elif event.ev == "drill.answered":
             self._answer(entry)
         elif event.ev.startswith("alert.") and event.ev not in _OF_DRILLS and event.ref in self._raised:
-            self._odd.append(Finding("drill_as_alert", f"{event.ev} for the drill {event.ref}", seq))
+            self._odd.append(
+                Finding("drill_as_alert", say("{ev} for the drill {ref}", ev=event.ev, ref=event.ref), seq)
+            )
 
     def _answer(self, entry: Entry) -> None:
         event = entry.event
@@ -186,7 +201,10 @@ class TemplateDuty:
 
     def reservations(self, *, closed: bool) -> Iterator[Finding]:
         if self._out > self._in or (closed and self._out < self._in):
-            yield Finding("templates_unaccounted", f"{self._in} templates went in, {self._out} came out")
+            yield Finding(
+                "templates_unaccounted",
+                say("{in_} templates went in, {out} came out", in_=self._in, out=self._out),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +269,9 @@ class ControlDuty:
             )
         )
         if not fits:
-            self._odd.append(Finding("control_missing", f"{event.ev} without a second person", entry.seq))
+            self._odd.append(
+                Finding("control_missing", say("{ev} without a second person", ev=event.ev), entry.seq)
+            )
 
     def report(self) -> tuple[ChangeReport, ...]:
         return tuple(self._changes)

@@ -15,6 +15,7 @@ from typing import Final
 from lfr_edge.audit.proof import EntryProof, prove_entry
 from lfr_edge.audit.view import LogView
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 _ERASURES: Final = frozenset({"alert.erased", "material.erased"})
 
@@ -54,7 +55,7 @@ def prove_erasure(view: LogView, ref: str, stores: Iterable[Path] = ()) -> Erasu
     if not ref or not entries:
         raise AuditError(
             "audit_reference_unknown",
-            f"no entry of {view.origin} has the reference {ref!r}",
+            say("no entry of {origin} has the reference {ref!r}", origin=view.origin, ref=ref),
             hint="lfr-edge audit show prints the references",
         )
     erased = [entry.seq for entry in entries if entry.event.ev in _ERASURES]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 Verb: TypeAlias = Literal[
     "access.account_changed",
@@ -183,7 +184,9 @@ def check_event(event: Event) -> None:
         AuditError: ``audit_event_invalid``; the message names the field, never its value.
     """
     if event.ev not in PROCESSING:
-        raise _invalid(f"{event.ev!r} is not a verb of the record", "lfr_edge/audit/event.py lists the verbs")
+        raise _invalid(
+            say("{ev!r} is not a verb of the record", ev=event.ev), "lfr_edge/audit/event.py lists the verbs"
+        )
     for name, text in (
         ("actor.account", event.actor.account),
         ("actor.role", event.actor.role),
@@ -199,37 +202,61 @@ def check_event(event: Event) -> None:
 
 def _check_value(name: str, value: object, depth: int, *, only: type | None = None) -> None:
     if depth > DEPTH_MAX:
-        raise _invalid(f"{name} is nested deeper than {DEPTH_MAX}", "flatten it")
+        raise _invalid(
+            say("{name} is nested deeper than {depth_max}", name=name, depth_max=DEPTH_MAX), "flatten it"
+        )
     if only is not None and not isinstance(value, only):
-        raise _invalid(f"{name} is a {type(value).__name__}, not a {only.__name__}", "")
+        raise _invalid(
+            say(
+                "{name} is a {kind}, not a {kind_2}",
+                name=name,
+                kind=type(value).__name__,
+                kind_2=only.__name__,
+            ),
+            "",
+        )
     if isinstance(value, str):
         _check_text(name, value)
     elif isinstance(value, int):  # bool included
         if not -INTEGER_MAX <= value <= INTEGER_MAX:
-            raise _invalid(f"{name} does not fit in 53 bits", "record it as a decimal string")
+            raise _invalid(say("{name} does not fit in 53 bits", name=name), "record it as a decimal string")
     elif isinstance(value, list | tuple):
         if len(value) > LIST_MAX:
-            raise _invalid(f"{name} has more than {LIST_MAX} items", "templates may not enter the record")
+            raise _invalid(
+                say("{name} has more than {list_max} items", name=name, list_max=LIST_MAX),
+                "templates may not enter the record",
+            )
         for index, item in enumerate(value):
             _check_value(f"{name}[{index}]", item, depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str) or not _KEY.fullmatch(key):
-                raise _invalid(f"{name} has a key that is not 1 to 64 visible ASCII characters", "rename it")
+                raise _invalid(
+                    say("{name} has a key that is not 1 to 64 visible ASCII characters", name=name),
+                    "rename it",
+                )
             _check_value(f"{name}.{key}", item, depth + 1)
     elif isinstance(value, float):
-        raise _invalid(f"{name} is a float", "record an integer with its unit, such as a score × 10⁴")
+        raise _invalid(
+            say("{name} is a float", name=name), "record an integer with its unit, such as a score × 10⁴"
+        )
     else:
-        raise _invalid(f"{name} is a {type(value).__name__}", "use integers, strings, booleans, lists, dicts")
+        raise _invalid(
+            say("{name} is a {kind}", name=name, kind=type(value).__name__),
+            "use integers, strings, booleans, lists, dicts",
+        )
 
 
 def _check_text(name: str, value: str) -> None:
     if len(value) > STRING_MAX:
-        raise _invalid(f"{name} has more than {STRING_MAX} characters", "images and templates may not enter")
+        raise _invalid(
+            say("{name} has more than {string_max} characters", name=name, string_max=STRING_MAX),
+            "images and templates may not enter",
+        )
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _invalid(f"{name} is not valid Unicode", "strip lone surrogates") from None
+        raise _invalid(say("{name} is not valid Unicode", name=name), "strip lone surrogates") from None
 
 
 def _invalid(message: str, hint: str) -> AuditError:

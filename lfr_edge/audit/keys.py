@@ -26,6 +26,7 @@ from lfr_edge.audit.disk import make_folder, sync_folder, write_new
 from lfr_edge.audit.note import MemorySigner, Note, VerifierKey, is_key_name, parse_note, sign_note
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 SECRET_BYTES: Final = 32
 CERTIFICATE_TITLE: Final = "lfr-edge/log-key/v1"
@@ -62,8 +63,8 @@ class FileKeyStore:
         if status.st_mode & 0o077:
             raise AuditError(
                 "audit_key_exposed",
-                f"{path} can be read by others",
-                hint=f"chmod 600 {path}, and replace the key if others had access",
+                say("{path} can be read by others", path=path),
+                hint=say("chmod 600 {path}, and replace the key if others had access", path=path),
             )
         return self._unwrap(path.read_bytes())
 
@@ -118,7 +119,11 @@ class SealedKeyStore(FileKeyStore):
         except (OSError, subprocess.SubprocessError) as error:
             raise AuditError(
                 "audit_key_sealing_failed",
-                f"systemd-creds did not {arguments[0]} the key ({type(error).__name__})",
+                say(
+                    "systemd-creds did not {arguments} the key ({kind})",
+                    arguments=arguments[0],
+                    kind=type(error).__name__,
+                ),
                 hint="run systemd-creds setup as root, or choose the plain key store",
             ) from None
         return done.stdout
@@ -175,7 +180,7 @@ def open_certificate(note: Note, device: VerifierKey) -> Certificate:
     """
     lines = note.text.split("\n")
     if not note.signed_by(device):
-        raise _bad_certificate(f"it is not signed by {device.name}")
+        raise _bad_certificate(say("it is not signed by {name}", name=device.name))
     if len(lines) != 5 or lines[0] != CERTIFICATE_TITLE or not lines[3].isdecimal():
         raise _bad_certificate("it is not a log key's certificate")
     key = VerifierKey.parse(lines[2])
@@ -218,7 +223,9 @@ def _secret(store: KeyStore, name: str) -> bytes:
         store.write(name, secret)
     if len(secret) != SECRET_BYTES:
         raise AuditError(
-            "audit_key_damaged", f"the key {name} has the wrong length", hint="restore the store"
+            "audit_key_damaged",
+            say("the key {name} has the wrong length", name=name),
+            hint="restore the store",
         )
     return secret
 
@@ -231,11 +238,14 @@ def _origin(origin: str) -> str:
     if not is_key_name(origin):
         raise AuditError(
             "audit_origin_invalid",
-            f"{origin!r} cannot name a log",
+            say("{origin!r} cannot name a log", origin=origin),
             hint="use a form like force.example/van-3/2026-11-22, without spaces or plus",
         )
     return origin
 
 
 def _bad_certificate(reason: str) -> AuditError:
-    return AuditError("audit_certificate_wrong", f"the certificate of the log's key does not hold: {reason}")
+    return AuditError(
+        "audit_certificate_wrong",
+        say("the certificate of the log's key does not hold: {reason}", reason=reason),
+    )

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 LOG_KEY: Final = 1
 WITNESS_KEY: Final = 4
@@ -102,7 +103,7 @@ class MemorySigner:
         if self._private is None:
             raise AuditError(
                 "audit_key_destroyed",
-                f"the signing key of {self.verifier.name} was destroyed",
+                say("the signing key of {name} was destroyed", name=self.verifier.name),
                 hint="a closed deployment signs nothing any more; open a new one",
             )
         return self._private.sign(message)
@@ -141,7 +142,8 @@ class Note:
             if signature.name == key.name and signature.key_id == key.key_id:
                 if not key.accepts(self.text.encode(), signature.blob):
                     raise AuditError(
-                        "audit_signature_wrong", f"a signature in the name of {key.name} is not by its key"
+                        "audit_signature_wrong",
+                        say("a signature in the name of {name} is not by its key", name=key.name),
                     )
                 found = True
         return found
@@ -198,7 +200,9 @@ def read_text_file(path: Path) -> str:
         return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
-        raise AuditError("audit_file_unreadable", f"{path}: {reason}", hint="check the name") from None
+        raise AuditError(
+            "audit_file_unreadable", say("{path}: {reason}", path=path, reason=reason), hint="check the name"
+        ) from None
 
 
 def is_key_name(name: str) -> bool:
@@ -220,12 +224,12 @@ def decode64(text: str) -> bytes:
 
 
 def _bad_note(reason: str) -> AuditError:
-    return AuditError("audit_note_malformed", f"a signed note cannot be read: {reason}")
+    return AuditError("audit_note_malformed", say("a signed note cannot be read: {reason}", reason=reason))
 
 
 def _bad_key(reason: str) -> AuditError:
     return AuditError(
         "audit_key_invalid",
-        f"a verifier key cannot be used: {reason}",
+        say("a verifier key cannot be used: {reason}", reason=reason),
         hint="a key is one line, name+hash+base64, as in device.vkey",
     )

@@ -12,6 +12,7 @@ from lfr_edge.audit.checkpoint import Checkpoint, parse_checkpoint
 from lfr_edge.audit.merkle import HASH_BYTES, leaf_hash, verify_inclusion
 from lfr_edge.audit.note import VerifierKey, decode64, encode64
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 TITLE: Final = "c2sp.org/tlog-proof@v1"
 _PATH_MAX: Final = 63
@@ -63,7 +64,7 @@ def prove_entry(source: ProofSource, seq: int, body: bytes) -> EntryProof:
     if checkpoint is None or checkpoint.head.size <= seq:
         raise AuditError(
             "audit_entry_unsigned",
-            f"no signed head covers entry {seq} yet",
+            say("no signed head covers entry {seq} yet", seq=seq),
             hint="a running log signs every 10 seconds; try again",
         )
     return EntryProof(seq, body, source.inclusion(seq, checkpoint.head.size), checkpoint)
@@ -90,4 +91,4 @@ def parse_proof(raw: str) -> EntryProof:
 
 
 def _malformed(reason: str) -> AuditError:
-    return AuditError("audit_proof_malformed", f"a proof cannot be read: {reason}")
+    return AuditError("audit_proof_malformed", say("a proof cannot be read: {reason}", reason=reason))

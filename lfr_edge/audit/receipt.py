@@ -13,6 +13,7 @@ from typing import Final
 
 from lfr_edge.audit.entry import Entry
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 # Crockford's base 32: no I, L, O or U. What people write instead is read as what it looks like.
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -40,7 +41,10 @@ def read_code(typed: str) -> str:
         raise AuditError(
             "audit_receipt_mistyped",
             "this is no receipt code: a character is wrong, missing or too many",
-            hint=f"a code has {_RANDOM + 1} letters and digits, as in K7QM-2XRD-9FTA; compare it with the receipt",
+            hint=say(
+                "a code has {random} letters and digits, as in K7QM-2XRD-9FTA; compare it with the receipt",
+                random=_RANDOM + 1,
+            ),
         )
     return _grouped(plain)
 

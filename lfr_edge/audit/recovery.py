@@ -22,6 +22,7 @@ from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.segment import BadFrame, judge_tail, map_segment, read_frames
 from lfr_edge.audit.view import LogView
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def recover(folder: LogFolder, origin: str, key: VerifierKey) -> Recovered:
     if folder.frozen.exists():
         raise AuditError(
             "audit_log_frozen",
-            f"{folder.path} was found damaged and is frozen",
+            say("{path} was found damaged and is frozen", path=folder.path),
             hint="keep it as evidence; AuditLog.succeed opens a new log that cites it",
         )
     data = map_segment(folder.entries)
@@ -72,16 +73,33 @@ def recover(folder: LogFolder, origin: str, key: VerifierKey) -> Recovered:
         end, body = frame.end, frame.body
     if bad is not None and judge_tail(data, bad).damage:
         raise _freeze(
-            folder, f"entry {tree.size} at byte {bad.offset}: {bad.reason}, with later writes after it"
+            folder,
+            say(
+                "entry {size} at byte {offset}: {reason}, with later writes after it",
+                size=tree.size,
+                offset=bad.offset,
+                reason=bad.reason,
+            ),
         )
     head = _last_head(folder, origin, key)
     if head.size > tree.size:
-        raise _freeze(folder, f"{head.size} entries were signed, {tree.size} are left")
+        raise _freeze(
+            folder, say("{size} entries were signed, {size_2} are left", size=head.size, size_2=tree.size)
+        )
     if tree.root(head.size) != head.root:
-        raise _freeze(folder, f"the first {head.size} entries are not those that were signed")
+        raise _freeze(folder, say("the first {size} entries are not those that were signed", size=head.size))
     last = parse_entry(body) if tree.size else None
     if last is not None and (last.dep != origin or last.seq != tree.size - 1):
-        raise _freeze(folder, f"the last entry says {last.dep} {last.seq}, not {origin} {tree.size - 1}")
+        raise _freeze(
+            folder,
+            say(
+                "the last entry says {dep} {seq}, not {origin} {size}",
+                dep=last.dep,
+                seq=last.seq,
+                origin=origin,
+                size=tree.size - 1,
+            ),
+        )
     torn = _move_aside(folder, end) if bad is not None else None
     return Recovered(tree, last, head, torn)
 
@@ -105,12 +123,19 @@ def _last_head(folder: LogFolder, origin: str, key: VerifierKey) -> Head:
     """The largest head on disk; torn ends of both files are cut off (no signature over them was released)."""
     heads = parse_heads(_read(folder.heads))
     if heads.rest and not is_torn_head(heads.rest):
-        raise _freeze(folder, f"the heads file is wrong at byte {heads.end}")
+        raise _freeze(folder, say("the heads file is wrong at byte {end}", end=heads.end))
     _cut(folder.heads, heads.end, len(heads.rest))
     head = heads.whole[-1] if heads.whole else Head(0, EMPTY_ROOT)
     checkpoints = parse_checkpoints(_read(folder.checkpoints))
     if checkpoints.rest and not is_torn_checkpoint(checkpoints.rest, origin):
-        raise _freeze(folder, f"the checkpoints are wrong at byte {checkpoints.end}: {checkpoints.reason}")
+        raise _freeze(
+            folder,
+            say(
+                "the checkpoints are wrong at byte {end}: {reason}",
+                end=checkpoints.end,
+                reason=checkpoints.reason,
+            ),
+        )
     _cut(folder.checkpoints, checkpoints.end, len(checkpoints.rest))
     if checkpoints.whole:
         last = checkpoints.whole[-1]
@@ -118,7 +143,8 @@ def _last_head(folder: LogFolder, origin: str, key: VerifierKey) -> Head:
             raise _freeze(folder, "the last checkpoint is not by this log's key")
         if last.head not in heads.whole:
             raise _freeze(
-                folder, f"a head of {last.head.size} entries was signed that was never written down"
+                folder,
+                say("a head of {size} entries was signed that was never written down", size=last.head.size),
             )
     return head
 
@@ -151,6 +177,6 @@ def _freeze(folder: LogFolder, reason: str) -> AuditError:
     write_new(folder.frozen, (reason + "\n").encode())
     return AuditError(
         "audit_log_damaged",
-        f"{folder.path} is damaged: {reason}",
+        say("{path} is damaged: {reason}", path=folder.path, reason=reason),
         hint="keep the folder as evidence and verify it; AuditLog.succeed opens a new log that cites it",
     )

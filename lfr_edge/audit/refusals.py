@@ -5,24 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 
 def log_exists(folder: Path) -> AuditError:
-    return AuditError("audit_log_exists", f"{folder} already holds a log", hint="open it, or name another")
+    return AuditError(
+        "audit_log_exists",
+        say("{folder} already holds a log", folder=folder),
+        hint="open it, or name another",
+    )
 
 
 def log_missing(folder: Path) -> AuditError:
-    return AuditError("audit_log_missing", f"{folder} holds no log", hint="create it first")
+    return AuditError(
+        "audit_log_missing", say("{folder} holds no log", folder=folder), hint="create it first"
+    )
 
 
 def log_closed(origin: str) -> AuditError:
-    return AuditError("audit_log_closed", f"the log of {origin} is closed", hint="open a new one")
+    return AuditError(
+        "audit_log_closed", say("the log of {origin} is closed", origin=origin), hint="open a new one"
+    )
 
 
 def log_failed(origin: str, reason: str) -> AuditError:
     return AuditError(
         "audit_log_failed",
-        f"the audit log of {origin} is dead: {reason}",
+        say("the audit log of {origin} is dead: {reason}", origin=origin, reason=reason),
         hint="stop recognition; check the disk; reopening the log recovers what is durable",
     )
 
@@ -30,7 +39,7 @@ def log_failed(origin: str, reason: str) -> AuditError:
 def log_unwritable(folder: Path, error: OSError) -> AuditError:
     return AuditError(
         "audit_log_unwritable",
-        f"{folder} cannot hold a log: {error.strerror}",
+        say("{folder} cannot hold a log: {strerror}", folder=folder, strerror=error.strerror),
         hint="check free space, permissions and the mount of the audit folder",
     )
 
@@ -38,7 +47,7 @@ def log_unwritable(folder: Path, error: OSError) -> AuditError:
 def key_mismatch(folder: Path) -> AuditError:
     return AuditError(
         "audit_key_mismatch",
-        f"the keys at hand are not those of the log in {folder}",
+        say("the keys at hand are not those of the log in {folder}", folder=folder),
         hint="the key store was replaced or the log comes from another box; open a new log",
     )
 
@@ -46,7 +55,11 @@ def key_mismatch(folder: Path) -> AuditError:
 def key_not_destroyed(origin: str, error: OSError) -> AuditError:
     return AuditError(
         "audit_key_not_destroyed",
-        f"the log of {origin} is closed, but its key is still on the disk: {error.strerror}",
+        say(
+            "the log of {origin} is closed, but its key is still on the disk: {strerror}",
+            origin=origin,
+            strerror=error.strerror,
+        ),
         hint="destroy the key store by hand: whoever has the key can sign for this log",
     )
 
@@ -54,6 +67,6 @@ def key_not_destroyed(origin: str, error: OSError) -> AuditError:
 def disk_full(verb: str) -> AuditError:
     return AuditError(
         "audit_disk_full",
-        f"the disk is full: {verb} was not recorded and may not happen",
+        say("the disk is full: {verb} was not recorded and may not happen", verb=verb),
         hint="stop recognition, close the deployment, free space on the audit disk",
     )

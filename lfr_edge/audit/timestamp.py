@@ -26,6 +26,7 @@ from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.proof import ProofSource
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 TOKEN_MAX_BYTES: Final = 64 * 1024
 _SHA256: Final = bytes.fromhex("300d06096086480165030402010500")  # AlgorithmIdentifier: sha256, NULL
@@ -76,7 +77,7 @@ class HttpStamper:
             reason = getattr(error, "reason", None) or error
             raise AuditError(
                 "audit_stamp_unreachable",
-                f"the time-stamp authority cannot be reached: {reason}",
+                say("the time-stamp authority cannot be reached: {reason}", reason=reason),
                 hint="nothing is lost: the next stamp covers everything",
             ) from None
         return token
@@ -144,10 +145,13 @@ def stamped_at(token: Path, origin: str, head: Head, authority: Path) -> int:
     when, digest = _TIME.search(said), b"".join(_HEX.findall(said)).translate(None, b" -\n").decode()
     checked = _openssl("-verify", "-digest", digest, "-in", str(token), "-CAfile", str(authority))
     if checked is None or when is None:
-        raise AuditError("audit_stamp_wrong", f"{token.name} is no time stamp by that authority")
+        raise AuditError(
+            "audit_stamp_wrong", say("{name} is no time stamp by that authority", name=token.name)
+        )
     if digest != sha256(head_text(origin, head).encode()).hexdigest():
         raise AuditError(
-            "audit_stamp_contradicts", f"{token.name} stamps another head of {head.size} entries"
+            "audit_stamp_contradicts",
+            say("{name} stamps another head of {size} entries", name=token.name, size=head.size),
         )
     text = re.sub(r"\.\d+", "", " ".join(when[1].decode().split()))
     return int(datetime.strptime(text, "%b %d %H:%M:%S %Y").replace(tzinfo=UTC).timestamp())

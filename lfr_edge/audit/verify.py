@@ -23,6 +23,7 @@ from lfr_edge.audit.report import AnchorReport, Finding, LogReport, Verdict, Ver
 from lfr_edge.audit.segment import BadFrame, map_segment, read_frames
 from lfr_edge.audit.view import unreadable
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 __all__ = ["VerifyReport", "verify"]
 _ROOT: Final = re.compile(r"[0-9a-f]{64}")
@@ -44,7 +45,7 @@ def verify(
             return _conclude(path, (LogCheck(LogFolder(path), trust).run(),), [], [])
         if LogFolder(path / DEVICE_LOG).entries.exists():
             return _verify_box(path, trust)
-        raise AuditError("audit_log_unreadable", f"{path} holds no log")
+        raise AuditError("audit_log_unreadable", say("{path} holds no log", path=path))
     except (AuditError, OSError) as error:
         problem = error if isinstance(error, AuditError) else unreadable(path, error)
         return VerifyReport(str(path), "unreadable", (), (Finding(problem.code, problem.message),), ())
@@ -78,20 +79,30 @@ def _verify_box(path: Path, trust: Trust) -> VerifyReport:
     opened, closed = _deployments(LogFolder(path / DEVICE_LOG))
     for origin, seq in opened.items():
         if origin not in logs:
-            findings.append(Finding("deployment_missing", f"the log of {origin} is not here", seq))
+            findings.append(
+                Finding("deployment_missing", say("the log of {origin} is not here", origin=origin), seq)
+            )
         elif origin not in closed:
-            reservations.append(Finding("deployment_unclosed", f"{origin} was opened and never closed", seq))
+            reservations.append(
+                Finding(
+                    "deployment_unclosed", say("{origin} was opened and never closed", origin=origin), seq
+                )
+            )
     for origin, (seq, size, root) in closed.items():
         log = logs.get(origin)
         if log is not None and (log.heads.last_size != size or log.heads.last_root != root):
             findings.append(
                 Finding(
-                    "deployment_contradicts", f"{origin} did not end with the head written down here", seq
+                    "deployment_contradicts",
+                    say("{origin} did not end with the head written down here", origin=origin),
+                    seq,
                 )
             )
     for origin, log in logs.items():
         if not log.device and origin not in opened:
-            findings.append(Finding("deployment_unrecorded", f"the device log does not know {origin}"))
+            findings.append(
+                Finding("deployment_unrecorded", say("the device log does not know {origin}", origin=origin))
+            )
     sheets, odd = _sheets(LogFolder(path / DEVICE_LOG), closed)
     findings += odd
     shown = [

@@ -13,6 +13,7 @@ from lfr_edge.audit.keys import read_certificate
 from lfr_edge.audit.merkle import Tree
 from lfr_edge.audit.segment import BadFrame, Content, map_segment, read_frame, read_frames
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class LogView:
         if not 0 <= seq < self.size:
             raise AuditError(
                 "audit_entry_missing",
-                f"there is no entry {seq}; the log has {self.size}",
+                say("there is no entry {seq}; the log has {size}", seq=seq, size=self.size),
                 hint="entries count from 0",
             )
         frame = read_frame(self._data, self._offsets[seq])
@@ -98,6 +99,6 @@ def unreadable(path: Path, error: Exception) -> AuditError:
     reason = getattr(error, "strerror", None) or str(error)
     return AuditError(
         "audit_log_unreadable",
-        f"{path} cannot be read as a log: {reason}",
+        say("{path} cannot be read as a log: {reason}", path=path, reason=reason),
         hint="give the folder that holds entries.lfr, or the folder above it",
     )

@@ -21,6 +21,7 @@ from lfr_edge.audit.keys import read_certificate
 from lfr_edge.audit.note import Note, Signature, VerifierKey, encode64, parse_signature
 from lfr_edge.audit.proof import ProofSource
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 ANSWER_MAX_BYTES: Final = 64 * 1024
 _UNKNOWN_LOG: Final = frozenset({403, 404})
@@ -30,7 +31,7 @@ class WitnessRefusedError(Exception):
     """A witness answered with an HTTP status other than 200; `size` is what a 409 says it has."""
 
     def __init__(self, status: int, size: int | None = None) -> None:
-        super().__init__(f"the witness answered {status}")
+        super().__init__(say("the witness answered {status}", status=status))
         self.status = status
         self.size = size
 
@@ -96,7 +97,7 @@ class HttpWitness:
             reason = getattr(error, "reason", None) or error
             raise AuditError(
                 "audit_witness_unreachable",
-                f"the witness {self.key.name} cannot be reached: {reason}",
+                say("the witness {name} cannot be reached: {reason}", name=self.key.name, reason=reason),
                 hint="nothing is lost: the next delivery covers everything",
             ) from None
         return text.decode("utf-8", "replace")
@@ -142,7 +143,9 @@ def deliver(folder: Path, source: ProofSource, witness: Witness) -> Delivery | N
             path = files.anchors / f"{_file_name(witness.key)}-{latest.head.size:012}.note"
             write_new(path, str(note).encode())
             return Delivery(Checkpoint(latest.origin, latest.head, note), seen, path)
-    raise AuditError("audit_witness_wrong_key", f"the answer is not signed by {witness.key.name}")
+    raise AuditError(
+        "audit_witness_wrong_key", say("the answer is not signed by {name}", name=witness.key.name)
+    )
 
 
 def cosigned_size(files: LogFolder, key: VerifierKey) -> int:
@@ -174,7 +177,9 @@ def _ask(
                 old = refusal.size  # the witness lost its memory; it starts again
             else:
                 raise _contradiction(witness, refusal) from None
-    raise AuditError("audit_witness_refused", f"the witness {witness.key.name} keeps changing its mind")
+    raise AuditError(
+        "audit_witness_refused", say("the witness {name} keeps changing its mind", name=witness.key.name)
+    )
 
 
 def _introduce(files: LogFolder, witness: Witness) -> None:
@@ -183,7 +188,11 @@ def _introduce(files: LogFolder, witness: Witness) -> None:
     except WitnessRefusedError as refusal:
         raise AuditError(
             "audit_witness_refused",
-            f"the witness {witness.key.name} does not trust this box ({refusal.status})",
+            say(
+                "the witness {name} does not trust this box ({status})",
+                name=witness.key.name,
+                status=refusal.status,
+            ),
             hint="give the witness this box's device.vkey",
         ) from None
 
@@ -192,12 +201,16 @@ def _contradiction(witness: Witness, refusal: WitnessRefusedError) -> AuditError
     if refusal.status in {409, 422}:
         return AuditError(
             "audit_witness_contradicts",
-            f"the witness {witness.key.name} holds another history of this log ({refusal.status})",
+            say(
+                "the witness {name} holds another history of this log ({status})",
+                name=witness.key.name,
+                status=refusal.status,
+            ),
             hint="stop: the log was rolled back or rewritten. Keep the box and the witness's copy as evidence",
         )
     return AuditError(
         "audit_witness_refused",
-        f"the witness {witness.key.name} refused ({refusal.status})",
+        say("the witness {name} refused ({status})", name=witness.key.name, status=refusal.status),
         hint="see its log",
     )
 

@@ -24,6 +24,7 @@ from lfr_edge.capture.source import SourceSpec
 from lfr_edge.capture.watch import Heartbeat, Watch, door_opens
 from lfr_edge.clock import Clock
 from lfr_edge.errors import CameraError
+from lfr_edge.sentences import say
 from lfr_edge.settings import CameraSettings
 
 CameraState = Literal["connecting", "live", "stalled", "waiting", "ended", "stopped"]
@@ -169,7 +170,10 @@ class CameraKeeper:
         except CameraError as error:
             return error
         except OSError as error:
-            return CameraError("camera_child_failed", f"the capture process cannot start: {error.strerror}")
+            return CameraError(
+                "camera_child_failed",
+                say("the capture process cannot start: {strerror}", strerror=error.strerror),
+            )
         try:
             watch = Watch(self, self._settings, self._clock, self._child, live=spec.live)
             return await watch.until_end(status_fd, self._stopping)

@@ -28,6 +28,7 @@ from lfr_edge.capture.picture import Picture, Reader, StreamInfo
 from lfr_edge.capture.source import IMAGE_SUFFIXES, SourceSpec
 from lfr_edge.clock import Clock
 from lfr_edge.errors import CameraError
+from lfr_edge.sentences import say
 
 CODECS: Final = ("h264", "hevc")
 IMAGE_FPS: Final = Fraction(25)  # FFmpeg's own default for a folder of images
@@ -178,12 +179,12 @@ class ImagesReader(_Closing):
         if not self._paths:
             raise CameraError(
                 "camera_not_found",
-                f"no JPEG or PNG in {folder.name}",
+                say("no JPEG or PNG in {name}", name=folder.name),
                 hint="name a folder of .jpg or .png files",
             )
         first = self._decode(self._paths[0])
         if first is None:
-            raise CameraError("camera_unreadable", f"{self._paths[0].name} is no JPEG or PNG")
+            raise CameraError("camera_unreadable", say("{name} is no JPEG or PNG", name=self._paths[0].name))
         self.info = StreamInfo("images", first.width, first.height, float(IMAGE_FPS))
         self.decode_errors = 0
 
@@ -254,7 +255,7 @@ def _resolve(spec: SourceSpec) -> None:
     except OSError:
         raise CameraError(
             "camera_unknown_host",
-            f"no address is known for {host}",
+            say("no address is known for {host}", host=host),
             hint="check the camera's name, or use its IP",
         ) from None
 
@@ -277,7 +278,9 @@ def _video(container: InputContainer) -> VideoStream:
     name = stream.codec_context.name if stream.codec_context is not None else "unknown"
     if name not in CODECS:
         raise CameraError(
-            "camera_codec_unsupported", f"the source sends {name}", hint="set the camera to H.264 or H.265"
+            "camera_codec_unsupported",
+            say("the source sends {name}", name=name),
+            hint="set the camera to H.264 or H.265",
         )
     stream.thread_type = "SLICE"  # frame threads would hold every picture back by one period
     return stream

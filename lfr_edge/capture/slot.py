@@ -35,6 +35,7 @@ import numpy as np
 from lfr_edge.capture.frame import Frame, UInt8Array
 from lfr_edge.clock import Clock, SystemClock
 from lfr_edge.errors import CameraError
+from lfr_edge.sentences import say
 
 BUFFERS: Final = 3
 MIN_SIDE: Final = 16  # one macroblock
@@ -107,7 +108,7 @@ class _Mapping:
         size = os.fstat(fd).st_size
         self.capacity = (size - _PAGE) // BUFFERS
         if self.capacity < MIN_SIDE * MIN_SIDE * 3 // 2:
-            raise CameraError("camera_slot_invalid", f"the frame slot has {size} bytes")
+            raise CameraError("camera_slot_invalid", say("the frame slot has {size} bytes", size=size))
         self.memory = mmap.mmap(fd, size)
         self.pixels: UInt8Array = np.frombuffer(self.memory, np.uint8, offset=_PAGE)  # (BUFFERS * capacity,)
 
@@ -156,12 +157,19 @@ class FrameWriter:
         """
         height, width = y.shape
         if width % 2 or height % 2 or u.shape != (height // 2, width // 2) or v.shape != u.shape:
-            raise CameraError("camera_size_odd", f"the picture of {width} x {height} is not 4:2:0")
+            raise CameraError(
+                "camera_size_odd",
+                say("the picture of {width} x {height} is not 4:2:0", width=width, height=height),
+            )
         luma, chroma = width * height, (width // 2) * (height // 2)
         if luma + 2 * chroma > self._map.capacity:
             raise CameraError(
                 "camera_too_large",
-                f"the picture of {width} x {height} is larger than the frame slot",
+                say(
+                    "the picture of {width} x {height} is larger than the frame slot",
+                    width=width,
+                    height=height,
+                ),
                 hint="choose a smaller stream on the camera",
             )
         index, self._next = self._next, (self._next + 1) % BUFFERS

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote, quote_plus, unquote, urlsplit, urlunsplit
 
 from lfr_edge.errors import CameraError
+from lfr_edge.sentences import say
 
 if TYPE_CHECKING:  # the capture child does without pydantic
     from lfr_edge.settings import CameraSettings
@@ -100,12 +101,14 @@ def parse_address(address: str) -> tuple[SourceKind, str, str | None, str | None
         if path.is_file():
             return "file", str(path), None, None
         raise CameraError(
-            "camera_not_found", f"no such file or folder: {redact(address)}", hint="check the camera's url"
+            "camera_not_found",
+            say("no such file or folder: {redact}", redact=redact(address)),
+            hint="check the camera's url",
         )
     if scheme.lower() not in DEFAULT_PORTS:
         raise CameraError(
             "camera_address_invalid",
-            f"an address of kind {scheme[:16]}:// is not supported",
+            say("an address of kind {scheme}:// is not supported", scheme=scheme[:16]),
             hint="use rtsp://, rtsps://, a video file or a folder of images",
         )
     try:
@@ -147,13 +150,13 @@ def read_password(path: Path) -> str:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise CameraError(
             "camera_password_unreadable",
-            f"the camera's password file {path} cannot be read: {reason}",
+            say("the camera's password file {path} cannot be read: {reason}", path=path, reason=reason),
             hint="check password_file and its permissions",
         ) from None
     if not lines or not lines[0]:
         raise CameraError(
             "camera_password_unreadable",
-            f"the camera's password file {path} is empty",
+            say("the camera's password file {path} is empty", path=path),
             hint="write the password on its first line",
         )
     return lines[0]

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from lfr_edge.clock import Clock
 from lfr_edge.errors import CameraError
+from lfr_edge.sentences import say
 from lfr_edge.settings import CameraSettings
 
 KEYFRAME_WAIT_S: Final = 10.0  # the longest keyframe interval met on cameras
@@ -181,7 +182,7 @@ class Watch:
         )
         return CameraError(
             "camera_child_died",
-            f"the capture process {how}",
+            say("the capture process {how}", how=how),
             hint="the stream may be damaged or hostile; the process was confined and is replaced",
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,4 +95,13 @@ def _text(node: ast.expr | None) -> str:
             return "".join(_text(part) for part in parts)
         case ast.BinOp(left=left, right=right):
             return _text(left) + _text(right)
+        case ast.Call(func=ast.Name(id="say"), args=[ast.Constant(value=str(pattern))]):
+            return _plain(pattern)
     return "…"
+
+
+def _plain(pattern: str) -> str:
+    """A pattern of :mod:`lfr_edge.sentences` with … for each value."""
+    return "".join(
+        text + ("" if name is None else "…") for text, name, _, _ in string.Formatter().parse(pattern)
+    )

@@ -14,6 +14,7 @@ from lfr_edge.console.keys import PORTS
 from lfr_edge.console.recording import record
 from lfr_edge.console.views import alert_view, refuse_before_referral, status_view
 from lfr_edge.errors import AccessError
+from lfr_edge.sentences import say
 
 RECENT: Final = 20  # decided alerts a page keeps in view
 
@@ -120,7 +121,7 @@ async def change_account(request: web.Request) -> web.Response:
         raise web.HTTPNotFound
     account = ports.accounts.get(name)
     if account is None:
-        raise AccessError("access_unknown", f"there is no account {name}")
+        raise AccessError("access_unknown", say("there is no account {name}", name=name))
     if name == session.account:
         raise AccessError("access_own_account", "your own account is changed by somebody else")
     if change != "disable":

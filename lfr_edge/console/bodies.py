@@ -12,6 +12,7 @@ from lfr_edge.alerts.factors import Answer
 from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.console.door.accounts import Role
 from lfr_edge.errors import AccessError
+from lfr_edge.sentences import say
 
 Why = Annotated[str, Field(min_length=3, max_length=500)]
 Words = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=20)]
@@ -111,6 +112,8 @@ async def read_body(request: web.Request, kind: type[B]) -> B:
         return kind.model_validate(json.loads(raw))
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors(include_input=False))
-        raise AccessError("body_invalid", f"these fields are missing or wrong: {fields}") from None
+        raise AccessError(
+            "body_invalid", say("these fields are missing or wrong: {fields}", fields=fields)
+        ) from None
     except (ValueError, RecursionError):
         raise AccessError("body_invalid", "the body is not JSON") from None

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 from lfr_edge.audit.disk import make_folder, sync_folder
 from lfr_edge.console.compile_order import Order
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.destroy import destroy_file
 from lfr_edge.watchlist.header import file_digest
 
@@ -104,7 +105,7 @@ class Compiler:
                     if self.now.size > MOST_BYTES:
                         raise WatchlistError(
                             "compile_upload_large",
-                            f"the bundle is larger than {MOST_BYTES >> 30} GiB",
+                            say("the bundle is larger than {most_bytes} GiB", most_bytes=MOST_BYTES >> 30),
                             hint="compile it at a terminal: lfr-edge watchlist seal",
                         )
                     digest.update(chunk)
@@ -250,7 +251,7 @@ class Compiler:
         except OSError as error:
             raise WatchlistError(
                 "watchlist_unwritable",
-                f"{target}: {error.strerror}",
+                say("{target}: {strerror}", target=target, strerror=error.strerror),
                 hint="watchlist.path must lie on the same disk as the data folder",
             ) from None
 

@@ -28,6 +28,7 @@ from lfr_edge.console.shelf import shelf_of
 from lfr_edge.deployment.control.approvals import Approvals
 from lfr_edge.deployment.control.proposal import ControlError, Proposal
 from lfr_edge.errors import AlertError, AuditError, DeploymentError
+from lfr_edge.sentences import say
 
 KIND: Final = "evidence.export"
 
@@ -88,13 +89,19 @@ def _numbered(request: web.Request, number: int) -> Alert:
         if alert.id.number == number and alert.drill is None:
             if alert.undecided:
                 raise AlertError(
-                    "alert_wrong_state", f"alert {number} is not decided yet", hint="decide it first"
+                    "alert_wrong_state",
+                    say("alert {number} is not decided yet", number=number),
+                    hint="decide it first",
                 )
             if alert.pictures_erased:
-                raise AlertError("alert_pictures_erased", f"the pictures of alert {number} are erased")
+                raise AlertError(
+                    "alert_pictures_erased", say("the pictures of alert {number} are erased", number=number)
+                )
             return alert
     raise AlertError(
-        "alert_unknown", f"there is no alert {number} in this deployment", hint="see the timeline"
+        "alert_unknown",
+        say("there is no alert {number} in this deployment", number=number),
+        hint="see the timeline",
     )
 
 

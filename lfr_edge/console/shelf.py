@@ -15,6 +15,7 @@ from lfr_edge.audit.view import LogView
 from lfr_edge.console.keys import PORTS, SHELF
 from lfr_edge.deployment.verified import VerifiedLog, read_verified
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 EVERY: Final = "all"  # every deployment of the box together
 _KEPT: Final = 8
@@ -117,5 +118,7 @@ def _stamp(folder: LogFolder) -> _Stamp:
         entries = folder.entries.stat()
         heads = folder.checkpoints.stat().st_size if folder.checkpoints.exists() else 0
     except OSError as error:
-        raise AuditError("audit_log_unreadable", f"the record cannot be read: {error.strerror}") from None
+        raise AuditError(
+            "audit_log_unreadable", say("the record cannot be read: {strerror}", strerror=error.strerror)
+        ) from None
     return entries.st_size, entries.st_mtime_ns, heads

@@ -21,6 +21,7 @@ from lfr_edge.console.recording import record
 from lfr_edge.console.views import category_title
 from lfr_edge.errors import DeploymentError, WatchlistError
 from lfr_edge.matching.forecast import forecast
+from lfr_edge.sentences import say
 from lfr_edge.settings import Settings
 from lfr_edge.watchlist.bundle import Limits as ArchiveLimits
 from lfr_edge.watchlist.container import SealedWatchlist
@@ -102,7 +103,9 @@ async def receive(request: web.Request) -> web.Response:
     """Take a bundle's ZIP as it comes, into a private folder; nothing of it is opened yet."""
     if (request.content_length or 0) > MOST_BYTES:
         raise WatchlistError(
-            "compile_upload_large", f"the bundle is larger than {MOST_BYTES >> 30} GiB", hint="split the list"
+            "compile_upload_large",
+            say("the bundle is larger than {most_bytes} GiB", most_bytes=MOST_BYTES >> 30),
+            hint="split the list",
         )
     compiler = request.app[COMPILER]
     name = PurePosixPath(request.query.get("name", "")).name[:_MOST_NAME]
@@ -166,7 +169,7 @@ async def submit(request: web.Request) -> web.Response:
     if left_out and not body.leave_out:
         raise WatchlistError(
             "compile_left_out",
-            f"{left_out} people have no usable picture and would not be looked for",
+            say("{left_out} people have no usable picture and would not be looked for", left_out=left_out),
             hint="confirm that they are left out, or send a bundle with better pictures",
         )
     phase = (await control.picture()).phase if control else "ended"
@@ -255,7 +258,9 @@ def _number(request: web.Request, name: str, most: float) -> float:
         value = -1.0
     if not 0 < value <= most:
         raise WatchlistError(
-            "compile_crowd", f"{name} is a number above 0, at most {most:g}", hint="correct it"
+            "compile_crowd",
+            say("{name} is a number above 0, at most {most:g}", name=name, most=most),
+            hint="correct it",
         )
     return value
 

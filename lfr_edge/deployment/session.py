@@ -24,6 +24,7 @@ from lfr_edge.audit.view import LogView
 from lfr_edge.clock import Clock
 from lfr_edge.deployment.standing import Standing, standing_of
 from lfr_edge.errors import AuditError, DeploymentError
+from lfr_edge.sentences import say
 from lfr_edge.settings import Settings
 
 POINTER: Final = "deployment"
@@ -191,7 +192,7 @@ def _read_pointer(pointer: Path) -> str | None:
     if not re.fullmatch(r"\d{4}-\d\d-\d\d-\d{1,4}", name):
         raise DeploymentError(
             "deployment_pointer_invalid",
-            f"{pointer} does not name a deployment",
+            say("{pointer} does not name a deployment", pointer=pointer),
             hint="see which log under the audit folder is open, and write its name there",
         )
     return name

@@ -13,6 +13,7 @@ from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
 from lfr_edge.deployment.statistics import Statistics, fold
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _folders(path: Path) -> list[Path]:
     if not found:
         raise AuditError(
             "audit_report_empty",
-            f"{path} holds no deployment's log",
+            say("{path} holds no deployment's log", path=path),
             hint="give a folder with entries.lfr, or the folder above all deployments",
         )
     return found
@@ -76,7 +77,7 @@ def _refuse_unfit(outcome: VerifyReport) -> None:
         "audit_report_refused",
         f"{outcome.path} is {outcome.verdict}: no figure is taken from it"
         + (f" ({first.line()})" if first else ""),
-        hint=f"see what is wrong: lfr-edge audit verify {outcome.path}",
+        hint=say("see what is wrong: lfr-edge audit verify {path}", path=outcome.path),
     )
 
 
@@ -85,20 +86,23 @@ def _log(view: LogView, report: LogReport) -> VerifiedLog:
     if report.device:
         raise AuditError(
             "audit_report_empty",
-            f"{view.folder.path} is the device's own log",
+            say("{path} is the device's own log", path=view.folder.path),
             hint="name a deployment's folder",
         )
     if not signed or signed > view.size:
         raise AuditError(
             "audit_report_unsigned",
-            f"{view.folder.path} has no entry that a signed head covers",
+            say("{path} has no entry that a signed head covers", path=view.folder.path),
             hint="a running log signs every 10 seconds; try again",
         )
     if view.signed is not None and view.tree.root(signed) != view.signed.root:
         raise AuditError(
             "audit_report_refused",
-            f"{view.folder.path} changed while it was read: its entries are not those that were signed",
-            hint=f"see what is wrong: lfr-edge audit verify {view.folder.path}",
+            say(
+                "{path} changed while it was read: its entries are not those that were signed",
+                path=view.folder.path,
+            ),
+            hint=say("see what is wrong: lfr-edge audit verify {path}", path=view.folder.path),
         )
     statistics = fold(view.entry(seq) for seq in range(signed))
     return VerifiedLog(view, report, signed, statistics)

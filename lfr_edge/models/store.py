@@ -25,6 +25,7 @@ from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import ModelError
 from lfr_edge.models.graph_check import parse_graph
 from lfr_edge.models.manifest import NetworkManifest, PackManifest
+from lfr_edge.sentences import say
 
 MANIFEST: Final = "pack.json"
 _MANIFEST_LIMIT: Final = 1 << 20  # bytes; a manifest of two networks has about 4,000
@@ -188,7 +189,7 @@ class ModelStore:
         except OSError as error:
             raise ModelError(
                 "model_store_unwritable",
-                f"{self.root}: {error.strerror or error}",
+                say("{root}: {strerror}", root=self.root, strerror=error.strerror or error),
                 hint="choose a folder that you may write to with --store, and check the free space",
             ) from error
 
@@ -207,7 +208,12 @@ class ModelStore:
             installed = ", ".join(self.names()) or "none"
             raise ModelError(
                 "model_pack_missing",
-                f"no model pack {name!r} in {self.root} (installed: {installed})",
+                say(
+                    "no model pack {name!r} in {root} (installed: {installed})",
+                    name=name,
+                    root=self.root,
+                    installed=installed,
+                ),
                 hint="run 'lfr-edge models pull default', or 'lfr-edge models import' with a pack you have licensed",
             )
         return self.root / name
@@ -218,7 +224,7 @@ class ModelStore:
         if manifest.name != name:
             raise ModelError(
                 "model_manifest_invalid",
-                f"{folder}: the manifest is of pack {manifest.name!r}",
+                say("{folder}: the manifest is of pack {name!r}", folder=folder, name=manifest.name),
                 hint="a pack's folder carries the pack's name; " + _REINSTALL,
             )
         return Pack(name, folder, manifest, fingerprint(manifest))
@@ -233,7 +239,7 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ModelError(
             "model_name_invalid",
-            f"{name!r} cannot be the name of a pack",
+            say("{name!r} cannot be the name of a pack", name=name),
             hint="use small letters, digits, '.', '_' and '-', a letter or digit first, 64 at most",
         )
 
@@ -253,7 +259,11 @@ def read_manifest(path: Path) -> PackManifest:
         with path.open("rb") as file:
             text = file.read(_MANIFEST_LIMIT + 1)
     except OSError as error:
-        raise ModelError("model_manifest_invalid", f"{path}: {error.strerror}", hint=_REINSTALL) from error
+        raise ModelError(
+            "model_manifest_invalid",
+            say("{path}: {strerror}", path=path, strerror=error.strerror),
+            hint=_REINSTALL,
+        ) from error
     return parse_manifest(text, str(path))
 
 
@@ -265,7 +275,9 @@ def parse_manifest(text: bytes, label: str) -> PackManifest:
     """
     if len(text) > _MANIFEST_LIMIT:
         raise ModelError(
-            "model_manifest_invalid", f"{label}: more than {_MANIFEST_LIMIT} bytes", hint=_REINSTALL
+            "model_manifest_invalid",
+            say("{label}: more than {manifest_limit} bytes", label=label, manifest_limit=_MANIFEST_LIMIT),
+            hint=_REINSTALL,
         )
     try:
         return PackManifest.model_validate_json(text)
@@ -274,7 +286,7 @@ def parse_manifest(text: bytes, label: str) -> PackManifest:
         where = ".".join(map(str, fault["loc"])) or "whole file"
         raise ModelError(
             "model_manifest_invalid",
-            f"{label}: {where}: {fault['msg']}",
+            say("{label}: {where}: {fault}", label=label, where=where, fault=fault["msg"]),
             hint="'lfr-edge models show default --json' prints a valid one to start from; pull a pulled pack again",
         ) from None
 
@@ -284,7 +296,11 @@ def _read_verified(path: Path, network: NetworkManifest) -> bytes:
         with path.open("rb") as file:
             data = file.read(network.size + 1)
     except OSError as error:
-        raise ModelError("model_file_missing", f"{path}: {error.strerror}", hint=_REINSTALL) from error
+        raise ModelError(
+            "model_file_missing",
+            say("{path}: {strerror}", path=path, strerror=error.strerror),
+            hint=_REINSTALL,
+        ) from error
     _check(data, network, str(path))
     return data
 
@@ -293,7 +309,7 @@ def _check(data: bytes, network: NetworkManifest, label: str) -> None:
     if len(data) != network.size or hashlib.sha256(data).hexdigest() != network.sha256:
         raise ModelError(
             "model_altered",
-            f"{label} is not the file that the manifest describes (size or SHA-256 differs)",
+            say("{label} is not the file that the manifest describes (size or SHA-256 differs)", label=label),
             hint=_REINSTALL,
         )
 

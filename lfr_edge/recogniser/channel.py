@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lfr_edge.errors import RecogniserError
+from lfr_edge.sentences import say
 
 _PREFIX: Final = struct.Struct("<4sIH")  # magic, length of the JSON head, number of parts
 _MAGIC: Final = b"LFR1"
@@ -44,7 +45,9 @@ class Message:
 
 def _broken(why: str) -> RecogniserError:
     return RecogniserError(
-        "recogniser_protocol", f"the channel to the recogniser is broken: {why}", hint="the desk restarts it"
+        "recogniser_protocol",
+        say("the channel to the recogniser is broken: {why}", why=why),
+        hint="the desk restarts it",
     )
 
 

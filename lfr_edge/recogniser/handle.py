@@ -19,6 +19,7 @@ from typing import Any, Final
 from lfr_edge.clock import Clock
 from lfr_edge.errors import RecogniserError
 from lfr_edge.recogniser.channel import AsyncChannel, Message
+from lfr_edge.sentences import say
 
 START_TIMEOUT_S: Final = 120.0  # loading and warming networks; a first CUDA start takes most of a minute
 HANG_S: Final = 2.0  # reliability.md 5: the watchdog's limit between two signs of progress
@@ -103,7 +104,10 @@ class RecogniserHandle:
             await self.kill()
             raise RecogniserError(
                 "recogniser_start_failed",
-                f"the recogniser was not ready after {START_TIMEOUT_S:.0f} s",
+                say(
+                    "the recogniser was not ready after {start_timeout_s:.0f} s",
+                    start_timeout_s=START_TIMEOUT_S,
+                ),
                 hint="lfr-edge doctor shows what this machine lacks",
             ) from None
         self._progress_ns = self._clock.monotonic_ns()
@@ -140,7 +144,12 @@ class RecogniserHandle:
             return await asyncio.wait_for(answer, timeout_s)
         except TimeoutError:
             raise RecogniserError(
-                "recogniser_timeout", f"the recogniser did not answer '{kind}' in {timeout_s:g} s"
+                "recogniser_timeout",
+                say(
+                    "the recogniser did not answer '{kind}' in {timeout_s:g} s",
+                    kind=kind,
+                    timeout_s=timeout_s,
+                ),
             ) from None
         finally:
             self._answers.pop(number, None)

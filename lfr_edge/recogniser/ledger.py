@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lfr_edge.errors import RecogniserError
+from lfr_edge.sentences import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,13 @@ class Ledger:
         if processed != self._erased + self._retained:
             raise RecogniserError(
                 "recogniser_ledger",
-                f"the erasure ledger does not balance: {processed} processed, "
-                f"{self._erased} erased, {self._retained} retained",
+                say(
+                    "the erasure ledger does not balance: {processed} processed, {erased} erased, "
+                    "{retained} retained",
+                    processed=processed,
+                    erased=self._erased,
+                    retained=self._retained,
+                ),
                 hint="recognition stops; keep the audit log and report this as a fault",
             )
         return Reading(

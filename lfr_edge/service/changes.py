@@ -18,6 +18,7 @@ from lfr_edge.deployment.control.proposal import Kind, Proposal
 from lfr_edge.errors import DeploymentError, RecogniserError
 from lfr_edge.models.licence import require_permission
 from lfr_edge.models.store import ModelStore, Pack
+from lfr_edge.sentences import say
 from lfr_edge.service.activation import activation, summary
 from lfr_edge.service.list_changes import add
 from lfr_edge.service.phase import Phase, refuse_unless, refuse_unless_running
@@ -110,7 +111,11 @@ def _refuse_below_floor(run: Run, role: str, wanted: float) -> None:
     clause = threshold_change(run.warrant.signed, role, wanted)
     if not clause.ok:
         raise DeploymentError(
-            "authority_threshold", f"clause {clause.number}, {clause.title}: {clause.text}", hint=clause.hint
+            "authority_threshold",
+            say(
+                "clause {number}, {title}: {text}", number=clause.number, title=clause.title, text=clause.text
+            ),
+            hint=clause.hint,
         )
 
 
@@ -144,7 +149,11 @@ def _refuse_longer(run: Run, hours: int) -> None:
     if signed is not None and hours > signed.authority.retention.alert_images_h:
         raise DeploymentError(
             "authority_retention",
-            f"{hours} h is longer than the {signed.authority.retention.alert_images_h} h that are authorised",
+            say(
+                "{hours} h is longer than the {alert_images_h} h that are authorised",
+                hours=hours,
+                alert_images_h=signed.authority.retention.alert_images_h,
+            ),
             hint="choose fewer hours, or get a new authority",
         )
 
@@ -195,7 +204,7 @@ def _number(text: str, least: float, most: float, wanted: str) -> float:
             raise ValueError
     except ValueError:
         raise DeploymentError(
-            "change_value_invalid", "the value cannot be used", hint=f"give {wanted}"
+            "change_value_invalid", "the value cannot be used", hint=say("give {wanted}", wanted=wanted)
         ) from None
     return number
 

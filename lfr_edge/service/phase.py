@@ -14,6 +14,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import say
 
 
 class Phase(StrEnum):
@@ -46,7 +47,9 @@ def already_running() -> DeploymentError:
 
 def is_busy(doing: str) -> DeploymentError:
     return DeploymentError(
-        "deployment_busy", f"the deployment is {doing} just now", hint="wait a moment, then look again"
+        "deployment_busy",
+        say("the deployment is {doing} just now", doing=doing),
+        hint="wait a moment, then look again",
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from lfr_edge.errors import ConfigError
+from lfr_edge.sentences import say
 from lfr_edge.settings import ConsoleSettings
 
 _FAREWELL_S = 2.0  # for requests in flight at the end; sockets are closed by the console itself
@@ -32,7 +33,12 @@ async def listen(
     except OSError as error:
         raise ConfigError(
             "config_console_address",
-            f"the console cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            say(
+                "the console cannot listen on {host}:{port}: {strerror}",
+                host=settings.host,
+                port=settings.port,
+                strerror=error.strerror,
+            ),
             hint="choose another console.port, or 0 for a free one",
         ) from None
     port = runner.addresses[0][1]
@@ -53,7 +59,7 @@ def _context(settings: ConsoleSettings) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             "config_tls",
-            f"the certificate cannot be used: {error}",
+            say("the certificate cannot be used: {error}", error=error),
             hint="PEM certificate and key that belong together",
         ) from None
     return context

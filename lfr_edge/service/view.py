@@ -27,6 +27,7 @@ from lfr_edge.console.ports import (
 )
 from lfr_edge.console.views import category_title
 from lfr_edge.errors import AlertError, DeploymentError, RecogniserError
+from lfr_edge.sentences import say
 from lfr_edge.service.gauges import percentile
 from lfr_edge.service.list_changes import withdraw
 from lfr_edge.service.phase import Phase, refuse_unless_running
@@ -205,13 +206,20 @@ class View:
         for camera in cameras:
             tried = camera.state == "connecting" and camera.note  # a first connection has no failure to tell
             if camera.state in {"lost", "stalled"} or tried:
-                troubles.append(Trouble("degraded", f"camera {camera.id} gives no picture", camera.note))
+                troubles.append(
+                    Trouble("degraded", say("camera {id} gives no picture", id=camera.id), camera.note)
+                )
         if run.warden.ready.get("degraded"):
             troubles.append(Trouble("degraded", str(run.warden.ready["degraded"])))
         if service.lag.worst_ms > _MOST_LAG_MS:
-            troubles.append(Trouble("degraded", f"the desk answers {service.lag.worst_ms:.0f} ms late"))
+            troubles.append(
+                Trouble(
+                    "degraded", say("the desk answers {worst_ms:.0f} ms late", worst_ms=service.lag.worst_ms)
+                )
+            )
         troubles += [
-            Trouble("degraded", f"could not be erased: {what}", reason) for what, reason in service.unerased
+            Trouble("degraded", say("could not be erased: {what}", what=what), reason)
+            for what, reason in service.unerased
         ]
         if service.anchoring.trouble:
             troubles.append(

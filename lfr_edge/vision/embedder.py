@@ -16,6 +16,7 @@ import numpy as np
 
 from lfr_edge.errors import VisionError
 from lfr_edge.models.manifest import NetworkManifest, Point
+from lfr_edge.sentences import say
 from lfr_edge.vision.align import similarity, warp
 from lfr_edge.vision.faces import Float32Array
 from lfr_edge.vision.letterbox import Picture, fill_blob
@@ -41,7 +42,7 @@ class CropShape:
         if manifest.task != "embedder" or not manifest.template:
             raise VisionError(
                 "vision_not_an_embedder",
-                f"{manifest.id}: {manifest.family} is no embedder",
+                say("{id}: {family} is no embedder", id=manifest.id, family=manifest.family),
                 hint="lfr-edge models show lists what a pack contains",
             )
         assert manifest.input.height is not None
@@ -193,6 +194,11 @@ def _check_output(manifest: NetworkManifest, session: Session) -> None:
     if outputs[0].shape != (1, manifest.dimension):
         raise VisionError(
             "vision_network_shape",
-            f"{manifest.id}: the output is {outputs[0].shape}, not (1, {manifest.dimension})",
+            say(
+                "{id}: the output is {shape}, not (1, {dimension})",
+                id=manifest.id,
+                shape=outputs[0].shape,
+                dimension=manifest.dimension,
+            ),
             hint="the manifest does not describe this file; import the pack again",
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from lfr_edge.capture.frame import UInt8Array
 from lfr_edge.errors import VisionError
+from lfr_edge.sentences import say
 from lfr_edge.vision.align import Float64Array, similarity, warp
 from lfr_edge.vision.faces import Float32Array
 from lfr_edge.vision.letterbox import Picture, picture_size, shrink
@@ -28,7 +29,9 @@ def jpeg(picture: UInt8Array, quality: int = 85) -> bytes:
     """A BGR picture as a baseline JPEG. Raises VisionError ``vision_image_encode``."""
     done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise VisionError("vision_image_encode", f"a picture of shape {picture.shape} cannot become a JPEG")
+        raise VisionError(
+            "vision_image_encode", say("a picture of shape {shape} cannot become a JPEG", shape=picture.shape)
+        )
     return bytes(data)
 
 
@@ -91,7 +94,7 @@ def decode_image(data: bytes) -> UInt8Array:
     if width * height > MOST_PIXELS or min(width, height) < 1:
         raise VisionError(
             "vision_image_size",
-            f"{width} × {height} pixels is outside 1 to 40 megapixels",
+            say("{width} × {height} pixels is outside 1 to 40 megapixels", width=width, height=height),
             hint="send a smaller picture",
         )
     try:

@@ -20,6 +20,7 @@ import numpy as np
 import onnxruntime as ort
 
 from lfr_edge.errors import VisionError
+from lfr_edge.sentences import say
 from lfr_edge.vision.denormals import denormals_as_zero
 from lfr_edge.vision.faces import Float32Array
 from lfr_edge.vision.threads import available_cpus
@@ -58,7 +59,7 @@ class Session:
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
             raise VisionError(
                 "vision_network_shape",
-                f"{name}: expected one float32 input",
+                say("{name}: expected one float32 input", name=name),
                 hint="import the pack again with lfr-edge models import",
             )
         self._input: str = inputs[0].name
@@ -109,7 +110,7 @@ class Session:
         # Only the class: the runtime's text can quote tensor contents.
         return VisionError(
             "vision_inference_failed",
-            f"{self.name}: the runtime stopped with {type(error).__name__}",
+            say("{name}: the runtime stopped with {kind}", name=self.name, kind=type(error).__name__),
             hint="lfr-edge doctor checks memory, driver and the network's shapes",
         )
 
@@ -158,7 +159,11 @@ class Runtime:
             if not self._allow_cpu:
                 raise VisionError(
                     "vision_provider_missing",
-                    f"{name}: {', '.join(missing)} is not available on this machine",
+                    say(
+                        "{name}: {missing} is not available on this machine",
+                        name=name,
+                        missing=", ".join(missing),
+                    ),
                     hint="install the gpu extra and the driver, or set models.allow_cpu = true",
                 )
             self.degraded = f"running on the CPU: {', '.join(missing)} is missing"
@@ -181,7 +186,11 @@ class Runtime:
                 return None
             raise VisionError(
                 "vision_network_refused",
-                f"{name}: the runtime cannot load this network ({type(error).__name__})",
+                say(
+                    "{name}: the runtime cannot load this network ({kind})",
+                    name=name,
+                    kind=type(error).__name__,
+                ),
                 hint="lfr-edge models verify; then pull or import the pack again",
             ) from None
 
@@ -218,7 +227,7 @@ def refuse_two_runtimes(installed: Iterable[str]) -> None:
     if len(runtimes) > 1:
         raise VisionError(
             "vision_two_runtimes",
-            f"{' and '.join(runtimes)} are both installed and overwrite each other",
+            say("{runtimes} are both installed and overwrite each other", runtimes=" and ".join(runtimes)),
             hint="remove both, then install one: pip install --force-reinstall -r requirements/cpu.txt or gpu.txt",
         )
 

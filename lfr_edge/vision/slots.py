@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from lfr_edge.capture.frame import UInt8Array
 from lfr_edge.errors import VisionError
+from lfr_edge.sentences import say
 from lfr_edge.vision.faces import Float32Array
 
 _LINE: Final = 64  # bytes of a cache line; each array starts on one
@@ -102,7 +103,12 @@ class ProbeSlots:
             if n > len(self._free):
                 raise VisionError(
                     "vision_slots_full",
-                    f"{n} slots wanted, {len(self._free)} of {self.capacity} are free",
+                    say(
+                        "{n} slots wanted, {free_count} of {capacity} are free",
+                        n=n,
+                        free_count=len(self._free),
+                        capacity=self.capacity,
+                    ),
                     hint="more faces at once than planned for: raise min_eye_px or lower the number of cameras",
                 )
             taken = tuple(self._free.pop() for _ in range(n))

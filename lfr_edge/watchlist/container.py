@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist import keys
 from lfr_edge.watchlist.about import About
 from lfr_edge.watchlist.entry import Entry
@@ -106,7 +107,9 @@ def seal(
         sync_folder(path.parent)
     except OSError as error:
         raise WatchlistError(
-            "watchlist_unwritable", f"{path}: {error.strerror}", hint="choose a folder with room to write to"
+            "watchlist_unwritable",
+            say("{path}: {strerror}", path=path, strerror=error.strerror),
+            hint="choose a folder with room to write to",
         ) from None
     return header
 
@@ -196,7 +199,7 @@ def _check(item: Enrolled, seen: set[str], dimension: int) -> None:
     if reference in seen:
         raise WatchlistError(
             "watchlist_duplicate_reference",
-            f"{reference} is on the list twice",
+            say("{reference} is on the list twice", reference=reference),
             hint="give all images of a person in one row",
         )
     seen.add(reference)
@@ -276,7 +279,7 @@ class SealedWatchlist:
         if found is None:
             raise WatchlistError(
                 "watchlist_unknown_reference",
-                f"{reference} is not on this list",
+                say("{reference} is not on this list", reference=reference),
                 hint="see the references with: lfr-edge watchlist inspect",
             )
         return found

@@ -12,6 +12,7 @@ from typing import Final
 
 from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 
 _BLOCK: Final = 1 << 20
 _MOST_FILES: Final = 1_000_000
@@ -121,6 +122,6 @@ def _raise(error: OSError) -> None:
 def _not_destroyed(path: Path, error: OSError) -> WatchlistError:
     return WatchlistError(
         "watchlist_not_destroyed",
-        f"{path}: {error.strerror}",
+        say("{path}: {strerror}", path=path, strerror=error.strerror),
         hint="make the medium writable and repeat; until then the list exists",
     )

@@ -17,6 +17,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 
 from lfr_edge.errors import LfrError, WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.vision.picture_quality import measure_picture
 from lfr_edge.vision.pixels import face_picture
 from lfr_edge.vision.portraits import Degradation, Found, Portrait
@@ -248,7 +249,7 @@ class Enrolment:
         except ValueError as error:
             raise WatchlistError(
                 "watchlist_refused",
-                f"the folder changed while it was read: {error}",
+                say("the folder changed while it was read: {error}", error=error),
                 hint="leave the folder alone until the list is sealed, and start again",
             ) from None
 

@@ -18,6 +18,7 @@ from typing import Final
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.models.licence import Purpose
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.entry import MOST_IMAGES, TEXTS, CandidateImage, Entry, Response, categories
 from lfr_edge.watchlist.findings import Findings, FolderPictures, Pictures, Problem, Progress, Survey
 
@@ -75,7 +76,7 @@ def _locate(path: Path) -> tuple[Path, Path | None]:
     if not path.is_dir():
         raise WatchlistError(
             "watchlist_folder_missing",
-            f"{path} is not a folder and not a CSV file",
+            say("{path} is not a folder and not a CSV file", path=path),
             hint="give the folder that holds watchlist.csv and the pictures; the format is in watchlists/README.md",
         )
     tables = sorted(item for item in path.iterdir() if item.suffix.lower() == ".csv")
@@ -84,7 +85,7 @@ def _locate(path: Path) -> tuple[Path, Path | None]:
         if not tables:
             raise WatchlistError(
                 "watchlist_csv_unreadable",
-                f"{path} holds several CSV files and none is called watchlist.csv",
+                say("{path} holds several CSV files and none is called watchlist.csv", path=path),
                 hint="rename the list to watchlist.csv, or give its path instead of the folder's",
             )
     return path, tables[0] if tables else None
@@ -101,12 +102,14 @@ def _csv_text(table: Path) -> tuple[bytes, str]:
         line = raw[: error.start].count(b"\n") + 1
         raise WatchlistError(
             "watchlist_csv_unreadable",
-            f"{table}, line {line}: not UTF-8 text",
+            say("{table}, line {line}: not UTF-8 text", table=table, line=line),
             hint="save the table as CSV UTF-8",
         ) from None
     except (OSError, ValueError) as error:
         raise WatchlistError(
-            "watchlist_csv_unreadable", f"{table}: {error}", hint="see watchlists/README.md for the format"
+            "watchlist_csv_unreadable",
+            say("{table}: {error}", table=table, error=error),
+            hint="see watchlists/README.md for the format",
         ) from None
     return raw, unicodedata.normalize("NFC", text)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import rfc8785
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 
 FORMAT: Final = "lfr-edge watchlist 2"
 HEADER_BYTES: Final = 4096
@@ -99,7 +100,7 @@ def open_header(path: Path) -> tuple[int, Header, bytes]:
     except OSError as error:
         raise WatchlistError(
             "watchlist_missing",
-            f"{path}: {error.strerror}",
+            say("{path}: {strerror}", path=path, strerror=error.strerror),
             hint="make a list with: lfr-edge watchlist seal FOLDER OUT --key-file KEY",
         ) from None
     try:
@@ -108,7 +109,9 @@ def open_header(path: Path) -> tuple[int, Header, bytes]:
     except OSError as error:
         os.close(descriptor)
         raise WatchlistError(
-            "watchlist_missing", f"{path}: {error.strerror}", hint="name a sealed list, not a folder"
+            "watchlist_missing",
+            say("{path}: {strerror}", path=path, strerror=error.strerror),
+            hint="name a sealed list, not a folder",
         ) from None
     except BaseException:
         os.close(descriptor)

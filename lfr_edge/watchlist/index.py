@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.pages import Float32Array, TemplatePages, WipeReceipt
 
 IntArray = NDArray[np.intp]
@@ -160,7 +161,7 @@ class WatchlistIndex:
         if number is None:
             raise WatchlistError(
                 "watchlist_unknown_reference",
-                f"{reference} is not on the active list",
+                say("{reference} is not on the active list", reference=reference),
                 hint="see the references with: lfr-edge watchlist inspect",
             )
         rows, self._rows[number] = self._rows[number], []

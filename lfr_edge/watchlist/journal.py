@@ -30,6 +30,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist import keys
 from lfr_edge.watchlist.destroy import destroy_file
 from lfr_edge.watchlist.entry import Entry
@@ -99,7 +100,7 @@ class Journal:
             os.close(descriptor)
             raise WatchlistError(
                 "watchlist_compile_running",
-                f"{path}: another process compiles this list now",
+                say("{path}: another process compiles this list now", path=path),
                 hint="wait for it, or stop it",
             ) from None
         try:
@@ -243,5 +244,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _unwritable(path: Path, error: OSError) -> WatchlistError:
     return WatchlistError(
-        "watchlist_unwritable", f"{path}: {error.strerror}", hint="choose a folder with room to write to"
+        "watchlist_unwritable",
+        say("{path}: {strerror}", path=path, strerror=error.strerror),
+        hint="choose a folder with room to write to",
     )

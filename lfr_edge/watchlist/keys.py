@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 
 KEY_BYTES: Final = 32
 _LINE: Final = re.compile(rb"lfr-watchlist-key-1:([0-9a-f]{64})\n?")
@@ -58,12 +59,14 @@ def write_key_file(path: Path, key: bytes) -> None:
     except FileExistsError:
         raise WatchlistError(
             "watchlist_key_exists",
-            f"{path} exists already; a key is never overwritten",
+            say("{path} exists already; a key is never overwritten", path=path),
             hint="name another file, or destroy the old list and its key first",
         ) from None
     except OSError as error:
         raise WatchlistError(
-            "watchlist_key_unwritable", f"{path}: {error.strerror}", hint="choose a folder you can write to"
+            "watchlist_key_unwritable",
+            say("{path}: {strerror}", path=path, strerror=error.strerror),
+            hint="choose a folder you can write to",
         ) from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(b"lfr-watchlist-key-1:" + key.hex().encode() + b"\n")
@@ -82,7 +85,7 @@ def read_key_file(path: Path) -> bytes:
     except OSError as error:
         raise WatchlistError(
             "watchlist_key_missing",
-            f"{path}: {error.strerror}",
+            say("{path}: {strerror}", path=path, strerror=error.strerror),
             hint="insert the medium that holds the key, or name it with --key-file",
         ) from None
     with os.fdopen(descriptor, "rb") as file:
@@ -90,14 +93,16 @@ def read_key_file(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
             raise WatchlistError(
                 "watchlist_key_exposed",
-                f"{path} can be read by other accounts",
-                hint=f"chmod 600 {path}; if others had access, seal the list again with a new key",
+                say("{path} can be read by other accounts", path=path),
+                hint=say(
+                    "chmod 600 {path}; if others had access, seal the list again with a new key", path=path
+                ),
             )
         found = _LINE.fullmatch(file.read(256))
     if found is None:
         raise WatchlistError(
             "watchlist_key_invalid",
-            f"{path} is not a watchlist key",
+            say("{path} is not a watchlist key", path=path),
             hint="it is the file that `lfr-edge watchlist seal --key-file` wrote",
         )
     return bytes.fromhex(found[1].decode())

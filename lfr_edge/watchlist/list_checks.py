@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.list_facts import ListFacts
 from lfr_edge.watchlist.lookalikes import Resemblance
 from lfr_edge.watchlist.picture_verdicts import Verdict
@@ -91,14 +92,18 @@ def _age(facts: ListFacts, now: datetime, grave: Verdict) -> Iterator[Finding]:
         yield Finding(
             grave,
             "list_old",
-            f"the list was compiled {hours:.0f} hours ago ({when}): at most 24 are allowed",
+            say(
+                "the list was compiled {hours:.0f} hours ago ({when}): at most 24 are allowed",
+                hours=hours,
+                when=when,
+            ),
             "ask the issuing authority for a list of today",
         )
     elif age < -_CLOCKS_DIFFER:
         yield Finding(
             grave,
             "list_from_the_future",
-            f"the list says it was compiled at {when}",
+            say("the list says it was compiled at {when}", when=when),
             "check this box's clock",
         )
 
@@ -108,21 +113,27 @@ def _people(facts: ListFacts, grave: Verdict) -> Iterator[Finding]:
         yield Finding(
             grave,
             "past_review",
-            f"{_entries(facts.past_review)} past the review date",
+            say("{entries} past the review date", entries=_entries(facts.past_review)),
             "have them reviewed, or leave them out",
         )
     if facts.under_18_unauthorised:
         yield Finding(
             grave,
             "under_18_unauthorised",
-            f"{_entries(facts.under_18_unauthorised)} of people under 18 without a separate authority",
+            say(
+                "{entries} of people under 18 without a separate authority",
+                entries=_entries(facts.under_18_unauthorised),
+            ),
             "get the separate authority and name it in the entry, or leave these people out",
         )
     if facts.undated:
         yield Finding(
             grave,
             "undated",
-            f"{_entries(facts.undated)} without a date of birth: whether they are under 18 is not known",
+            say(
+                "{entries} without a date of birth: whether they are under 18 is not known",
+                entries=_entries(facts.undated),
+            ),
             "add the dates of birth; an age is never guessed from a picture",
         )
 
@@ -149,7 +160,11 @@ def _doubles(resemblance: Resemblance, twice: Sequence[tuple[str, str]], grave: 
         yield Finding(
             grave,
             "same_picture",
-            f"{first} and {second} have the same picture: one of the two is somebody else's",
+            say(
+                "{first} and {second} have the same picture: one of the two is somebody else's",
+                first=first,
+                second=second,
+            ),
             "find out whose picture it is, or merge the two entries",
         )
     for pair in resemblance.same[:_SHOWN]:
@@ -157,19 +172,33 @@ def _doubles(resemblance: Resemblance, twice: Sequence[tuple[str, str]], grave: 
             yield Finding(
                 Verdict.WARN,
                 "same_person",
-                f"{pair.first} and {pair.second} are likely the same person: {pair.score:.2f}",
+                say(
+                    "{first} and {second} are likely the same person: {score:.2f}",
+                    first=pair.first,
+                    second=pair.second,
+                    score=pair.score,
+                ),
                 "compare the pictures; give one person one entry",
             )
     unsaid = max(len(twice) - _SHOWN, 0) + max(len(resemblance.same) - _SHOWN, 0)
     if unsaid:
-        yield Finding(Verdict.WARN, "more_doubles", f"… and {unsaid} more such pairs", "see --json for all")
+        yield Finding(
+            Verdict.WARN,
+            "more_doubles",
+            say("… and {unsaid} more such pairs", unsaid=unsaid),
+            "see --json for all",
+        )
     if resemblance.near:
         yield Finding(
             Verdict.WARN,
             "look_alikes",
-            f"{len(resemblance.near)} people look like somebody else on the list "
-            f"({resemblance.pairs} pair{'' if resemblance.pairs == 1 else 's'}): "
-            "a passer-by who is one may alert for the other",
+            say(
+                "{near_count} people look like somebody else on the list ({pairs} pair{value}): "
+                "a passer-by who is one may alert for the other",
+                near_count=len(resemblance.near),
+                pairs=resemblance.pairs,
+                value="" if resemblance.pairs == 1 else "s",
+            ),
             "alerts for them say so; nothing has to be done",
         )
     if resemblance.scale.look_alike is None:

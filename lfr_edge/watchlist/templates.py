@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.pages import Float32Array
 
 TEMPLATES: Final = "templates"
@@ -37,7 +38,10 @@ def nonce(number: int) -> bytes:
 def altered(what: str) -> WatchlistError:
     return WatchlistError(
         "watchlist_altered",
-        f"{what} does not verify: the sealed list was altered or damaged, or this is not its key",
+        say(
+            "{what} does not verify: the sealed list was altered or damaged, or this is not its key",
+            what=what,
+        ),
         hint="use the list's own key; if that fails, do not use the list: seal it again from the bundle",
     )
 

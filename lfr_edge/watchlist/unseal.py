@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.index import NOBODY, WatchlistIndex
 from lfr_edge.watchlist.pages import Float32Array
 from lfr_edge.watchlist.templates import TAG, altered, nonce, read_head
@@ -82,7 +83,7 @@ def unseal_into(
     if doubled:
         raise WatchlistError(
             "watchlist_duplicate_reference",
-            f"{doubled[0]} is on the list already",
+            say("{doubled} is on the list already", doubled=doubled[0]),
             hint="withdraw the entry first, or give the new one another reference",
         )
     matrix = index.reserve(head["rows"])

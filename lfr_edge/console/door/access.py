@@ -9,6 +9,7 @@ from importlib import resources
 
 from lfr_edge.console.door.accounts import Role
 from lfr_edge.errors import ConfigError
+from lfr_edge.sentences import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ def load_rules() -> dict[str, Rule]:
             else frozenset(Role(name) for name in allow - {"system"})
         )
         if item["route"] in rules:
-            raise ConfigError("access_rule_doubled", f"access.toml has two rules for {item['route']}")
+            raise ConfigError(
+                "access_rule_doubled", say("access.toml has two rules for {item}", item=item["route"])
+            )
         rules[item["route"]] = Rule(
             item["route"], roles, anyone, item.get("background", False), "system" in allow
         )
@@ -57,6 +60,6 @@ def check_complete(rules: dict[str, Rule], routes: Iterable[str]) -> None:
     if odd:
         raise ConfigError(
             "access_rules_incomplete",
-            f"routes and access.toml disagree about {', '.join(sorted(odd))}",
+            say("routes and access.toml disagree about {odd}", odd=", ".join(sorted(odd))),
             hint="every route needs exactly one rule",
         )

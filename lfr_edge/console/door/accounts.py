@@ -23,6 +23,7 @@ from argon2.exceptions import VerificationError
 from lfr_edge.clock import Clock
 from lfr_edge.console.door.book import Account, Book, Passkey, Role, SetupCode, read_book, write_book
 from lfr_edge.errors import AccessError
+from lfr_edge.sentences import say
 
 __all__ = ["Account", "Accounts", "Passkey", "Role", "check_password"]
 
@@ -75,7 +76,9 @@ class Accounts:
         def change(book: Book) -> tuple[Book, None]:
             if name in book.accounts:
                 raise AccessError(
-                    "access_name_taken", f"there is an account {name}", hint="choose another name"
+                    "access_name_taken",
+                    say("there is an account {name}", name=name),
+                    hint="choose another name",
                 )
             account = Account(name, role, None, disabled=False, generation=1)
             return replace(book, accounts={**book.accounts, name: account}), None
@@ -101,7 +104,7 @@ class Accounts:
             if len(account.passkeys) >= PASSKEYS_MAX:
                 raise AccessError(
                     "access_passkeys_full",
-                    f"an account has {PASSKEYS_MAX} passkeys at most",
+                    say("an account has {passkeys_max} passkeys at most", passkeys_max=PASSKEYS_MAX),
                     hint="remove one",
                 )
             return replace(account, passkeys=(*account.passkeys, passkey))
@@ -187,7 +190,9 @@ class Accounts:
             account = book.accounts.get(name)
             if account is None:
                 raise AccessError(
-                    "access_unknown", f"there is no account {name}", hint="lfr-edge accounts list"
+                    "access_unknown",
+                    say("there is no account {name}", name=name),
+                    hint="lfr-edge accounts list",
                 )
             return replace(book, accounts={**book.accounts, name: amend(account)}), None
 
@@ -247,7 +252,9 @@ def check_password(password: str, name: str) -> None:
         reason = "it contains the account's name"
     if reason:
         raise AccessError(
-            "access_password_weak", f"this password is refused: {reason}", hint="three random words do"
+            "access_password_weak",
+            say("this password is refused: {reason}", reason=reason),
+            hint="three random words do",
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lfr_edge.audit.disk import write_new
 from lfr_edge.errors import AccessError
+from lfr_edge.sentences import say
 
 
 class Role(StrEnum):
@@ -66,7 +67,7 @@ def read_book(path: Path) -> Book:
     except (OSError, ValueError, KeyError, TypeError):
         raise AccessError(
             "access_file_unreadable",
-            f"{path} is not a readable accounts file",
+            say("{path} is not a readable accounts file", path=path),
             hint="move it aside; the next start prints a code for a new first account",
         ) from None
 

@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lfr_edge.audit.disk import write_new
 from lfr_edge.errors import AccessError
+from lfr_edge.sentences import say
 
 AUTHORITY_DAYS: Final = 5 * 366
 LONGEST_DAYS: Final = 90
@@ -106,7 +107,9 @@ def issue(authority: Authority, names: Names, days: int, now: datetime) -> tuple
     """
     if not 1 <= days <= LONGEST_DAYS:
         raise AccessError(
-            "tls_days", f"{days} days are not 1 to {LONGEST_DAYS}", hint="short lives are the point"
+            "tls_days",
+            say("{days} days are not 1 to {longest_days}", days=days, longest_days=LONGEST_DAYS),
+            hint="short lives are the point",
         )
     if authority.certificate.not_valid_after_utc < now + timedelta(days=days):
         raise AccessError(
@@ -166,7 +169,11 @@ def read_certificate(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise AccessError("tls_unreadable", f"{path}: {error}", hint="a PEM certificate is needed") from None
+        raise AccessError(
+            "tls_unreadable",
+            say("{path}: {error}", path=path, error=error),
+            hint="a PEM certificate is needed",
+        ) from None
 
 
 def read_authority(folder: Path, passphrase: bytes | None) -> Authority:
@@ -175,13 +182,17 @@ def read_authority(folder: Path, passphrase: bytes | None) -> Authority:
     try:
         key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), passphrase)
     except OSError as error:
-        raise AccessError("tls_unreadable", f"{folder / 'ca.key'}: {error.strerror}") from None
+        raise AccessError(
+            "tls_unreadable", say("{folder}: {strerror}", folder=folder / "ca.key", strerror=error.strerror)
+        ) from None
     except (ValueError, TypeError):
         raise AccessError(
             "tls_passphrase_wrong", "the authority's key does not open", hint="check the passphrase"
         ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise AccessError("tls_unreadable", f"{folder}: ca.key and ca.pem do not belong together")
+        raise AccessError(
+            "tls_unreadable", say("{folder}: ca.key and ca.pem do not belong together", folder=folder)
+        )
     return Authority(certificate, key)
 
 
@@ -200,13 +211,15 @@ def _require_permitted(authority: Authority, names: Names) -> None:
 
 def _require_dns(name: str) -> None:
     if not _DNS.fullmatch(name) or len(name) > 253:
-        raise AccessError("tls_name_invalid", f"{name!a} is not a host name", hint="lower case, no wildcard")
+        raise AccessError(
+            "tls_name_invalid", say("{name!a} is not a host name", name=name), hint="lower case, no wildcard"
+        )
 
 
 def _not_permitted(name: str) -> AccessError:
     return AccessError(
         "tls_name_not_permitted",
-        f"this authority may not sign for {name}",
+        say("this authority may not sign for {name}", name=name),
         hint="its names were fixed at its birth; see them with: lfr-edge tls show",
     )
 

@@ -17,6 +17,7 @@ from lfr_edge.console.door.sign_in import count_try, hashing
 from lfr_edge.console.keys import PORTS
 from lfr_edge.console.recording import record
 from lfr_edge.errors import AccessError
+from lfr_edge.sentences import say
 
 FRESH_S: Final = 60
 
@@ -37,7 +38,9 @@ def require_fresh(request: web.Request) -> None:
     """Raises AccessError ``access_not_fresh``: the page then asks for the password or the passkey again."""
     if fresh_left_s(request) == 0:
         raise AccessError(
-            "access_not_fresh", "prove again who you are", hint=f"within {FRESH_S} seconds before this act"
+            "access_not_fresh",
+            "prove again who you are",
+            hint=say("within {fresh_s} seconds before this act", fresh_s=FRESH_S),
         )
 
 

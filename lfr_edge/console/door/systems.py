@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from lfr_edge.errors import ConfigError
+from lfr_edge.sentences import say
 from lfr_edge.settings import SystemSettings
 
 TOKEN_MIN: Final = 32
@@ -48,7 +49,12 @@ def _token(settings: SystemSettings) -> str:
     if len(token) < TOKEN_MIN or not token.isascii():
         raise ConfigError(
             "system_token_unfit",
-            f"system {settings.id}: {settings.token_file} holds no token of {TOKEN_MIN} characters",
+            say(
+                "system {id}: {token_file} holds no token of {token_min} characters",
+                id=settings.id,
+                token_file=settings.token_file,
+                token_min=TOKEN_MIN,
+            ),
             hint="openssl rand -hex 32 > FILE; give the same to the system",
         )
     return token

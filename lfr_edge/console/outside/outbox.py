@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import say
 
 KEPT_S: Final = 24 * 3600  # as alert pictures by default: what nobody fetched within a day is no news
 _SCHEMA: Final = """
@@ -61,7 +62,7 @@ class Outbox:
             self._writer.shutdown()
             raise DeploymentError(
                 "outbox_unreadable",
-                f"{path}: {error}",
+                say("{path}: {error}", path=path, error=error),
                 hint="move the file aside: it holds only what is still to be sent",
             ) from None
 
@@ -148,7 +149,9 @@ class Outbox:
             return await asyncio.wrap_future(self._writer.submit(work))
         except sqlite3.Error as error:
             raise DeploymentError(
-                "outbox_failed", f"the outbox refused: {error}", hint="check the disk with lfr-edge doctor"
+                "outbox_failed",
+                say("the outbox refused: {error}", error=error),
+                hint="check the disk with lfr-edge doctor",
             ) from None
 
 

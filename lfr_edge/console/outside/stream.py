@@ -22,6 +22,7 @@ from lfr_edge.console.outside.outbox import Notice, Outbox
 from lfr_edge.console.outside.webhooks import TIMEOUT_S, Sender, receivers_of
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.errors import AlertError, AuditError, DeploymentError, LfrError
+from lfr_edge.sentences import say
 
 HEARTBEAT_S: Final = 10.0
 SEND_TIMEOUT_S: Final = 5.0
@@ -105,7 +106,9 @@ async def events(request: web.Request) -> web.StreamResponse:
         )
     if post.open.get(system.id, 0) >= STREAMS_EACH:
         raise DeploymentError(
-            "stream_taken", f"{system.id} has {STREAMS_EACH} streams open", hint="close one"
+            "stream_taken",
+            say("{id} has {streams_each} streams open", id=system.id, streams_each=STREAMS_EACH),
+            hint="close one",
         )
     cursor = _cursor(request)
     cursor = post.outbox.newest if cursor is None else cursor

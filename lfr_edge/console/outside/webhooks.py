@@ -26,6 +26,7 @@ from lfr_edge.audit.event import Actor
 from lfr_edge.console.outside.outbox import Notice, Outbox
 from lfr_edge.console.ports import LOOPBACK_NAMES, ConsolePorts
 from lfr_edge.errors import ConfigError, LfrError
+from lfr_edge.sentences import say
 from lfr_edge.settings import IntegrationSettings, WebhookSettings
 
 _LOG = logging.getLogger(__name__)
@@ -53,14 +54,16 @@ class Receiver:
         if not loopback and (host not in allowed or parts.scheme != "https"):
             raise ConfigError(
                 "webhook_host_refused",
-                f"webhook {settings.id} may not go to {host or 'nowhere'}",
+                say("webhook {id} may not go to {host}", id=settings.id, host=host or "nowhere"),
                 hint="https only, and the host in integrations.allowed_hosts; http on the loopback",
             )
         try:
             tls = ssl.create_default_context(cafile=settings.ca_file) if parts.scheme == "https" else None
         except (OSError, ssl.SSLError):
             raise ConfigError(
-                "webhook_ca_unfit", f"webhook {settings.id}: ca_file cannot be used", hint="give a PEM file"
+                "webhook_ca_unfit",
+                say("webhook {id}: ca_file cannot be used", id=settings.id),
+                hint="give a PEM file",
             ) from None
         return Receiver(settings, _secret(settings), tls)
 
@@ -183,7 +186,12 @@ def _secret(settings: WebhookSettings) -> bytes:
     if len(text) < SECRET_MIN:
         raise ConfigError(
             "webhook_secret_unfit",
-            f"webhook {settings.id}: {settings.secret_file} holds no secret of {SECRET_MIN} characters",
+            say(
+                "webhook {id}: {secret_file} holds no secret of {secret_min} characters",
+                id=settings.id,
+                secret_file=settings.secret_file,
+                secret_min=SECRET_MIN,
+            ),
             hint="openssl rand -base64 32 > FILE; give the same to the receiver",
         )
     if text.startswith("whsec_"):

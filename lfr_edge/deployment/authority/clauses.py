@@ -15,6 +15,7 @@ from lfr_edge.deployment.authority.document import SignedAuthority
 from lfr_edge.deployment.authority.facts import Facts
 from lfr_edge.deployment.authority.rules import Case, Finding
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,8 +355,31 @@ def threshold_change(signed: SignedAuthority, role: str, threshold: float) -> Cl
     terms = signed.authority.threshold
     if role not in terms.changed_by:
         return _judged(
-            rule, Finding("", f"the authority does not let a {role.replace('_', ' ')} change the threshold")
+            rule,
+            Finding(
+                "",
+                say("the authority does not let a {role} change the threshold", role=role.replace("_", " ")),
+            ),
         )
     if not threshold >= terms.floor:
-        return _judged(rule, Finding("", f"{threshold:.4f} is below the floor of {terms.floor:.4f}"))
-    return _judged(rule, Finding(f"{threshold:.4f} is not below the floor of {terms.floor:.4f}"))
+        return _judged(
+            rule,
+            Finding(
+                "",
+                say(
+                    "{threshold:.4f} is below the floor of {floor:.4f}",
+                    threshold=threshold,
+                    floor=terms.floor,
+                ),
+            ),
+        )
+    return _judged(
+        rule,
+        Finding(
+            say(
+                "{threshold:.4f} is not below the floor of {floor:.4f}",
+                threshold=threshold,
+                floor=terms.floor,
+            )
+        ),
+    )

@@ -27,6 +27,7 @@ from lfr_edge.deployment.authority.terms import (
 )
 from lfr_edge.deployment.authority.words import instant_text
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import say
 
 FILE_MAX: Final = 1024 * 1024  # an authority with every field full is under 400 KiB
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
@@ -115,7 +116,7 @@ def believe(document: Document, trusted: Mapping[str, bytes]) -> SignedAuthority
             if added.record.authority_sha256 != authority.sha256:
                 raise DeploymentError(
                     "authority_mixed",
-                    f"{what} in the file belongs to another authority",
+                    say("{what} in the file belongs to another authority", what=what),
                     hint="ask the Authorising Officer for the file as it was signed",
                 )
     return SignedAuthority(
@@ -139,7 +140,7 @@ def read_document(path: Path) -> Document:
     except OSError as error:
         raise DeploymentError(
             "authority_missing",
-            f"{path}: {error.strerror}",
+            say("{path}: {strerror}", path=path, strerror=error.strerror),
             hint="name the file of the authority; lfr-edge authority new writes one",
         ) from None
     return parse_document(data, str(path))
@@ -154,7 +155,7 @@ def parse_document(data: bytes, name: str = "the authority") -> Document:
     except (ValueError, RecursionError):
         raise DeploymentError(
             "authority_unreadable",
-            f"{name} is not JSON, names a field twice, or is larger than 1 MiB",
+            say("{name} is not JSON, names a field twice, or is larger than 1 MiB", name=name),
             hint="lfr-edge authority schema prints what it must look like",
         ) from None
     try:

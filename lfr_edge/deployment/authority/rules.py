@@ -11,6 +11,7 @@ from lfr_edge.deployment.authority.document import SignedAuthority
 from lfr_edge.deployment.authority.facts import Facts, distance_m
 from lfr_edge.deployment.authority.terms import ALERT_IMAGES_MAX_H, Authority
 from lfr_edge.deployment.authority.words import instant_ns, use_cases
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.entry import categories
 
 HOUR_NS: Final = 3_600_000_000_000
@@ -41,21 +42,28 @@ class Finding:
 def signature(case: Case) -> Finding:
     if not case.signed.key_id:
         return Finding("", "nobody has signed this authority")
-    return Finding(f"signed by the enrolled key {case.signed.key_id}")
+    return Finding(say("signed by the enrolled key {key_id}", key_id=case.signed.key_id))
 
 
 def cancellation(case: Case) -> Finding:
     record = case.signed.cancellation
     if record is None:
         return Finding("not cancelled")
-    return Finding("", f"cancelled at {record.at} by {record.by}: {record.why}")
+    return Finding("", say("cancelled at {at} by {by}: {why}", at=record.at, by=record.by, why=record.why))
 
 
 def purpose(case: Case) -> Finding:
     granted = case.authority.purpose
     if case.facts and case.facts.purpose != granted:
-        return Finding("", f"it is for {granted} use, and this box is set to {case.facts.purpose}")
-    return Finding(f"for {granted} use")
+        return Finding(
+            "",
+            say(
+                "it is for {granted} use, and this box is set to {purpose}",
+                granted=granted,
+                purpose=case.facts.purpose,
+            ),
+        )
+    return Finding(say("for {granted} use", granted=granted))
 
 
 def officer(case: Case) -> Finding:
@@ -63,12 +71,14 @@ def officer(case: Case) -> Finding:
     if not who.name.strip():
         return Finding("", "the Authorising Officer is not named")
     if not who.rank.may_authorise():
-        return Finding("", f"a {who.rank.words} may not authorise: superintendent or above")
+        return Finding("", say("a {words} may not authorise: superintendent or above", words=who.rank.words))
     if who.granted > case.authority.end:
-        return Finding("", f"it was granted at {who.granted}, after its own end")
+        return Finding("", say("it was granted at {granted}, after its own end", granted=who.granted))
     if case.facts and case.facts.wall_ns + CLOCK_SLACK_NS < instant_ns(who.granted):
-        return Finding("", f"it is granted only at {who.granted}")
-    return Finding(f"{who.rank.words} {who.name}, granted {who.granted}")
+        return Finding("", say("it is granted only at {granted}", granted=who.granted))
+    return Finding(
+        say("{words} {name}, granted {granted}", words=who.rank.words, name=who.name, granted=who.granted)
+    )
 
 
 def urgency(case: Case) -> Finding:
@@ -79,15 +89,36 @@ def urgency(case: Case) -> Finding:
     if not urgent.reason.strip() or not urgent.taken_down_by.strip():
         return Finding("", "an urgent oral authority needs its reason and who took it down")
     if not 0 <= instant_ns(urgent.confirm_by) - instant_ns(urgent.given) <= CONFIRM_WITHIN_H * HOUR_NS:
-        return Finding("", f"written confirmation is due within {CONFIRM_WITHIN_H} h of {urgent.given}")
+        return Finding(
+            "",
+            say(
+                "written confirmation is due within {confirm_within_h} h of {given}",
+                confirm_within_h=CONFIRM_WITHIN_H,
+                given=urgent.given,
+            ),
+        )
     if case.signed.confirmation is not None:
         confirmation = case.signed.confirmation
         return Finding(
-            f"given orally {urgent.given}, confirmed in writing {confirmation.at} by {confirmation.by}"
+            say(
+                "given orally {given}, confirmed in writing {at} by {by}",
+                given=urgent.given,
+                at=confirmation.at,
+                by=confirmation.by,
+            )
         )
     if case.facts and case.facts.wall_ns >= instant_ns(urgent.confirm_by):
-        return Finding("", f"given orally, and not confirmed in writing by {urgent.confirm_by}")
-    return Finding(f"given orally {urgent.given}; written confirmation is due by {urgent.confirm_by}")
+        return Finding(
+            "",
+            say("given orally, and not confirmed in writing by {confirm_by}", confirm_by=urgent.confirm_by),
+        )
+    return Finding(
+        say(
+            "given orally {given}; written confirmation is due by {confirm_by}",
+            given=urgent.given,
+            confirm_by=urgent.confirm_by,
+        )
+    )
 
 
 def window(case: Case) -> Finding:
@@ -95,13 +126,33 @@ def window(case: Case) -> Finding:
     length_ns = authority.end_ns - authority.start_ns
     if not 0 < length_ns <= LONGEST_H * HOUR_NS:
         return Finding(
-            "", f"{authority.start} to {authority.end} is not more than 0 and at most {LONGEST_H} hours"
+            "",
+            say(
+                "{start} to {end} is not more than 0 and at most {longest_h} hours",
+                start=authority.start,
+                end=authority.end,
+                longest_h=LONGEST_H,
+            ),
         )
     if case.facts and case.facts.wall_ns < authority.start_ns:
-        return Finding("", f"it begins at {authority.start}; it is {utc_text(case.facts.wall_ns)}")
+        return Finding(
+            "",
+            say(
+                "it begins at {start}; it is {utc_text}",
+                start=authority.start,
+                utc_text=utc_text(case.facts.wall_ns),
+            ),
+        )
     if case.facts and case.facts.wall_ns >= authority.end_ns:
-        return Finding("", f"it ended at {authority.end}; it is {utc_text(case.facts.wall_ns)}")
-    return Finding(f"from {authority.start} to {authority.end}")
+        return Finding(
+            "",
+            say(
+                "it ended at {end}; it is {utc_text}",
+                end=authority.end,
+                utc_text=utc_text(case.facts.wall_ns),
+            ),
+        )
+    return Finding(say("from {start} to {end}", start=authority.start, end=authority.end))
 
 
 def use_case(case: Case) -> Finding:
@@ -109,14 +160,23 @@ def use_case(case: Case) -> Finding:
     if case.authority.policy_paragraph != known.paragraph:
         return Finding(
             "",
-            f"{known.title} is paragraph {known.paragraph}, not {case.authority.policy_paragraph or '(empty)'}",
+            say(
+                "{title} is paragraph {paragraph}, not {policy_paragraph}",
+                title=known.title,
+                paragraph=known.paragraph,
+                policy_paragraph=case.authority.policy_paragraph or "(empty)",
+            ),
         )
-    return Finding(f"{known.title} (policy {known.paragraph})")
+    return Finding(say("{title} (policy {paragraph})", title=known.title, paragraph=known.paragraph))
 
 
 def _words(case: Case, name: str) -> Finding:
     text = str(getattr(case.authority, name)).strip()
-    return Finding(_short(text)) if text else Finding("", f"{name.replace('_', ' ')}: nothing is written")
+    return (
+        Finding(_short(text))
+        if text
+        else Finding("", say("{name}: nothing is written", name=name.replace("_", " ")))
+    )
 
 
 def legal_basis(case: Case) -> Finding:
@@ -146,16 +206,35 @@ def place(case: Case) -> Finding:
     if facts is not None:
         if _plain(facts.place) != _plain(where.name):
             return Finding(
-                "", f"it is for {where.name}, and this box is set to {facts.place or '(no place)'}"
+                "",
+                say(
+                    "it is for {name}, and this box is set to {place}",
+                    name=where.name,
+                    place=facts.place or "(no place)",
+                ),
             )
         if facts.latitude is None or facts.longitude is None:
             return Finding("", "the box does not know its position")
         away = distance_m(where, facts.latitude, facts.longitude)
         if not away <= where.radius_m:  # so that NaN is refused too
             return Finding(
-                "", f"the box stands {away:,.0f} m from {where.name}; {where.radius_m} m are authorised"
+                "",
+                say(
+                    "the box stands {away:,.0f} m from {name}; {radius_m} m are authorised",
+                    away=away,
+                    name=where.name,
+                    radius_m=where.radius_m,
+                ),
             )
-    return Finding(f"{where.name}, {where.latitude:.5f} {where.longitude:.5f}, within {where.radius_m} m")
+    return Finding(
+        say(
+            "{name}, {latitude:.5f} {longitude:.5f}, within {radius_m} m",
+            name=where.name,
+            latitude=where.latitude,
+            longitude=where.longitude,
+            radius_m=where.radius_m,
+        )
+    )
 
 
 def zone(case: Case) -> Finding:
@@ -179,7 +258,14 @@ def cameras(case: Case) -> Finding:
             return Finding("", "this box has no camera")
         strange = [camera for camera in case.facts.cameras if camera not in allowed]
         if strange:
-            return Finding("", f"not authorised: {_list(strange)}; authorised: {_list(allowed)}")
+            return Finding(
+                "",
+                say(
+                    "not authorised: {strange}; authorised: {allowed}",
+                    strange=_list(strange),
+                    allowed=_list(allowed),
+                ),
+            )
     return Finding(_list(allowed))
 
 
@@ -194,7 +280,7 @@ def list_categories(case: Case) -> Finding:
             if code not in allowed and count
         ]
         if strange:
-            return Finding("", f"on the list but not authorised: {_list(strange)}")
+            return Finding("", say("on the list but not authorised: {strange}", strange=_list(strange)))
     return Finding(_list(categories()[code].title for code in allowed))
 
 
@@ -209,11 +295,30 @@ def list_size(case: Case) -> Finding:
         counted = sum(case.facts.categories.values())
         if counted != case.facts.entries:
             return Finding(
-                "", f"the list has {case.facts.entries:,} entries, its categories count {counted:,}"
+                "",
+                say(
+                    "the list has {entries:,} entries, its categories count {counted:,}",
+                    entries=case.facts.entries,
+                    counted=counted,
+                ),
             )
         if not 0 < case.facts.entries <= most:
-            return Finding("", f"the list has {case.facts.entries:,} entries; {most:,} are authorised")
-    return Finding(f"at most {most:,} entries")
+            return Finding("", _too_many(case.facts, most))
+    return Finding(say("at most {most:,} entries", most=most))
+
+
+def _too_many(facts: Facts, most: int) -> str:
+    if not facts.added:
+        return say(
+            "the list has {entries:,} entries; {most:,} are authorised", entries=facts.entries, most=most
+        )
+    return say(
+        "the list would have {entries:,} entries, {activated:,} activated and {added:,} added; {most:,} are authorised",
+        entries=facts.entries,
+        activated=facts.entries - facts.added,
+        added=facts.added,
+        most=most,
+    )
 
 
 def image_sources(case: Case) -> Finding:
@@ -227,7 +332,9 @@ def image_sources(case: Case) -> Finding:
             if code not in allowed and count
         ]
         if strange:
-            return Finding("", f"images on the list from sources not authorised: {_list(strange)}")
+            return Finding(
+                "", say("images on the list from sources not authorised: {strange}", strange=_list(strange))
+            )
     return Finding(_list(allowed))
 
 
@@ -236,33 +343,60 @@ def under_18(case: Case) -> Finding:
     if terms.under_18 and not terms.under_18_reason.strip():
         return Finding("", "people under 18 are included, and no reason is written")
     if case.facts and case.facts.under_18 and not terms.under_18:
-        return Finding("", f"{case.facts.under_18} on the list are under 18, and none is authorised")
+        return Finding(
+            "",
+            say("{under_18} on the list are under 18, and none is authorised", under_18=case.facts.under_18),
+        )
     return Finding(f"included: {_short(terms.under_18_reason)}" if terms.under_18 else "not included")
 
 
 def compiled(case: Case) -> Finding:
     """A list is compiled at most 24 h before the deployment."""
     if case.facts is None:
-        return Finding(f"at most {COMPILED_MAX_H} h before the deployment")
+        return Finding(say("at most {compiled_max_h} h before the deployment", compiled_max_h=COMPILED_MAX_H))
     at_ns = case.facts.list_compiled_wall_ns
     if at_ns is None:
         return Finding("", "the list does not say when it was compiled")
     age_ns = case.facts.wall_ns - at_ns
     if age_ns < -CLOCK_SLACK_NS:
-        return Finding("", f"the list claims to be compiled at {utc_text(at_ns)}, which is still to come")
+        return Finding(
+            "",
+            say(
+                "the list claims to be compiled at {utc_text}, which is still to come",
+                utc_text=utc_text(at_ns),
+            ),
+        )
     if age_ns > COMPILED_MAX_H * HOUR_NS:
         return Finding(
-            "", f"the list was compiled {age_ns / HOUR_NS:.1f} h ago; {COMPILED_MAX_H} h are allowed"
+            "",
+            say(
+                "the list was compiled {age_ns:.1f} h ago; {compiled_max_h} h are allowed",
+                age_ns=age_ns / HOUR_NS,
+                compiled_max_h=COMPILED_MAX_H,
+            ),
         )
-    return Finding(f"compiled {max(0, age_ns) / HOUR_NS:.1f} h ago")
+    return Finding(say("compiled {value:.1f} h ago", value=max(0, age_ns) / HOUR_NS))
 
 
 def threshold(case: Case) -> Finding:
     terms = case.authority.threshold
     if case.facts is not None and not case.facts.threshold >= terms.floor:  # so that NaN is refused too
-        return Finding("", f"the threshold is {case.facts.threshold:.4f}; the floor is {terms.floor:.4f}")
+        return Finding(
+            "",
+            say(
+                "the threshold is {threshold:.4f}; the floor is {floor:.4f}",
+                threshold=case.facts.threshold,
+                floor=terms.floor,
+            ),
+        )
     who = _list(role.replace("_", " ") for role in terms.changed_by)
-    return Finding(f"not below {terms.floor:.4f}; changed by {who or 'nobody'}, with a second person")
+    return Finding(
+        say(
+            "not below {floor:.4f}; changed by {who}, with a second person",
+            floor=terms.floor,
+            who=who or "nobody",
+        )
+    )
 
 
 def retention(case: Case) -> Finding:
@@ -271,14 +405,28 @@ def retention(case: Case) -> Finding:
         if not 0 < facts.alert_images_h <= min(terms.alert_images_h, ALERT_IMAGES_MAX_H):
             return Finding(
                 "",
-                f"alert images are kept {facts.alert_images_h:g} h; {terms.alert_images_h} h are authorised",
+                say(
+                    "alert images are kept {alert_images_h:g} h; {alert_images_h_2} h are authorised",
+                    alert_images_h=facts.alert_images_h,
+                    alert_images_h_2=terms.alert_images_h,
+                ),
             )
         if not 0 <= facts.watchlist_h <= terms.watchlist_h:
             return Finding(
                 "",
-                f"the list is kept {facts.watchlist_h:g} h after the end; {terms.watchlist_h} h are authorised",
+                say(
+                    "the list is kept {watchlist_h:g} h after the end; {watchlist_h_2} h are authorised",
+                    watchlist_h=facts.watchlist_h,
+                    watchlist_h_2=terms.watchlist_h,
+                ),
             )
-    return Finding(f"alert images {terms.alert_images_h} h, the list {terms.watchlist_h} h after the end")
+    return Finding(
+        say(
+            "alert images {alert_images_h} h, the list {watchlist_h} h after the end",
+            alert_images_h=terms.alert_images_h,
+            watchlist_h=terms.watchlist_h,
+        )
+    )
 
 
 def assessments(case: Case) -> Finding:
@@ -286,7 +434,7 @@ def assessments(case: Case) -> Finding:
     named = {"DPIA": said.dpia, "EIA": said.eia, "CIA": said.cia, "APD": said.apd}
     gaps = [name for name, one in named.items() if not one.reference.strip() or not one.version.strip()]
     if gaps:
-        return Finding("", f"reference or version is missing: {_list(gaps)}")
+        return Finding("", say("reference or version is missing: {gaps}", gaps=_list(gaps)))
     return Finding(_list(f"{name} {one.reference} v{one.version}" for name, one in named.items()))
 
 
@@ -295,7 +443,7 @@ def command(case: Case) -> Finding:
     named = {"gold": said.gold, "silver": said.silver, "bronze": said.bronze}
     gaps = [name for name, who in named.items() if not who.strip()]
     if gaps:
-        return Finding("", f"not named: {_list(gaps)}")
+        return Finding("", say("not named: {gaps}", gaps=_list(gaps)))
     return Finding(_list(f"{name} {who}" for name, who in named.items()))
 
 

@@ -26,6 +26,7 @@ from pydantic import ConfigDict, Field
 
 from lfr_edge.deployment.authority.terms import KeyId, Record, canonical
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import say
 
 PUBLIC_BYTES: Final = 32
 _KEY_FILE_MAX: Final = 16 * 1024
@@ -68,7 +69,11 @@ def verify(record: Record, signature: Signature, trusted: Mapping[str, bytes], w
     if public is None or key_id(public) != signature.key_id:
         raise DeploymentError(
             "authority_signer_unknown",
-            f"{what} is signed by key {signature.key_id}, which is not enrolled on this box",
+            say(
+                "{what} is signed by key {key_id}, which is not enrolled on this box",
+                what=what,
+                key_id=signature.key_id,
+            ),
             hint="enrol the Authorising Officer's public key on the Approvals page; it takes two persons",
         )
     raw = base64.b64decode(signature.value)
@@ -83,7 +88,7 @@ def verify(record: Record, signature: Signature, trusted: Mapping[str, bytes], w
 def _altered(what: str) -> DeploymentError:
     return DeploymentError(
         "authority_altered",
-        f"{what} was changed after it was signed",
+        say("{what} was changed after it was signed", what=what),
         hint="ask the Authorising Officer for the file as it was signed; a change needs a new signature",
     )
 
@@ -104,7 +109,7 @@ def make_key(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:
         except FileExistsError:
             raise DeploymentError(
                 "authority_key_exists",
-                f"{target} exists; a key is never overwritten",
+                say("{target} exists; a key is never overwritten", target=target),
                 hint="choose another name",
             ) from None
         with os.fdopen(descriptor, "wb") as file:
@@ -123,7 +128,9 @@ def read_private_key(path: Path, passphrase: bytes | None = None) -> Ed25519Priv
     data = _read(path)
     if path.stat().st_mode & 0o077:
         raise DeploymentError(
-            "authority_key_exposed", f"others can read {path}", hint=f"chmod 600 {path}, or make a new key"
+            "authority_key_exposed",
+            say("others can read {path}", path=path),
+            hint=say("chmod 600 {path}, or make a new key", path=path),
         )
     try:
         key = load_pem_private_key(data, passphrase)
@@ -131,7 +138,7 @@ def read_private_key(path: Path, passphrase: bytes | None = None) -> Ed25519Priv
         # cryptography says TypeError for a missing passphrase, ValueError for a wrong one.
         raise DeploymentError(
             "authority_key_locked",
-            f"{path} cannot be opened with this passphrase, or holds no private key",
+            say("{path} cannot be opened with this passphrase, or holds no private key", path=path),
             hint="give the passphrase with which keygen made it",
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
@@ -166,6 +173,6 @@ def _read(path: Path) -> bytes:
 def _no_key(name: Path | str) -> DeploymentError:
     return DeploymentError(
         "authority_key_unreadable",
-        f"{name} is not a readable Ed25519 key in PEM form",
+        say("{name} is not a readable Ed25519 key in PEM form", name=name),
         hint="make a pair with: lfr-edge authority keygen ao.key",
     )

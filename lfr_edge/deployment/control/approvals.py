@@ -29,6 +29,7 @@ from lfr_edge.deployment.control.proposal import (
 )
 from lfr_edge.deployment.control.proposal_store import ProposalStore
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 __all__ = ["LIFE_S", "Approvals", "ControlError", "Kind", "Proposal"]
 
@@ -103,7 +104,9 @@ class Approvals:
             AuditError: the proposal is not on the record and does not exist.
         """
         if kind not in RULES:
-            raise ControlError("control_kind_unknown", f"there is no two-person change {kind!r}")
+            raise ControlError(
+                "control_kind_unknown", say("there is no two-person change {kind!r}", kind=kind)
+            )
         self._require_role(actor, RULES[kind].propose, "propose")
         check_summary(summary)
         copy = plain_change(change)
@@ -179,7 +182,9 @@ class Approvals:
                 ``control_refused``, ``control_role_changed``.
         """
         if kind not in RULES:
-            raise ControlError("control_kind_unknown", f"there is no two-person change {kind!r}")
+            raise ControlError(
+                "control_kind_unknown", say("there is no two-person change {kind!r}", kind=kind)
+            )
         bound = digest(kind, change)
         with self._store.locked() as proposals:
             mine = [p for p in proposals if p.kind == kind and p.sha256 == bound]
@@ -223,7 +228,7 @@ class Approvals:
         if not 0 <= self.clock.monotonic_ns() - authenticated_ns <= FRESH_S * _SECOND_NS:
             raise ControlError(
                 "control_stale_sign_in",
-                f"approving needs a password or passkey given in the last {FRESH_S} s",
+                say("approving needs a password or passkey given in the last {fresh_s} s", fresh_s=FRESH_S),
                 hint="enter your password again",
             )
 
@@ -234,8 +239,8 @@ class Approvals:
         if now not in roles:
             raise ControlError(
                 "control_role_refused",
-                f"your role may not {what} this",
-                hint=f"somebody with one of these roles may: {', '.join(sorted(roles))}",
+                say("your role may not {what} this", what=what),
+                hint=say("somebody with one of these roles may: {roles}", roles=", ".join(sorted(roles))),
             )
 
     def _require_proposer(self, proposal: Proposal) -> None:
@@ -261,7 +266,9 @@ class Approvals:
             )
         if len(alive) >= OPEN_MAX:
             raise ControlError(
-                "control_too_many", f"{OPEN_MAX} proposals are open", hint="refuse those that nobody needs"
+                "control_too_many",
+                say("{open_max} proposals are open", open_max=OPEN_MAX),
+                hint="refuse those that nobody needs",
             )
 
     def _settle(self, proposal: Proposal) -> Proposal:
@@ -330,7 +337,7 @@ def _not_open(proposal: Proposal) -> ControlError:
 def _expired(proposal: Proposal) -> ControlError:
     return ControlError(
         "control_expired",
-        f"the 15 minutes of {proposal.id} are over",
+        say("the 15 minutes of {id} are over", id=proposal.id),
         hint="propose the change again",
     )
 
@@ -338,6 +345,6 @@ def _expired(proposal: Proposal) -> ControlError:
 def _role_changed(account: str) -> ControlError:
     return ControlError(
         "control_role_changed",
-        f"{account} has not, or no longer, the role in which this was asked",
+        say("{account} has not, or no longer, the role in which this was asked", account=account),
         hint="propose the change again with persons in their present roles",
     )

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 import rfc8785
 
 from lfr_edge.errors import AccessError
+from lfr_edge.sentences import say
 
 Kind: TypeAlias = Literal[
     "watchlist.activate",
@@ -119,5 +120,10 @@ def check_summary(summary: tuple[str, ...]) -> None:
     ):
         raise ControlError(
             "control_summary_invalid",
-            f"a proposal needs 1 to {SUMMARY_MAX} lines of visible words, each at most {LINE_MAX} characters",
+            say(
+                "a proposal needs 1 to {summary_max} lines of visible words, each at most "
+                "{line_max} characters",
+                summary_max=SUMMARY_MAX,
+                line_max=LINE_MAX,
+            ),
         )

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.deployment.control.proposal import OPEN, RULES, ControlError, Proposal, Stamp, digest
+from lfr_edge.sentences import say
 
 FORMAT: Final = "lfr-edge approvals 1"
 KEPT: Final = 500  # settled proposals; the audit log keeps them all
@@ -50,7 +51,7 @@ class ProposalStore:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ControlError):
             raise ControlError(
                 "control_store_damaged",
-                f"{self._path} is not what this program wrote",
+                say("{path} is not what this program wrote", path=self._path),
                 hint="keep the file for the auditor, remove it, and propose anew what is still needed",
             ) from None
 

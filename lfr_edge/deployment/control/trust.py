@@ -23,6 +23,7 @@ from lfr_edge.deployment.authority.signing import PUBLIC_BYTES, key_id
 from lfr_edge.deployment.authority.words import plain
 from lfr_edge.deployment.control.approvals import Approvals
 from lfr_edge.errors import AccessError
+from lfr_edge.sentences import say
 
 Purpose: TypeAlias = Literal["authority", "watchlist"]
 PURPOSES: Final[tuple[Purpose, ...]] = ("authority", "watchlist")
@@ -62,7 +63,7 @@ class TrustStore:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise AccessError(
                 "trust_store_damaged",
-                f"{self._path} is not what this program wrote, so no key is believed",
+                say("{path} is not what this program wrote, so no key is believed", path=self._path),
                 hint="keep the file for the auditor, remove it, and enrol the keys again with two persons",
             ) from None
         return keys
@@ -86,7 +87,7 @@ class TrustStore:
         except ValueError:
             raise AccessError(
                 "trust_name_invalid",
-                f"the name must be 1 to {NAME_MAX} visible characters",
+                say("the name must be 1 to {name_max} visible characters", name_max=NAME_MAX),
                 hint="whose key is it?",
             ) from None
         if key_id(public) in self.keys(purpose):

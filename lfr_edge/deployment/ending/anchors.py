@@ -20,6 +20,7 @@ from lfr_edge.audit.view import LogView
 from lfr_edge.deployment.keeping.remains import LogTail
 from lfr_edge.deployment.reading import count, word
 from lfr_edge.errors import AuditError, DeploymentError
+from lfr_edge.sentences import say
 
 _GROUP: Final = (
     8  # letters of the sheet that are typed in: nobody guesses 40 bits, and everybody can read them
@@ -77,7 +78,7 @@ class Anchors:
                 return anchor
         raise DeploymentError(
             "anchor_unknown",
-            f"no closed deployment is called {deployment}",
+            say("no closed deployment is called {deployment}", deployment=deployment),
             hint="a log has its code once it is closed",
         )
 
@@ -132,7 +133,10 @@ class Anchors:
         if not good:
             raise DeploymentError(
                 "anchor_contradicts",
-                f"the log of {anchor.deployment} does not end with the head that was written down when it closed",
+                say(
+                    "the log of {deployment} does not end with the head that was written down when it closed",
+                    deployment=anchor.deployment,
+                ),
                 hint="print nothing; run lfr-edge audit verify and call the auditor",
             )
 

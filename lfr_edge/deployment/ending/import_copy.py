@@ -11,6 +11,7 @@ from typing import Final
 from lfr_edge.clock import Clock
 from lfr_edge.deployment.ending.receipts import Receipt
 from lfr_edge.errors import DeploymentError, WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.destroy import destroy_file
 
 OVERWRITTEN: Final = "overwritten once with random bytes, made durable, unlinked"
@@ -45,7 +46,7 @@ def erase_copy(path: Path, clock: Clock) -> Receipt:
     if not is_import_copy(path):
         raise DeploymentError(
             "wipe_not_an_import",
-            f"{path} does not look like a list that was imported: nothing was erased there",
+            say("{path} does not look like a list that was imported: nothing was erased there", path=path),
             hint="name the folder that holds watchlist.csv or manifest.json, or the archive itself",
         )
     how = f"{OVERWRITTEN}; {medium_words(path)}"

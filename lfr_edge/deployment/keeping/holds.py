@@ -22,6 +22,7 @@ from lfr_edge.clock import Clock, utc_text
 from lfr_edge.deployment.control.approvals import Approvals, Proposal
 from lfr_edge.deployment.keeping.sweeper import KeptAlert, Sweeper
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import say
 
 Ground: TypeAlias = Literal["evidence", "complaint", "disclosure"]  # domain.md 3, row 4
 GROUNDS: Final[tuple[Ground, ...]] = get_args(Ground)
@@ -87,12 +88,14 @@ class Holds:
             raise DeploymentError(
                 "hold_invalid",
                 "a hold needs a ground and a reason of 3 to 300 visible characters",
-                hint=f"ground: {', '.join(GROUNDS)}; the reason names a case, not a person",
+                hint=say(
+                    "ground: {grounds}; the reason names a case, not a person", grounds=", ".join(GROUNDS)
+                ),
             )
         if not 1 <= ask.days <= self.most_days:
             raise DeploymentError(
                 "hold_invalid",
-                f"a hold lasts 1 to {self.most_days} days",
+                say("a hold lasts 1 to {most_days} days", most_days=self.most_days),
                 hint="it may be placed anew before it ends; retention.hold_days sets the most",
             )
         kept = self._find(ask.deployment, ask.token)
@@ -196,6 +199,9 @@ def _require_closed(kept: KeptAlert) -> None:
     if not kept.closed:
         raise DeploymentError(
             "hold_interrupted",
-            f"{kept.deployment} was interrupted: its desk is not open, and its record not closed",
+            say(
+                "{deployment} was interrupted: its desk is not open, and its record not closed",
+                deployment=kept.deployment,
+            ),
             hint="let it go on (unseal the list) or end it, then place or release the hold",
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lfr_edge.audit.disk import sync_folder, write_new
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.destroy import destroy_file
 
 
@@ -56,7 +57,7 @@ class Pending:
         except (ValueError, KeyError, TypeError):
             raise DeploymentError(
                 "retention_pending_damaged",
-                f"{self._path} cannot be read",
+                say("{path} cannot be read", path=self._path),
                 hint="see in the record what was being erased, then remove the file",
             ) from None
         for path in paths:
@@ -66,7 +67,9 @@ class Pending:
                 _remove_folders(path)
             if os.path.lexists(path):
                 raise DeploymentError(
-                    "retention_not_erased", f"{path} is still there", hint="see who holds or protects it"
+                    "retention_not_erased",
+                    say("{path} is still there", path=path),
+                    hint="see who holds or protects it",
                 )
         return job
 

@@ -25,6 +25,7 @@ from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.audit.keys import KeyStore
 from lfr_edge.clock import Clock
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.destroy import destroy_file
 
 FORMAT: Final = "lfr-edge/register/v1"
@@ -85,7 +86,10 @@ class Register:
         if key is None and raw["codes"]:
             raise DeploymentError(
                 "register_page_ended",
-                f"the register's page of {deployment} has ended: its key is destroyed",
+                say(
+                    "the register's page of {deployment} has ended: its key is destroyed",
+                    deployment=deployment,
+                ),
                 hint="a deployment that is over gets no further entries",
             )
         try:
@@ -100,7 +104,7 @@ class Register:
         except OSError as error:
             raise DeploymentError(
                 "register_unwritable",
-                f"the register cannot be written: {error.strerror}",
+                say("the register cannot be written: {strerror}", strerror=error.strerror),
                 hint="free disk space; without the register nobody can later be told that they were sought",
             ) from None
         return len(codes)
@@ -110,7 +114,9 @@ class Register:
         raw = self._read(deployment)
         if raw is None:
             raise DeploymentError(
-                "register_page_missing", f"the register has no page of {deployment}", hint="enter it first"
+                "register_page_missing",
+                say("the register has no page of {deployment}", deployment=deployment),
+                hint="enter it first",
             )
         return self.enter(deployment, raw["origin"], references)
 
@@ -166,7 +172,7 @@ class Register:
         except (OSError, ValueError, KeyError, TypeError):
             raise DeploymentError(
                 "register_page_damaged",
-                f"the register's page of {deployment} cannot be read",
+                say("the register's page of {deployment} cannot be read", deployment=deployment),
                 hint="restore it from a copy; until then the answer for that day is not known, not 'no'",
             ) from None
         assert isinstance(raw, dict)

@@ -15,6 +15,7 @@ from lfr_edge.audit.folder import DEVICE_LOG, LogFolder
 from lfr_edge.audit.segment import BadFrame, map_segment, read_frame
 from lfr_edge.deployment.reading import count, word
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 _RAISED: Final = frozenset({"alert.raised", "drill.raised"})  # both have pictures
 
@@ -113,7 +114,7 @@ class LogTail:
         except OSError as error:
             raise AuditError(
                 "audit_log_unreadable",
-                f"{self._folder.path}: {error.strerror}",
+                say("{path}: {strerror}", path=self._folder.path, strerror=error.strerror),
                 hint="without the log nobody can tell how old the pictures are",
             ) from None
         entries = []

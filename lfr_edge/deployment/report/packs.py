@@ -27,6 +27,7 @@ from lfr_edge.deployment.report.provenance import notices, record
 from lfr_edge.deployment.report.wording import hours, long_day
 from lfr_edge.deployment.verified import VerifiedLog
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import say
 
 Files = Mapping[str, bytes]
 CITED: Final = 8  # entries of one clause that are proven: the first and the last ones; the rest is listed
@@ -131,7 +132,7 @@ def write_pack(files: Files, folder: Path) -> None:
         if any(folder.iterdir()):
             raise DeploymentError(
                 "pack_folder_taken",
-                f"{folder} is not empty",
+                say("{folder} is not empty", folder=folder),
                 hint="name a new folder: nothing is overwritten",
             )
         for name, data in files.items():
@@ -141,7 +142,7 @@ def write_pack(files: Files, folder: Path) -> None:
     except OSError as error:
         raise DeploymentError(
             "pack_unwritable",
-            f"{folder} cannot be written: {error.strerror}",
+            say("{folder} cannot be written: {strerror}", folder=folder, strerror=error.strerror),
             hint="choose a folder that you may write",
         ) from None
 

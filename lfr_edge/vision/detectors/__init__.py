@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from lfr_edge.errors import VisionError
 from lfr_edge.models.manifest import NetworkManifest
+from lfr_edge.sentences import say
 from lfr_edge.vision.detectors.centerface import CenterFace
 from lfr_edge.vision.detectors.detector import Detector
 from lfr_edge.vision.detectors.scrfd import Scrfd
@@ -29,7 +30,7 @@ def build_detector(manifest: NetworkManifest, session: Session, *, min_score: fl
     if manifest.task != "detector" or family is None:
         raise VisionError(
             "vision_not_a_detector",
-            f"{manifest.id}: {manifest.family} is no detector",
+            say("{id}: {family} is no detector", id=manifest.id, family=manifest.family),
             hint="lfr-edge models show lists what a pack contains",
         )
     return family(session, manifest, min_score=min_score)

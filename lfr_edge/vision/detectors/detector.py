@@ -12,6 +12,7 @@ import numpy as np
 
 from lfr_edge.errors import VisionError
 from lfr_edge.models.manifest import NetworkManifest
+from lfr_edge.sentences import say
 from lfr_edge.vision.detectors.nms import suppress
 from lfr_edge.vision.faces import Faces, Float32Array, IntArray
 from lfr_edge.vision.letterbox import Canvas, Picture, fill_blob, letterbox
@@ -134,7 +135,11 @@ class NetworkDetector:
     def _shape_error(self) -> VisionError:
         return VisionError(
             "vision_network_shape",
-            f"{self.manifest.id}: the outputs are not those of {self.manifest.family}",
+            say(
+                "{id}: the outputs are not those of {family}",
+                id=self.manifest.id,
+                family=self.manifest.family,
+            ),
             hint="the manifest names the wrong family, or the file is not the one it describes",
         )
 

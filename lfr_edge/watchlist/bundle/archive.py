@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 
 _ASIDE: Final = 3  # manifest, signature and the folder of the pictures
 MOST_MEMBERS: Final = 65_534 - _ASIDE  # 65,535 means ZIP64
@@ -110,14 +111,16 @@ class Archive:
         packed = self._at(start + extra, member.packed)
         data = packed if member.method == _STORED else _inflate(packed, member)
         if len(data) != member.size or zlib.crc32(data) != member.crc:
-            raise refused(f"{name} is damaged")
+            raise refused(say("{name} is damaged", name=name))
         return data
 
     def _directory(self) -> dict[str, Member]:
         length = os.fstat(self._descriptor).st_size
         most = self.limits.total_bytes + self.limits.members * 512
         if not _END.size <= length <= most:
-            raise refused(f"it has {length} bytes; at most {most >> 20} MiB are taken")
+            raise refused(
+                say("it has {length} bytes; at most {most} MiB are taken", length=length, most=most >> 20)
+            )
         end = self._at(length - _END.size, _END.size)
         signature, disk, start_disk, here, count, size, offset, comment = _END.unpack(end)
         if signature != b"PK\x05\x06" or comment:
@@ -125,7 +128,7 @@ class Archive:
         if disk or start_disk or here != count:
             raise refused("it is one of several volumes")
         if count > self.limits.members + _ASIDE:
-            raise refused(f"more than {self.limits.members} pictures")
+            raise refused(say("more than {members} pictures", members=self.limits.members))
         if offset + size + _END.size != length:
             raise refused("bytes before, in or after it belong to no file")
         if size > count * (_CENTRAL.size + 102 + _EXTRA_BYTES):
@@ -139,15 +142,29 @@ class Archive:
         seen: set[str] = set()
         for member in members:
             if member.name.lower() in seen:
-                raise refused(f"{member.name} is there twice")
+                raise refused(say("{name} is there twice", name=member.name))
             seen.add(member.name.lower())
             if member.size > self.limits.of(member.name):
                 most = self.limits.of(member.name)
-                raise refused(f"{member.name} has {member.size} bytes; at most {most} are taken")
+                raise refused(
+                    say(
+                        "{name} has {size} bytes; at most {most} are taken",
+                        name=member.name,
+                        size=member.size,
+                        most=most,
+                    )
+                )
             if member.size > member.packed * self.limits.ratio:
-                raise refused(f"{member.name} grows more than {self.limits.ratio} times")
+                raise refused(
+                    say("{name} grows more than {ratio} times", name=member.name, ratio=self.limits.ratio)
+                )
         if sum(member.size for member in members) > self.limits.total_bytes:
-            raise refused(f"its files have more than {self.limits.total_bytes >> 20} MiB together")
+            raise refused(
+                say(
+                    "its files have more than {total_bytes} MiB together",
+                    total_bytes=self.limits.total_bytes >> 20,
+                )
+            )
         at = 0
         for member in sorted(members, key=lambda member: member.offset):
             if member.offset != at:
@@ -162,9 +179,9 @@ class Archive:
         local = self._at(member.offset, length, short=True)
         name_end = _LOCAL.size + len(member.name)
         if not local.startswith(b"PK\x03\x04") or len(local) < name_end or local[4:28] != member.head:
-            raise refused(f"{member.name} is described twice, and differently")
+            raise refused(say("{name} is described twice, and differently", name=member.name))
         if local[_LOCAL.size : name_end] != member.name.encode():
-            raise refused(f"{member.name} has another name inside")
+            raise refused(say("{name} has another name inside", name=member.name))
         extra = struct.unpack_from("<H", local, 28)[0]
         _check_extra(local[name_end : name_end + extra], extra, member.name)
         return member.offset + name_end + int(extra) + member.packed
@@ -182,7 +199,7 @@ class Archive:
 def refused(why: str) -> WatchlistError:
     return WatchlistError(
         "watchlist_archive_refused",
-        f"the archive is refused: {why}",
+        say("the archive is refused: {why}", why=why),
         hint="make it again with: lfr-edge watchlist bundle make",
     )
 
@@ -200,7 +217,9 @@ def _open(path: Path) -> int:
 
 def _unreadable(path: Path, why: str) -> WatchlistError:
     return WatchlistError(
-        "watchlist_archive_unreadable", f"{path}: {why}", hint="name a ZIP file that is no link"
+        "watchlist_archive_unreadable",
+        say("{path}: {why}", path=path, why=why),
+        hint="name a ZIP file that is no link",
     )
 
 
@@ -219,12 +238,12 @@ def _central(block: bytes, count: int) -> Iterator[Member]:
             raise refused("its directory is damaged, or holds comments or volumes")
         folder = _FOLDER.fullmatch(raw) is not None and not size and method == _STORED and not packed
         if not folder and not _NAME.fullmatch(raw):
-            raise refused(f"{raw[:100].decode('latin-1')!a} is not a name that a bundle uses")
+            raise refused(say("{raw!a} is not a name that a bundle uses", raw=raw[:100].decode("latin-1")))
         name = raw.decode("ascii")
         _check_kind(name, flags, method, made >> 8, attributes, folder)
         _check_extra(extra, extra_length, name)
         if method == _STORED and packed != size:
-            raise refused(f"{name} is stored with two sizes")
+            raise refused(say("{name} is stored with two sizes", name=name))
         head = block[at + 6 : at + 30]
         yield Member(name, offset, packed, size, crc, method, head, folder)
         at = name_at + name_length + extra_length
@@ -234,27 +253,29 @@ def _central(block: bytes, count: int) -> Iterator[Member]:
 
 def _check_kind(name: str, flags: int, method: int, system: int, attributes: int, folder: bool) -> None:
     if flags & ~_FLAGS:
-        raise refused(f"{name} is encrypted, or its size is told only after it")
+        raise refused(say("{name} is encrypted, or its size is told only after it", name=name))
     if method not in {_STORED, _DEFLATED}:
-        raise refused(f"{name} is packed in a way that is not taken; deflate is")
+        raise refused(say("{name} is packed in a way that is not taken; deflate is", name=name))
     kind = stat.S_IFMT(attributes >> 16) if system == _UNIX else 0
     if kind not in {0, stat.S_IFDIR if folder else stat.S_IFREG}:
-        raise refused(f"{name} is a link or a device")
+        raise refused(say("{name} is a link or a device", name=name))
     if bool(attributes & _DOS_FOLDER) and not folder:
-        raise refused(f"{name} is a folder by its attributes")
+        raise refused(say("{name} is a folder by its attributes", name=name))
 
 
 def _check_extra(extra: bytes, length: int, name: str) -> None:
     at = 0
     if length > _EXTRA_BYTES or len(extra) != length:
-        raise refused(f"{name} has extra fields that are too long")
+        raise refused(say("{name} has extra fields that are too long", name=name))
     while at < length:
         if length - at < 4:
-            raise refused(f"{name} has a damaged extra field")
+            raise refused(say("{name} has a damaged extra field", name=name))
         kind, size = struct.unpack_from("<HH", extra, at)
         at += 4 + size
         if kind not in _EXTRAS or at > length:
-            raise refused(f"{name} has an extra field that is not taken (ZIP64 is none, and not needed)")
+            raise refused(
+                say("{name} has an extra field that is not taken (ZIP64 is none, and not needed)", name=name)
+            )
 
 
 def _inflate(packed: bytes, member: Member) -> bytes:
@@ -270,7 +291,7 @@ def _inflate(packed: bytes, member: Member) -> bytes:
             pieces.append(piece)
             room -= len(piece)
     except zlib.error:
-        raise refused(f"{member.name} is damaged") from None
+        raise refused(say("{name} is damaged", name=member.name)) from None
     if not machine.eof or machine.unused_data:
-        raise refused(f"{member.name} does not end where it says")
+        raise refused(say("{name} does not end where it says", name=member.name))
     return b"".join(pieces)

@@ -19,6 +19,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.models.licence import Purpose
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.entry import (
     BLUE_LIST,
     MOST_IMAGES,
@@ -237,7 +238,13 @@ def parse(raw: bytes) -> Mapping[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("entries"), list):
         raise refused("it holds no list of entries")
     if not 1 <= len(found["entries"]) <= MOST_PEOPLE:
-        raise refused(f"it holds {len(found['entries'])} entries; 1 to {MOST_PEOPLE} are taken")
+        raise refused(
+            say(
+                "it holds {found_count} entries; 1 to {most_people} are taken",
+                found_count=len(found["entries"]),
+                most_people=MOST_PEOPLE,
+            )
+        )
     try:
         same = rfc8785.dumps(found) == raw
     except (ValueError, RecursionError):
@@ -319,6 +326,6 @@ def moment(text: str) -> datetime:
 def refused(why: str) -> WatchlistError:
     return WatchlistError(
         "watchlist_manifest_refused",
-        f"manifest.json is refused: {why}",
+        say("manifest.json is refused: {why}", why=why),
         hint="make the bundle again with: lfr-edge watchlist bundle make; the format is in watchlists/README.md",
     )

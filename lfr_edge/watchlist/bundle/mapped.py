@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.models.licence import Purpose
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.bundle.mapping import FIELDS, From, Mapping, at_path, day_text
 from lfr_edge.watchlist.entry import TEXTS, CandidateImage, Entry, Response
 from lfr_edge.watchlist.findings import Findings, Progress, Survey
@@ -171,7 +172,14 @@ def _documents(path: Path) -> tuple[Path, list[str]]:
         raise _unreadable(path, "not a JSON file and not a folder of them")
     names = sorted(item.name for item in path.iterdir() if item.suffix.lower() == ".json")
     if not 1 <= len(names) <= MOST_DOCUMENTS:
-        raise _unreadable(path, f"{len(names)} JSON files; 1 to {MOST_DOCUMENTS} are taken")
+        raise _unreadable(
+            path,
+            say(
+                "{names_count} JSON files; 1 to {most_documents} are taken",
+                names_count=len(names),
+                most_documents=MOST_DOCUMENTS,
+            ),
+        )
     return path, names
 
 
@@ -209,6 +217,6 @@ def _decode(text: Any) -> bytes:
 def _unreadable(path: Path, why: str) -> WatchlistError:
     return WatchlistError(
         "watchlist_json_unreadable",
-        f"{path}: {why}",
+        say("{path}: {why}", path=path, why=why),
         hint="name the exported JSON file, or the folder that holds it and the pictures",
     )

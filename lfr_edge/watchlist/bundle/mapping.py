@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.entry import MOST_TEXT, TEXTS
 
 _MOST_BYTES: Final = 1 << 20
@@ -171,6 +172,6 @@ def _split(path: str) -> Iterator[str]:
 def _refused(path: Path, why: str) -> WatchlistError:
     return WatchlistError(
         "watchlist_mapping_refused",
-        f"{path}: {why}",
+        say("{path}: {why}", path=path, why=why),
         hint="two worked mappings are in watchlists/mappings/, the format in watchlists/README.md",
     )

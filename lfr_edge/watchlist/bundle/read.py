@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.models.licence import Purpose
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.bundle import manifest, signature
 from lfr_edge.watchlist.bundle.archive import Archive, Limits, refused
 from lfr_edge.watchlist.findings import Findings, Issuer, Progress, Survey
@@ -230,6 +231,6 @@ def _check_names(there: Set[str], listed: Set[str], findings: Findings) -> None:
 def _no_bundle(path: Path, why: str) -> WatchlistError:
     return WatchlistError(
         "watchlist_bundle_unreadable",
-        f"{path}: {why}",
+        say("{path}: {why}", path=path, why=why),
         hint="a bundle holds manifest.json, manifest.sig and images/; see watchlists/README.md",
     )

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 
 _KEY_FILE_MOST: Final = 16 << 10
 
@@ -80,7 +81,7 @@ def verify(manifest: bytes, signature: bytes, trusted: Mapping[str, bytes]) -> s
     if public is None or key_id(public) != found.key_id:
         raise WatchlistError(
             "watchlist_issuer_unknown",
-            f"the list is signed by key {found.key_id}, which is not enrolled on this box",
+            say("the list is signed by key {key_id}, which is not enrolled on this box", key_id=found.key_id),
             hint="enrol the issuing authority's public key; it takes two persons",
         )
     try:
@@ -135,7 +136,7 @@ def _key_bytes(path: Path) -> bytes:
 def _no_key(path: Path, why: str) -> WatchlistError:
     return WatchlistError(
         "watchlist_key_unreadable",
-        f"{path}: {why}",
+        say("{path}: {why}", path=path, why=why),
         hint="make one with: openssl genpkey -algorithm ed25519 -out issuer.pem",
     )
 
