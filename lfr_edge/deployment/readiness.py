@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lfr_edge.deployment.authority import Clause
+from lfr_edge.deployment.authority.clauses import named
 from lfr_edge.errors import DeploymentError, LfrError
 from lfr_edge.models.licence import Purpose
+from lfr_edge.sentences import listed, say
 
 LIST_MAX_H: Final = 24  # domain.md 3: compiled at most 24 h before the deployment
 FREE_MIN: Final = 2 << 30  # bytes; a day's log and pictures are a hundredth of it (docs/performance.md)
@@ -95,82 +97,91 @@ def _authority(now: Readings) -> tuple[str, str]:
     if now.refusal is not None:
         return "", now.refusal.message
     if now.clauses is None:
-        return "", "no authority was read"
+        return "", say("no authority was read")
     broken = [clause for clause in now.clauses if not clause.ok]
     if broken:
-        return "", "; ".join(f"clause {c.number}, {c.title}: {c.text}" for c in broken)
-    return f"all {len(now.clauses)} clauses hold", ""
+        return "", listed(map(named, broken), "; ")
+    return say("all {count} clauses hold", count=len(now.clauses)), ""
 
 
 def _unsealed(now: Readings) -> tuple[str, str]:
     if now.listing is None:
-        return "", "the watchlist is sealed"
-    return f"{now.listing.entries:,} entries", ""
+        return "", say("the watchlist is sealed")
+    return say("{count:,} entries", count=now.listing.entries), ""
 
 
 def _lawful(now: Readings) -> tuple[str, str]:
     if now.listing is None:
-        return "", "the watchlist is sealed"
+        return "", say("the watchlist is sealed")
     if now.listing.unlawful or now.listing.past_review:
-        return "", (
-            f"{now.listing.unlawful} entries lack what the law asks for, {now.listing.past_review} are past review"
+        return "", say(
+            "{unlawful} entries lack what the law asks for, {past_review} are past review",
+            unlawful=now.listing.unlawful,
+            past_review=now.listing.past_review,
         )
-    return "every entry says why, by whom and from where", ""
+    return say("every entry says why, by whom and from where"), ""
 
 
 def _fresh(now: Readings) -> tuple[str, str]:
     if now.listing is None:
-        return "", "the watchlist is sealed"
+        return "", say("the watchlist is sealed")
     age_h = (now.wall_ns - now.listing.compiled_wall_ns) / _HOUR_NS
     if not -1 / 60 <= age_h <= LIST_MAX_H:
-        return "", f"compiled {age_h:.0f} h ago"
-    return f"compiled {max(0.0, age_h):.0f} h ago", ""
+        return "", say("compiled {hours:.0f} h ago", hours=age_h)
+    return say("compiled {hours:.0f} h ago", hours=max(0.0, age_h)), ""
 
 
 def _approved(now: Readings) -> tuple[str, str]:
     if now.listing is None:
-        return "", "the watchlist is sealed"
+        return "", say("the watchlist is sealed")
     if not now.listing.approved:
-        return "", "a second person has not approved exactly this list and these settings"
-    return "proposed by one person, approved by another", ""
+        return "", say("a second person has not approved exactly this list and these settings")
+    return say("proposed by one person, approved by another"), ""
 
 
 def _cameras(now: Readings) -> tuple[str, str]:
-    dark = [f"{camera} is {state}" for camera, state in now.cameras.items() if state != "live"]
+    dark = [
+        say("{camera} is {state}", camera=camera, state=say(state))
+        for camera, state in now.cameras.items()
+        if state != "live"
+    ]
     if dark or not now.cameras:
-        return "", ", ".join(dark) or "there is no camera"
-    return ", ".join(now.cameras), ""
+        return "", listed(dark) or say("there is no camera")
+    return say("{cameras}", cameras=", ".join(now.cameras)), ""
 
 
 def _models(now: Readings) -> tuple[str, str]:
     if now.models is not None:
         return "", now.models.message
-    return "verified and licensed; warmed before the first face", ""
+    return say("verified and licensed; warmed before the first face"), ""
 
 
 def _clock(now: Readings) -> tuple[str, str]:
-    return ("in step", "") if now.clock_in_step else ("", "not in step with any source")
+    return (say("in step"), "") if now.clock_in_step else ("", say("not in step with any source"))
 
 
 def _disk(now: Readings) -> tuple[str, str]:
-    text = f"{now.free / (1 << 30):.1f} GiB free"
+    text = say("{free:.1f} GiB free", free=now.free / (1 << 30))
     return (text, "") if now.free >= FREE_MIN else ("", text)
 
 
 def _log(now: Readings) -> tuple[str, str]:
-    return ("written and signed", "") if not now.log else ("", now.log)
+    return (say("written and signed"), "") if not now.log else ("", now.log)
 
 
 def _briefing(now: Readings) -> tuple[str, str]:
     roles = set(now.briefed.values())
     missing = [
         words
-        for role, words in (("operator", "an operator"), ("deployment_officer", "the deployment officer"))
+        for role, words in (
+            ("operator", say("an operator")),
+            ("deployment_officer", say("the deployment officer")),
+        )
         if role not in roles
     ]
     if missing:
-        return "", f"not acknowledged by {' and '.join(missing)}"
-    return f"acknowledged by {', '.join(sorted(now.briefed))}", ""
+        return "", say("not acknowledged by {who}", who=listed(missing, " + "))
+    return say("acknowledged by {who}", who=", ".join(sorted(now.briefed))), ""
 
 
 _RULES: Final = (

@@ -75,8 +75,16 @@ def _refuse_unfit(outcome: VerifyReport) -> None:
     first = outcome.first_bad or (outcome.findings[0] if outcome.findings else None)
     raise AuditError(
         "audit_report_refused",
-        f"{outcome.path} is {outcome.verdict}: no figure is taken from it"
-        + (f" ({first.line()})" if first else ""),
+        say(
+            "{path} is {verdict}: no figure is taken from it ({first})",
+            path=outcome.path,
+            verdict=say(outcome.verdict),
+            first=first.message,
+        )
+        if first
+        else say(
+            "{path} is {verdict}: no figure is taken from it", path=outcome.path, verdict=say(outcome.verdict)
+        ),
         hint=say("see what is wrong: lfr-edge audit verify {path}", path=outcome.path),
     )
 

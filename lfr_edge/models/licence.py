@@ -7,6 +7,7 @@ from typing import Literal
 
 from lfr_edge.errors import ModelError
 from lfr_edge.models.store import Pack
+from lfr_edge.sentences import listed, say
 
 Purpose = Literal["operational", "evaluation"]
 
@@ -41,16 +42,24 @@ def require_permission(pack: Pack, purpose: Purpose, licence_reference: str | No
     if forbidden:
         raise ModelError(
             "model_licence_forbids",
-            f"pack {pack.name!r} may not be used operationally: "
-            + "; ".join(f"{n.id} is under {n.licence.name}" for n in forbidden),
+            say(
+                "pack {name!r} may not be used operationally: {networks}",
+                name=pack.name,
+                networks=listed(
+                    (say("{id} is under {licence}", id=n.id, licence=n.licence.name) for n in forbidden), "; "
+                ),
+            ),
             hint='install a pack that the force has licensed; this one serves with models.purpose = "evaluation"',
         )
     bound = [n for n in pack.manifest.networks if n.licence.operational_use == "with_reference"]
     if bound and reference is None:
         raise ModelError(
             "model_licence_reference_missing",
-            f"pack {pack.name!r} needs a licence reference for operational use: "
-            + ", ".join(f"{n.id} ({n.licence.name})" for n in bound),
+            say(
+                "pack {name!r} needs a licence reference for operational use: {networks}",
+                name=pack.name,
+                networks=", ".join(f"{n.id} ({n.licence.name})" for n in bound),
+            ),
             hint="set models.licence_reference to the licence or approval that covers this use, "
             'or models.purpose = "evaluation"',
         )

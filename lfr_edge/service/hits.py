@@ -10,6 +10,7 @@ from lfr_edge.alerts.desk import AlertDesk
 from lfr_edge.clock import Clock
 from lfr_edge.errors import LfrError
 from lfr_edge.recogniser.channel import Message
+from lfr_edge.sentences import say
 from lfr_edge.service.gauges import Latencies
 from lfr_edge.service.live_list import LiveList
 
@@ -41,7 +42,7 @@ class Hits:
                     await self._raise(message, desk, listing)
             except LfrError as error:
                 # No audit, no processing: an alert that cannot be recorded must not be shown.
-                self._fail(f"an alert could not be recorded: {error}")
+                self._fail(say("an alert could not be recorded: {error}", error=error))
             except Exception as error:
                 # Where, never what: the message holds a face.
                 log.error("raising an alert failed: %s", type(error).__name__)

@@ -25,6 +25,7 @@ from lfr_edge.deployment.session import DeploymentSession
 from lfr_edge.deployment.standing import Standing
 from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.models.store import Pack
+from lfr_edge.sentences import say
 from lfr_edge.service.activation import activation, entry_of
 from lfr_edge.service.box import Box
 from lfr_edge.service.cameras import CameraBank
@@ -111,7 +112,7 @@ class Run:
 
         def dead(error: AuditError) -> None:
             for run in found:
-                loop.call_soon_threadsafe(run.fail, f"the audit log failed: {error}")
+                loop.call_soon_threadsafe(run.fail, say("the audit log failed: {error}", error=error))
 
         session = await asyncio.to_thread(
             DeploymentSession.begin, box.settings, box.clock, box.record, on_failure=dead
@@ -246,7 +247,7 @@ class Run:
             with contextlib.suppress(AuditError):
                 data = {"sha256": self.warrant.sha256, "by": actor.account}
                 await self.record("deployment.cancelled", actor=actor, data=data, why=why)
-        await self.end(actor, f"cancelled: {why}")
+        await self.end(actor, say("cancelled: {why}", why=why))
 
     async def suspend(self) -> None:
         """Stop the processes but not the deployment: the next start of the service goes on with it."""

@@ -12,6 +12,7 @@ from lfr_edge.clock import Clock
 from lfr_edge.errors import AuditError, LfrError, RecogniserError
 from lfr_edge.recogniser.channel import Message
 from lfr_edge.recogniser.handle import Ending, RecogniserHandle
+from lfr_edge.sentences import say
 from lfr_edge.service.cameras import CameraBank
 from lfr_edge.service.census import Census
 from lfr_edge.service.gauges import Latencies, Totals
@@ -155,12 +156,18 @@ class Warden:
             )
         self.restarts += 1
         if self.restarts > MOST_RESTARTS:
-            self._fail(f"the recogniser ended {self.restarts} times: {ending.message}")
+            self._fail(
+                say(
+                    "the recogniser ended {restarts} times: {message}",
+                    restarts=self.restarts,
+                    message=ending.message,
+                )
+            )
             return
         try:
             await self.start()
         except LfrError as error:
-            self._fail(f"the recogniser cannot be started again: {error}")
+            self._fail(say("the recogniser cannot be started again: {error}", error=error))
 
     async def _count(self) -> None:
         """Ledger: cumulative since the last ``recogniser.started``, as the verifier's duties read it."""

@@ -17,7 +17,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 
 from lfr_edge.errors import LfrError, WatchlistError
-from lfr_edge.sentences import say
+from lfr_edge.sentences import listed, say
 from lfr_edge.vision.picture_quality import measure_picture
 from lfr_edge.vision.pixels import face_picture
 from lfr_edge.vision.portraits import Degradation, Found, Portrait
@@ -120,7 +120,7 @@ def enrol_image(
         return report, None
     templates = portraitist.templates(portrait, chosen, rules.variants)
     if not np.isfinite(templates).all():
-        return ImageReport(name, Verdict.REFUSE, ("the network gave no usable template",)), None
+        return ImageReport(name, Verdict.REFUSE, (say("the network gave no usable template"),)), None
     still = portrait.picture
     return report, Usable(templates, face_picture(still.pixels, still.faces.points[chosen]))
 
@@ -275,17 +275,23 @@ def choose_face(
     """Which face is meant, and what there is to say about the choice."""
     found = portrait.found
     if not found:
-        return None, ("no face was found in the picture",)
+        return None, (say("no face was found in the picture"),)
     if mark is not None:
         return _marked(portrait, mark)
     if len(found) == 1:
         return 0, ()
     order = sorted(range(len(found)), key=lambda i: -found[i].area)
     if found[order[0]].area >= _DOMINANT * found[order[1]].area:
-        return order[0], (f"{len(found)} faces in the picture; the one in the foreground was taken",)
+        return order[0], (
+            say("{count} faces in the picture; the one in the foreground was taken", count=len(found)),
+        )
     if several == "refuse":
-        return None, (f"{len(found)} faces in the picture; crop it to the person who is meant",)
-    return _central(portrait), (f"{len(found)} faces in the picture; the one in the middle was taken",)
+        return None, (
+            say("{count} faces in the picture; crop it to the person who is meant", count=len(found)),
+        )
+    return _central(portrait), (
+        say("{count} faces in the picture; the one in the middle was taken", count=len(found)),
+    )
 
 
 def _marked(portrait: Portrait, mark: tuple[float, float]) -> tuple[int | None, tuple[str, ...]]:
@@ -299,7 +305,7 @@ def _marked(portrait: Portrait, mark: tuple[float, float]) -> tuple[int | None, 
     boxes = ((i, face.box) for i, face in enumerate(portrait.found))
     under = [i for i, (x1, y1, x2, y2) in boxes if x1 <= x <= x2 and y1 <= y <= y2]
     if not under:
-        return None, (f"there is no face at the marked point ({x:.0f}, {y:.0f})",)
+        return None, (say("there is no face at the marked point ({x:.0f}, {y:.0f})", x=x, y=y),)
     return min(under, key=away), ()
 
 
@@ -321,14 +327,16 @@ def _judge(
     warnings = [one.reason for one in elements if one.verdict is Verdict.WARN]
     # The recogniser's own opinion, for what no single element shows.
     if face.quality < rules.refuse_quality:
-        refusals.append("the face cannot be recognised in this picture: " + _listed(face.weaknesses))
+        refusals.append(
+            say("the face cannot be recognised in this picture: {why}", why=_listed(face.weaknesses))
+        )
     elif face.quality < rules.warn_quality and not refusals and not warnings:
-        warnings.append("weak picture: " + _listed(face.weaknesses))
+        warnings.append(say("weak picture: {why}", why=_listed(face.weaknesses)))
     return tuple(refusals), tuple(warnings)
 
 
 def _listed(weaknesses: Sequence[str]) -> str:
-    return ", ".join(weaknesses) or "low overall quality"
+    return listed(map(say, weaknesses)) or say("low overall quality")
 
 
 def _refusal(refused: Sequence[EntryReport]) -> WatchlistError:

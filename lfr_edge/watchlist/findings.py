@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.models.licence import Purpose
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.entry import Entry
 from lfr_edge.watchlist.lawful import gaps
 from lfr_edge.watchlist.pictures import read_picture
@@ -111,8 +112,15 @@ class Findings:
         """Take an entry. `where` stands before the fields in what is found, for lists without lines."""
         if entry.reference in self.lines:
             first = self.lines[entry.reference]
-            place = f" (first in line {first})" if first else ""
-            message = f"{entry.reference} is there twice{place}"
+            message = (
+                say(
+                    "{reference} is there twice (first in line {first})",
+                    reference=entry.reference,
+                    first=first,
+                )
+                if first
+                else say("{reference} is there twice", reference=entry.reference)
+            )
             self.problem(line, f"{where}reference", message, "give all images of a person in one entry")
             return
         self.lines[entry.reference] = line
@@ -133,10 +141,18 @@ class Findings:
             with contextlib.suppress(ValueError):
                 day = date.fromisoformat(text)
         if day is None or text != day.isoformat():
-            self.problem(line, name, f"{text!a} is not a date", "write year-month-day, as in 2026-11-22")
+            self.problem(
+                line, name, say("{text!a} is not a date", text=text), "write year-month-day, as in 2026-11-22"
+            )
             return None
         if day < EARLIEST or (day > self.day and not future):
-            self.problem(line, name, f"{text} lies before 1900" + ("" if future else " or in the future"))
+            self.problem(
+                line,
+                name,
+                say("{text} lies before 1900", text=text)
+                if future
+                else say("{text} lies before 1900 or in the future", text=text),
+            )
         return day
 
     def survey(

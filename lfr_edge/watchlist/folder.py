@@ -127,7 +127,11 @@ def _read_rows(text: str, found: Findings) -> None:
             found.problem(
                 line,
                 "row",
-                f"{len(cells)} fields where the first line has {len(columns)}",
+                say(
+                    "{cells_count} fields where the first line has {columns_count}",
+                    cells_count=len(cells),
+                    columns_count=len(columns),
+                ),
                 "put text that contains a comma in double quotes",
             )
             continue
@@ -140,7 +144,7 @@ def _rows(text: str, found: Findings) -> Iterator[tuple[int, list[str]]]:
         for cells in reader:
             yield reader.line_num, cells
     except csv.Error as error:
-        found.problem(reader.line_num, "row", f"not CSV: {error}", "check the double quotes")
+        found.problem(reader.line_num, "row", say("not CSV: {error}", error=error), "check the double quotes")
 
 
 def _check_columns(columns: list[str], found: Findings) -> bool:
@@ -150,7 +154,12 @@ def _check_columns(columns: list[str], found: Findings) -> bool:
         return False
     for name in REQUIRED:
         if name not in columns:
-            found.problem(1, name, "the column is missing", f"the first line names {', '.join(REQUIRED)}")
+            found.problem(
+                1,
+                name,
+                "the column is missing",
+                say("the first line names {required}", required=", ".join(REQUIRED)),
+            )
     for name in columns:
         if columns.count(name) > 1:
             found.problem(1, name or "columns", "the column is there twice")
@@ -160,7 +169,7 @@ def _check_columns(columns: list[str], found: Findings) -> bool:
             )
         elif name not in REQUIRED + OPTIONAL:
             known = ", ".join(REQUIRED + OPTIONAL)
-            found.problem(1, name or "columns", "an unknown column", f"known are {known}")
+            found.problem(1, name or "columns", "an unknown column", say("known are {known}", known=known))
     return len(found.problems) == before
 
 
@@ -171,7 +180,7 @@ def _read_row(line: int, row: dict[str, str], found: Findings) -> None:
     try:
         response = Response(row["response"].lower())
     except ValueError:
-        found.problem(line, "response", f"{row['response']!a} is none of red, amber, green")
+        found.problem(line, "response", say("{row!a} is none of red, amber, green", row=row["response"]))
         response = Response.AMBER
     try:
         entry = Entry(
@@ -240,7 +249,9 @@ def _read_people(folder: Path, category: str | None, response: Response, found: 
         )
         return
     if category not in categories():
-        found.problem(None, "category", f"must be one of {', '.join(categories())}")
+        found.problem(
+            None, "category", say("must be one of {categories}", categories=", ".join(categories()))
+        )
         return
     for person in sorted(item for item in folder.iterdir() if item.is_dir() and not item.is_symlink()):
         pictures = sorted(item.name for item in person.iterdir() if item.suffix.lower() in _SUFFIXES)
@@ -266,7 +277,9 @@ def check_pictures(pictures: Pictures, found: Findings, progress: Progress | Non
                 found.problem(line, f"{where}images", str(error))
             owners[image.file] = entry.reference
         if len(owners) > MOST_PICTURES:
-            found.problem(line, f"{where}images", f"more than {MOST_PICTURES} pictures")
+            found.problem(
+                line, f"{where}images", say("more than {most_pictures} pictures", most_pictures=MOST_PICTURES)
+            )
             return
         if progress:
             progress(done, total)

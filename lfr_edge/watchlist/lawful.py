@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.entry import BLUE_LIST, Entry, image_sources
 
 _NEEDED: Final = {
@@ -56,18 +57,28 @@ def _dates(entry: Entry, day: date) -> Iterator[Gap]:
     if entry.review_date is None:
         yield Gap("review_date", "is missing", "say until when this entry stands without a new decision")
     elif entry.review_date < day:
-        yield Gap("review_date", f"{entry.review_date} has passed", "review the entry, or leave it out")
+        yield Gap(
+            "review_date",
+            say("{review_date} has passed", review_date=entry.review_date),
+            "review the entry, or leave it out",
+        )
 
 
 def _image_gaps(entry: Entry) -> Iterator[Gap]:
     for image in entry.images:
         if not image.source:
-            yield Gap("image_source", f"is missing for {image.file}", f"one of {', '.join(image_sources())}")
+            yield Gap(
+                "image_source",
+                say("is missing for {file}", file=image.file),
+                say("one of {image_sources}", image_sources=", ".join(image_sources())),
+            )
         elif image.source not in image_sources():
             yield Gap(
                 "image_source",
-                f"of {image.file} is not a known source",
-                f"one of {', '.join(image_sources())}",
+                say("of {file} is not a known source", file=image.file),
+                say("one of {image_sources}", image_sources=", ".join(image_sources())),
             )
         if image.taken is None:
-            yield Gap("image_taken", f"is missing for {image.file}", "say when the picture was taken")
+            yield Gap(
+                "image_taken", say("is missing for {file}", file=image.file), "say when the picture was taken"
+            )

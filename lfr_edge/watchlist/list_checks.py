@@ -141,17 +141,28 @@ def _people(facts: ListFacts, grave: Verdict) -> Iterator[Finding]:
 def _authority(facts: ListFacts, limits: Limits, grave: Verdict) -> Iterator[Finding]:
     hint = "shorten the list, or get a new authority"
     if limits.most_entries is not None and facts.entries > limits.most_entries:
-        text = f"{facts.entries} entries are more than the {limits.most_entries} that are authorised"
+        text = say(
+            "{entries} entries are more than the {most} that are authorised",
+            entries=facts.entries,
+            most=limits.most_entries,
+        )
         yield Finding(grave, "too_many_entries", text, hint)
     for what, counts, allowed in (
         ("category", facts.categories, limits.categories),
         ("source", facts.sources, limits.sources),
     ):
         for name in sorted(set(counts) - allowed) if allowed is not None else ():
-            text = f"{what} {name or '(none given)'} is not authorised: {counts[name]} on this list"
+            text = say(
+                "{what} {name} is not authorised: {count} on this list",
+                what=say(what),
+                name=name or say("(none given)"),
+                count=counts[name],
+            )
             yield Finding(grave, f"{what}_not_authorised", text, hint)
     if limits.under_18 is False and facts.under_18:
-        text = f"{_entries(facts.under_18)} of people under 18, and the authority allows none"
+        text = say(
+            "{entries} of people under 18, and the authority allows none", entries=_entries(facts.under_18)
+        )
         yield Finding(grave, "under_18_not_authorised", text, hint)
 
 
@@ -193,20 +204,21 @@ def _doubles(resemblance: Resemblance, twice: Sequence[tuple[str, str]], grave: 
             Verdict.WARN,
             "look_alikes",
             say(
-                "{near_count} people look like somebody else on the list ({pairs} pair{value}): "
+                "{near_count} people look like somebody else on the list ({pairs}): "
                 "a passer-by who is one may alert for the other",
                 near_count=len(resemblance.near),
-                pairs=resemblance.pairs,
-                value="" if resemblance.pairs == 1 else "s",
+                pairs=say("1 pair")
+                if resemblance.pairs == 1
+                else say("{count} pairs", count=resemblance.pairs),
             ),
             "alerts for them say so; nothing has to be done",
         )
     if resemblance.scale.look_alike is None:
-        text = f"look-alikes and doubles: {resemblance.scale.source}"
+        text = say("look-alikes and doubles: {source}", source=resemblance.scale.source)
         yield Finding(
             Verdict.WARN, "look_alikes_unknown", text, "calibrate this pack: lfr-edge evaluate identities"
         )
 
 
 def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count} entries"
+    return say("1 entry") if count == 1 else say("{count} entries", count=count)

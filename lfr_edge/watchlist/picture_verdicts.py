@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from lfr_edge.sentences import say
 from lfr_edge.vision.picture_quality import NOT_MEASURED, PictureQuality
 
 
@@ -78,7 +79,7 @@ class ElementVerdict:
 
 
 def _side(value: float) -> str:
-    return "left" if value < 0 else "right"
+    return say("left") if value < 0 else say("right")
 
 
 def _percent(value: float) -> str:
@@ -86,19 +87,39 @@ def _percent(value: float) -> str:
 
 
 def _yaw(value: float, at: float) -> str:
-    return f"head turned {abs(value):.0f}° to the picture's {_side(value)}: at most {at:.0f}°"
+    return say(
+        "head turned {degrees:.0f}° to the picture's {side}: at most {at:.0f}°",
+        degrees=abs(value),
+        side=_side(value),
+        at=at,
+    )
 
 
 def _pitch(value: float, at: float) -> str:
-    return f"head tilted {abs(value):.0f}° {'down' if value > 0 else 'up'}: at most {at:.0f}°"
+    return say(
+        "head tilted {degrees:.0f}° {way}: at most {at:.0f}°",
+        degrees=abs(value),
+        way=say("down") if value > 0 else say("up"),
+        at=at,
+    )
 
 
 def _roll(value: float, at: float) -> str:
-    return f"head leaning {abs(value):.0f}° to the picture's {_side(value)}: at most {at:.0f}°"
+    return say(
+        "head leaning {degrees:.0f}° to the picture's {side}: at most {at:.0f}°",
+        degrees=abs(value),
+        side=_side(value),
+        at=at,
+    )
 
 
 def _eyes(value: float, at: float, refuse: float) -> str:
-    return f"eyes {value:.0f} px apart: at least {at:.0f} {'needed' if at == refuse else 'recommended'}"
+    return say(
+        "eyes {value:.0f} px apart: at least {at:.0f} {needed}",
+        value=value,
+        at=at,
+        needed=say("needed") if at == refuse else say("recommended"),
+    )
 
 
 LIMITS: Final = (
@@ -106,28 +127,40 @@ LIMITS: Final = (
     Limit("HeadPosePitch", 20, 45, _pitch, size=True),
     Limit("HeadPoseRoll", 30, None, _roll, size=True),  # undone by the alignment
     Limit(
-        "UnderExposurePrevention", 0.25, 0.95, lambda v, _: f"too dark: {_percent(v)} of the face is black"
+        "UnderExposurePrevention",
+        0.25,
+        0.95,
+        lambda v, _: say("too dark: {percent} of the face is black", percent=_percent(v)),
     ),
     Limit(
-        "OverExposurePrevention", 0.25, 0.85, lambda v, _: f"too bright: {_percent(v)} of the face is white"
+        "OverExposurePrevention",
+        0.25,
+        0.85,
+        lambda v, _: say("too bright: {percent} of the face is white", percent=_percent(v)),
     ),
     Limit(
         "DynamicRange",
         5.4,
         4.3,
-        lambda v, at: f"too little contrast: {v:.1f} bits of light and dark, at least {at:g}",
+        lambda v, at: say(
+            "too little contrast: {value:.1f} bits of light and dark, at least {at:g}", value=v, at=at
+        ),
         least=True,
     ),
     # Costs the networks 1.4 % at worst; but a person who compares sees half a face.
-    Limit("IlluminationUniformity", 0.08, None, lambda v, _: "lit from one side", least=True),
+    Limit("IlluminationUniformity", 0.08, None, lambda v, _: say("lit from one side"), least=True),
     Limit(
-        "Sharpness", 0.12, 0.06, lambda v, at: f"blurred: sharpness {v:.2f}, at least {at:.2f}", least=True
+        "Sharpness",
+        0.12,
+        0.06,
+        lambda v, at: say("blurred: sharpness {value:.2f}, at least {at:.2f}", value=v, at=at),
+        least=True,
     ),
     Limit(
         "CompressionArtifacts",
         1.9,
         4.5,
-        lambda v, _: f"compressed too hard: edges of the blocks stand out {v:.1f} times",
+        lambda v, _: say("compressed too hard: edges of the blocks stand out {value:.1f} times", value=v),
     ),
 )
 
@@ -157,7 +190,9 @@ def _cut_off(inside: float) -> ElementVerdict:
         "FaceInsidePicture",
         0.95,
         0.7,
-        lambda v, _: f"cut off by the edge of the picture: {_percent(1 - v)} of the face is missing",
+        lambda v, _: say(
+            "cut off by the edge of the picture: {percent} of the face is missing", percent=_percent(1 - v)
+        ),
         least=True,
     )
     verdict, reason = limit.judge(inside)

@@ -15,7 +15,7 @@ from lfr_edge.deployment.authority.document import SignedAuthority
 from lfr_edge.deployment.authority.facts import Facts
 from lfr_edge.deployment.authority.rules import Case, Finding
 from lfr_edge.errors import DeploymentError
-from lfr_edge.sentences import say
+from lfr_edge.sentences import listed, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +336,13 @@ def _judged(rule: Rule, finding: Finding) -> Clause:
     return Clause(rule.number, rule.code, rule.title, ok, finding.says if ok else finding.problem, hint)
 
 
+def named(clause: Clause) -> str:
+    """As a refusal names it."""
+    return say(
+        "clause {number}, {title}: {text}", number=clause.number, title=say(clause.title), text=clause.text
+    )
+
+
 def refuse(found: Sequence[Clause]) -> None:
     """Return only where every clause holds.
 
@@ -345,7 +352,7 @@ def refuse(found: Sequence[Clause]) -> None:
     broken = [clause for clause in found if not clause.ok]
     if broken:
         first = broken[0]
-        lines = "; ".join(f"clause {clause.number}, {clause.title}: {clause.text}" for clause in broken)
+        lines = listed((named(clause) for clause in broken), "; ")
         raise DeploymentError(f"authority_{first.code}", lines, hint=first.hint)
 
 
@@ -358,7 +365,10 @@ def threshold_change(signed: SignedAuthority, role: str, threshold: float) -> Cl
             rule,
             Finding(
                 "",
-                say("the authority does not let a {role} change the threshold", role=role.replace("_", " ")),
+                say(
+                    "the authority does not let a {role} change the threshold",
+                    role=say(role.replace("_", " ")),
+                ),
             ),
         )
     if not threshold >= terms.floor:

@@ -11,7 +11,7 @@ from lfr_edge.deployment.authority.document import SignedAuthority
 from lfr_edge.deployment.authority.facts import Facts, distance_m
 from lfr_edge.deployment.authority.terms import ALERT_IMAGES_MAX_H, Authority
 from lfr_edge.deployment.authority.words import instant_ns, use_cases
-from lfr_edge.sentences import say
+from lfr_edge.sentences import listed, say
 from lfr_edge.watchlist.entry import categories
 
 HOUR_NS: Final = 3_600_000_000_000
@@ -59,11 +59,11 @@ def purpose(case: Case) -> Finding:
             "",
             say(
                 "it is for {granted} use, and this box is set to {purpose}",
-                granted=granted,
-                purpose=case.facts.purpose,
+                granted=say(granted),
+                purpose=say(case.facts.purpose),
             ),
         )
-    return Finding(say("for {granted} use", granted=granted))
+    return Finding(say("for {granted} use", granted=say(granted)))
 
 
 def officer(case: Case) -> Finding:
@@ -71,13 +71,17 @@ def officer(case: Case) -> Finding:
     if not who.name.strip():
         return Finding("", "the Authorising Officer is not named")
     if not who.rank.may_authorise():
-        return Finding("", say("a {words} may not authorise: superintendent or above", words=who.rank.words))
+        return Finding(
+            "", say("a {words} may not authorise: superintendent or above", words=say(who.rank.words))
+        )
     if who.granted > case.authority.end:
         return Finding("", say("it was granted at {granted}, after its own end", granted=who.granted))
     if case.facts and case.facts.wall_ns + CLOCK_SLACK_NS < instant_ns(who.granted):
         return Finding("", say("it is granted only at {granted}", granted=who.granted))
     return Finding(
-        say("{words} {name}, granted {granted}", words=who.rank.words, name=who.name, granted=who.granted)
+        say(
+            "{words} {name}, granted {granted}", words=say(who.rank.words), name=who.name, granted=who.granted
+        )
     )
 
 
@@ -162,12 +166,12 @@ def use_case(case: Case) -> Finding:
             "",
             say(
                 "{title} is paragraph {paragraph}, not {policy_paragraph}",
-                title=known.title,
+                title=say(known.title),
                 paragraph=known.paragraph,
-                policy_paragraph=case.authority.policy_paragraph or "(empty)",
+                policy_paragraph=case.authority.policy_paragraph or say("(empty)"),
             ),
         )
-    return Finding(say("{title} (policy {paragraph})", title=known.title, paragraph=known.paragraph))
+    return Finding(say("{title} (policy {paragraph})", title=say(known.title), paragraph=known.paragraph))
 
 
 def _words(case: Case, name: str) -> Finding:
@@ -175,7 +179,7 @@ def _words(case: Case, name: str) -> Finding:
     return (
         Finding(_short(text))
         if text
-        else Finding("", say("{name}: nothing is written", name=name.replace("_", " ")))
+        else Finding("", say("{name}: nothing is written", name=say(name.replace("_", " "))))
     )
 
 
@@ -210,7 +214,7 @@ def place(case: Case) -> Finding:
                 say(
                     "it is for {name}, and this box is set to {place}",
                     name=where.name,
-                    place=facts.place or "(no place)",
+                    place=facts.place or say("(no place)"),
                 ),
             )
         if facts.latitude is None or facts.longitude is None:
@@ -281,7 +285,7 @@ def list_categories(case: Case) -> Finding:
         ]
         if strange:
             return Finding("", say("on the list but not authorised: {strange}", strange=_list(strange)))
-    return Finding(_list(categories()[code].title for code in allowed))
+    return Finding(_list(say(categories()[code].title) for code in allowed))
 
 
 def criteria(case: Case) -> Finding:
@@ -327,7 +331,7 @@ def image_sources(case: Case) -> Finding:
         return Finding("", "no source of images is named")
     if case.facts is not None:
         strange = [
-            f"{code or 'not recorded'} ({count})"
+            say("{code} ({count})", code=code or say("not recorded"), count=count)
             for code, count in case.facts.sources.items()
             if code not in allowed and count
         ]
@@ -347,7 +351,11 @@ def under_18(case: Case) -> Finding:
             "",
             say("{under_18} on the list are under 18, and none is authorised", under_18=case.facts.under_18),
         )
-    return Finding(f"included: {_short(terms.under_18_reason)}" if terms.under_18 else "not included")
+    return Finding(
+        say("included: {reason}", reason=_short(terms.under_18_reason))
+        if terms.under_18
+        else say("not included")
+    )
 
 
 def compiled(case: Case) -> Finding:
@@ -389,12 +397,12 @@ def threshold(case: Case) -> Finding:
                 floor=terms.floor,
             ),
         )
-    who = _list(role.replace("_", " ") for role in terms.changed_by)
+    who = _list(say(role.replace("_", " ")) for role in terms.changed_by)
     return Finding(
         say(
             "not below {floor:.4f}; changed by {who}, with a second person",
             floor=terms.floor,
-            who=who or "nobody",
+            who=who or say("nobody"),
         )
     )
 
@@ -452,7 +460,7 @@ def conditions(case: Case) -> Finding:
     said = case.authority.conditions
     if any(not text.strip() for text in said):
         return Finding("", "one of the conditions is empty")
-    return Finding(_short("; ".join(said)) if said else "none")
+    return Finding(_short("; ".join(said)) if said else say("none"))
 
 
 def _plain(name: str) -> str:
@@ -460,9 +468,9 @@ def _plain(name: str) -> str:
 
 
 def _list(items: Iterable[str]) -> str:
-    return ", ".join(items)
+    return listed(items)
 
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= 200 else line[:199] + "…"
+    return say("{prose}", prose=line if len(line) <= 200 else line[:199] + "…")  # the officer's own words

@@ -328,8 +328,13 @@ def _refuse_use(mine: list[Proposal]) -> NoReturn:
 def _not_open(proposal: Proposal) -> ControlError:
     return ControlError(
         "control_not_open",
-        f"this proposal is {proposal.state}"
-        + (f", approved by {proposal.approver}" if proposal.approver else ""),
+        say(
+            "this proposal is {state}, approved by {approver}",
+            state=say(proposal.state),
+            approver=proposal.approver,
+        )
+        if proposal.approver
+        else say("this proposal is {state}", state=say(proposal.state)),
         hint="reload the page; somebody else was first",
     )
 

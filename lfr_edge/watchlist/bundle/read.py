@@ -149,7 +149,12 @@ def read_bundle(
     findings = Findings(at.date(), purpose)
     compiled = manifest.moment(head.compiled_at)
     if compiled > at + _AHEAD:
-        findings.problem(None, "compiled_at", f"{head.compiled_at} lies in the future", "check both clocks")
+        findings.problem(
+            None,
+            "compiled_at",
+            say("{compiled_at} lies in the future", compiled_at=head.compiled_at),
+            "check both clocks",
+        )
     if purpose == "operational" and head.purpose != "operational":
         findings.problem(None, "purpose", "the list was made for evaluation only", "ask for another list")
     digests = _take_entries(found, findings, at.date())
@@ -194,7 +199,13 @@ def _take_entries(found: Mapping[str, object], findings: Findings, day: date) ->
             _take_entry(item, findings, taken, day)
             digests.update((image.file, image.sha256) for image in item.images)
         if len(findings.problems) > _MOST_PROBLEMS:
-            findings.problem(None, "list", f"more than {_MOST_PROBLEMS} problems; the rest was not read")
+            findings.problem(
+                None,
+                "list",
+                say(
+                    "more than {most_problems} problems; the rest was not read", most_problems=_MOST_PROBLEMS
+                ),
+            )
             break
     return digests
 
@@ -213,7 +224,7 @@ def _take_entry(item: manifest.BundleEntry, findings: Findings, taken: set[str],
         if date.fromisoformat(image.taken) > day:
             findings.problem(None, where + "images.taken", "lies in the future")
         if image.file.lower() in taken:
-            findings.problem(None, where + "images.file", f"{image.file} is an image already")
+            findings.problem(None, where + "images.file", say("{file} is an image already", file=image.file))
         taken.add(image.file.lower())
     findings.add(None, entry, where)
 
@@ -223,9 +234,11 @@ def _check_names(there: Set[str], listed: Set[str], findings: Findings) -> None:
     extra = sorted(there - listed - {MANIFEST, SIGNATURE})
     missing = sorted(listed - there)
     for name in extra[:_MOST_PROBLEMS]:
-        findings.problem(None, "bundle", f"{name[:100]!a} is not on the manifest", "leave it out")
+        findings.problem(
+            None, "bundle", say("{name!a} is not on the manifest", name=name[:100]), "leave it out"
+        )
     for name in missing[:_MOST_PROBLEMS]:
-        findings.problem(None, "bundle", f"{name} is on the manifest and missing")
+        findings.problem(None, "bundle", say("{name} is on the manifest and missing", name=name))
 
 
 def _no_bundle(path: Path, why: str) -> WatchlistError:
