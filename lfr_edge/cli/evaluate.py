@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lfr_edge.cli.packs import add_pack, progress_bar
 from lfr_edge.errors import EvaluationError
-from lfr_edge.evaluation.calibrate import calibrations
+from lfr_edge.evaluation.calibrate import calibrate, strangers_of
 from lfr_edge.evaluation.clip import Replay, gallery_of, replay_at_pace, replay_unhurried
 from lfr_edge.evaluation.identities import nonmated_tops, report, run_identities
 from lfr_edge.evaluation.intervals import resolvable
@@ -26,6 +27,7 @@ from lfr_edge.matching.threshold import choose, load_calibrations, save_calibrat
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.vision.portraits import Degradation
+from lfr_edge.vision.sessions import Provider
 from lfr_edge.watchlist.keys import read_key_file
 
 _EXAMPLES = """\
@@ -151,31 +153,44 @@ def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def open_pack(args: argparse.Namespace) -> tuple[Pack, VisionStack, dict[str, Any]]:
+def add_providers(parser: argparse.ArgumentParser, name: str, of: str) -> None:
+    parser.add_argument(
+        name,
+        nargs="+",
+        choices=get_args(Provider),
+        default=["cpu"],
+        metavar="NAME",
+        help=f"cpu, cuda or tensorrt, in order of preference, {of} (default: cpu)",
+    )
+
+
+def open_pack(
+    args: argparse.Namespace, name: str = "", providers: Sequence[Provider] = ("cpu",)
+) -> tuple[Pack, VisionStack, dict[str, Any]]:
     """The pack, its networks, and how both are named in a result."""
-    store = ModelStore(args.store)
-    if args.pack not in store.names():
+    store, wanted = ModelStore(args.store), name or args.pack
+    if wanted not in store.names():
         raise EvaluationError(
             "pack_missing",
-            f"the pack {args.pack!r} is not installed in {args.store}",
-            hint=f"lfr-edge models pull {args.pack} --store {args.store}",
+            f"the pack {wanted!r} is not installed in {args.store}",
+            hint=f"lfr-edge models pull {wanted} --store {args.store}",
         )
-    pack = store.load(args.pack)
-    vision = VisionStack.open(pack, threads=args.threads)
+    pack = store.load(wanted)
+    vision = VisionStack.open(pack, providers=providers, threads=args.threads)
     model = {
         "pack": pack.name,
         "version": pack.manifest.version,
         "fingerprint": pack.fingerprint,
         "networks": [network.id for network in pack.manifest.networks],
         "dimension": vision.dimension,
-        "provider": "cpu",
+        "provider": providers[0],
         "precision": "fp32",
     }
     return pack, vision, model
 
 
 def _run_identities(args: argparse.Namespace) -> int:
-    protocol = _protocol(args.folder, args)
+    protocol = protocol_of(args.folder, args)
     _, vision, model = open_pack(args)
     with progress_bar() as bar:
         tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
@@ -190,8 +205,8 @@ def _run_identities(args: argparse.Namespace) -> int:
     errors = read_label_errors(args.label_errors) if args.label_errors else ()
     result = report(run, model, seed=args.seed, label_errors=errors)
     if args.calibration:
-        made = calibrations(
-            run,
+        made, _ = calibrate(
+            strangers_of(run, errors),
             model,
             measured=datetime.now(UTC).date(),
             material=str(args.protocol.name if args.protocol else args.folder.name),
@@ -258,7 +273,7 @@ def _threshold(
             found.threshold,
             f"calibrated for lists of up to {found.list_size} people at FPIR {args.fpir:g}",
         )
-    protocol = _protocol(args.identities, args)
+    protocol = protocol_of(args.identities, args)
     with progress_bar() as bar:
         tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
         run = run_identities(
@@ -278,7 +293,7 @@ def _threshold(
     return threshold, f"measured on {args.identities} for a list of {size} people at FPIR {args.fpir:g}"
 
 
-def _protocol(folder: Path, args: argparse.Namespace) -> Protocol:
+def protocol_of(folder: Path, args: argparse.Namespace) -> Protocol:
     """The one that was named, the one that lies in the folder, or one drawn with the seed."""
     named = args.protocol or folder / "protocol.csv"
     return read_protocol(named) if args.protocol or named.is_file() else draw_protocol(folder, args.seed)

@@ -122,7 +122,9 @@ def scale_for(
         return (
             Scale() if threshold is None else Scale(look_alike=threshold, source="the configured threshold")
         )
-    strictest = max(fitting, key=lambda c: c.threshold)
+    # What a sample shows by itself: two pictures of one person need not reach a threshold far out in the tail.
+    shown = [c for c in fitting if c.reach <= 1] or fitting
+    strictest = max(shown, key=lambda c: c.threshold)
     at = threshold
     if at is None:
         near = [c for c in fitting if math.isclose(c.target_fpir, target_fpir)] or fitting
@@ -158,8 +160,10 @@ def _rate(points: Sequence[Calibration], threshold: float) -> float:
     if not below or not above:
         return match_rate(above[0] if above else below[-1])
     left, right = below[-1], above[0]
+    most, least = match_rate(left), match_rate(right)
     share = (threshold - left.threshold) / (right.threshold - left.threshold)
-    return math.exp((1 - share) * math.log(match_rate(left)) + share * math.log(match_rate(right)))
+    # Rounding must not carry it past either end: a higher threshold never costs more.
+    return min(most, max(least, math.exp((1 - share) * math.log(most) + share * math.log(least))))
 
 
 def _figure(value: float) -> str:

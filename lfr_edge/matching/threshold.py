@@ -13,11 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from lfr_edge.errors import MatchingError
+from lfr_edge.sentences import say
 
 FORMAT: Final = 1
+MOST_REACH: Final = (
+    10.0  # a rate this many times rarer than the rule of 3 asks of the sample; then: cannot tell
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Calibration:
     people: int  # different people among them
     measured: date
     material: str = ""  # what it was measured on
+    method: Literal["counted", "tail"] = "counted"  # "tail": from the fitted tail of the highest scores
+    reach: float = 1.0  # times rarer than the rule of 3 asks of the sample; at most 1 lies within it
 
     def __post_init__(self) -> None:
         finite = all(map(math.isfinite, (self.threshold, self.low, self.high, self.target_fpir)))
@@ -45,6 +51,13 @@ class Calibration:
             raise ValueError("threshold: -1 ≤ low ≤ threshold ≤ high ≤ 1 does not hold")
         if not 0 < self.target_fpir < 1 or not all(type(n) is int and n > 0 for n in counts):
             raise ValueError("target_fpir lies between 0 and 1, counts are whole numbers from 1")
+        if self.method not in {"counted", "tail"} or not 0 < self.reach <= MOST_REACH:
+            raise ValueError(f"method is counted or tail, reach lies above 0 and is at most {MOST_REACH:g}")
+
+    @property
+    def one_in(self) -> int:
+        """One false alert in so many passages of people who are not listed."""
+        return math.floor(1 / self.target_fpir + 1e-9)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"measured": self.measured.isoformat()}
@@ -70,14 +83,14 @@ def load_calibrations(path: Path) -> tuple[Calibration, ...]:
     except OSError as error:
         raise MatchingError(
             "calibration_missing",
-            f"{path}: {error.strerror}",
-            hint="measure one: lfr-edge evaluate identities DIR --calibration FILE",
+            say("{path}: {strerror}", path=path, strerror=error.strerror),
+            hint="measure one: lfr-edge calibrate faces DIR --out FILE",
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise MatchingError(
             "calibration_invalid",
-            f"{path} is not a calibration: {error}",
-            hint="measure it again: lfr-edge evaluate identities DIR --calibration FILE",
+            say("{path} is not a calibration: {error}", path=path, error=error),
+            hint="measure it again: lfr-edge calibrate faces DIR --out FILE",
         ) from None
 
 
@@ -103,27 +116,34 @@ def choose(
         raise MatchingError(
             "threshold_model_mismatch",
             "no threshold was calibrated for this model pack",
-            hint="calibrate it: lfr-edge evaluate identities DIR --calibration FILE; or set matching.threshold",
+            hint="calibrate it: lfr-edge calibrate faces DIR --out FILE; or set matching.threshold",
         )
     fitting = [c for c in fitting if (c.provider, c.precision) == (provider, precision)]
     if not fitting:
         raise MatchingError(
             "threshold_runtime_mismatch",
-            f"no threshold was calibrated for this pack on {provider} in {precision}",
+            say(
+                "no threshold was calibrated for this pack on {provider} in {precision}",
+                provider=provider,
+                precision=precision,
+            ),
             hint="calibrate again on this machine: numbers move with provider and precision",
         )
     fitting = [c for c in fitting if math.isclose(c.target_fpir, target_fpir)]
     if not fitting:
         raise MatchingError(
             "threshold_rate_unknown",
-            f"no threshold was calibrated for a false positive rate of {target_fpir:g}",
+            say(
+                "no threshold was calibrated for a false positive rate of {target_fpir:g}",
+                target_fpir=target_fpir,
+            ),
             hint="the sample may have been too small for that rate: calibrate on more people",
         )
     fitting = [c for c in fitting if c.list_size >= list_size]
     if not fitting:
         raise MatchingError(
             "threshold_list_too_large",
-            f"the list has {list_size} people, more than any calibration covers",
+            say("the list has {list_size} people, more than any calibration covers", list_size=list_size),
             hint="calibrate with a gallery at least as large as the list, or shorten the list",
         )
     return min(fitting, key=lambda c: (c.list_size, -c.threshold))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,12 +19,10 @@ from portraitist import FakePortraitist
 from lfr_edge.cli.main import main
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation import labels
-from lfr_edge.evaluation.calibrate import calibrations
 from lfr_edge.evaluation.identities import report, run_identities
 from lfr_edge.evaluation.labels import LabelError, read_label_errors
 from lfr_edge.evaluation.page import page
 from lfr_edge.evaluation.protocol import Protocol, Sample
-from lfr_edge.matching.threshold import choose
 from lfr_edge.vision.portraits import Degradation
 
 MODEL = {"fingerprint": "fake", "dimension": 8, "provider": "cpu", "precision": "fp32"}
@@ -134,21 +131,6 @@ def test_several_gallery_templates_of_a_person_the_best_counts(faces):
     run = run_identities(FakePortraitist(), folder, protocol, gallery_variants=[Degradation(64)])
     single = run_identities(FakePortraitist(), folder, protocol)
     assert (run.scores().nonmated >= single.scores().nonmated - 1e-6).all()
-
-
-def test_thresholds_rise_with_the_list_and_fall_with_the_rate(faces):
-    folder, protocol = faces
-    run = run_identities(FakePortraitist(), folder, protocol)
-    made = calibrations(run, MODEL, measured=date(2026, 11, 22), material="synthetic")
-    assert {c.list_size for c in made} == {10, 30, 40}
-    assert {c.target_fpir for c in made} == {0.1, 0.03, 0.01}  # 0.003 × 400 is less than three false alerts
-    asked = {"fingerprint": "fake", "provider": "cpu", "precision": "fp32"}
-    by_size = [choose(made, list_size=n, target_fpir=0.01, **asked).threshold for n in (10, 30, 40)]
-    by_rate = [choose(made, list_size=40, target_fpir=f, **asked).threshold for f in (0.1, 0.03, 0.01)]
-    assert by_size == sorted(by_size)
-    assert by_rate == sorted(by_rate)
-    full = report(run, MODEL)["threshold_at_fpir"]["0.01"]["value"]
-    assert by_size[-1] == pytest.approx(full, abs=1e-4)
 
 
 def test_a_protocol_that_names_no_picture(faces):

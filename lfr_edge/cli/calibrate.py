@@ -1,0 +1,264 @@
+"""``lfr-edge calibrate``: which threshold keeps false alerts to one in how many faces, for this list?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lfr_edge.cli.evaluate import add_pack_arguments, add_providers, open_pack, protocol_of
+from lfr_edge.cli.packs import progress_bar
+from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation.calibrate import (
+    LONG_SIZES,
+    TARGETS,
+    Refused,
+    Strangers,
+    calibrate,
+    everybody_against_everybody,
+)
+from lfr_edge.evaluation.faces import Templates, embed_samples
+from lfr_edge.evaluation.labels import LabelError, read_label_errors
+from lfr_edge.evaluation.parity import Parity, compare
+from lfr_edge.evaluation.protocol import Sample
+from lfr_edge.matching.threshold import Calibration, load_calibrations, save_calibrations
+from lfr_edge.settings import VisionSettings
+from lfr_edge.vision.pipeline import VisionStack
+
+_EXAMPLES = """\
+examples:
+  lfr-edge calibrate faces faces --label-errors errors.csv --out calibration.json
+  lfr-edge calibrate show calibration.json --list-size 16000
+  lfr-edge calibrate drift faces --against default-fp16
+"""
+_FACES = """\
+examples:
+  lfr-edge calibrate faces faces --out calibration.json
+  lfr-edge calibrate faces faces --label-errors errors.csv --list-size 16000 --fpir 0.01 0.001 --out c.json --json
+
+Everybody in the folder (one folder per person, or the protocol's identities) is searched for among everybody else.
+Lists no longer than that are measured; longer ones, and rarer rates, follow from the tail of the highest scores,
+with its 95 % interval. What the faces cannot tell is left out and said. Put the file into matching.calibration.
+"""
+_SHOW = """\
+examples:
+  lfr-edge calibrate show calibration.json
+  lfr-edge calibrate show calibration.json --list-size 16000 --json
+"""
+_DRIFT = """\
+examples:
+  lfr-edge calibrate drift faces --against default-fp16
+  lfr-edge calibrate drift faces --against default --against-providers cuda cpu
+
+The same faces go through the reference (--pack, --providers) and through the other. Exit status 1: a threshold does
+not mean the same on both. In use a threshold is refused on another pack, provider or precision in any case;
+this says how much lies between them, before anybody calibrates anew.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "calibrate",
+        help="find the threshold that keeps false alerts to a rate, for a list's length",
+        description="Find the threshold that keeps false alerts to a wanted rate, for a list of a given length.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    faces = _action(actions, "faces", "measure thresholds on pictures of many people", _FACES)
+    _faces_arguments(faces)
+    faces.add_argument(
+        "--list-size",
+        type=_people,
+        nargs="+",
+        default=list(LONG_SIZES),
+        metavar="N",
+        help="lengths of lists (default: 10 to 50,000)",
+    )
+    faces.add_argument(
+        "--fpir",
+        type=_share,
+        nargs="+",
+        default=list(TARGETS),
+        metavar="RATE",
+        help="shares of strangers that may raise an alert (default: 0.1 to 0.0001)",
+    )
+    faces.add_argument("--out", type=Path, required=True, metavar="FILE", help="write the thresholds here")
+    faces.set_defaults(run=_run_faces)
+    show = _action(actions, "show", "say what a file of thresholds holds", _SHOW)
+    show.add_argument("file", type=Path, metavar="FILE", help="of lfr-edge calibrate faces")
+    show.add_argument(
+        "--list-size", type=_people, metavar="N", help="only what holds for a list of this length"
+    )
+    show.add_argument("--json", action="store_true", help="print one JSON object")
+    show.set_defaults(run=_run_show)
+    drift = _action(actions, "drift", "compare another precision or provider with the reference", _DRIFT)
+    _faces_arguments(drift)
+    drift.add_argument("--fpir", type=_share, default=0.01, metavar="RATE", help="compare at (default: 0.01)")
+    drift.add_argument(
+        "--against", required=True, metavar="PACK", help="the other installed pack, or the same"
+    )
+    add_providers(drift, "--against-providers", "of the other")
+    drift.set_defaults(run=_run_drift)
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, line: str, examples: str
+) -> argparse.ArgumentParser:
+    return actions.add_parser(
+        name, help=line, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def _faces_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="one folder per person, or with a protocol.csv"
+    )
+    parser.add_argument("--protocol", type=Path, metavar="FILE", help="CSV of who is on which picture")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the lists that are dealt")
+    parser.add_argument("--label-errors", type=Path, metavar="FILE", help="CSV of one person under two names")
+    add_providers(parser, "--providers", "of the pack")
+    add_pack_arguments(parser)
+
+
+def _run_faces(args: argparse.Namespace) -> int:
+    samples = protocol_of(args.folder, args).samples
+    _, vision, model = open_pack(args, args.pack, args.providers)
+    _, strangers = _searched(args, vision, samples)
+    made, refused = calibrate(
+        strangers,
+        model,
+        measured=datetime.now(UTC).date(),
+        material=f"{args.folder.name}: everybody against everybody",
+        sizes=args.list_size,
+        targets=sorted(args.fpir, reverse=True),
+        seed=args.seed,
+    )
+    if not made:
+        raise EvaluationError(
+            "calibration_impossible",
+            f"{strangers.people} people cannot tell any of these rates: {refused[0].reason}",
+            hint="give more people, shorter lists or higher rates",
+        )
+    save_calibrations(args.out, made)
+    closest = strangers.closest()
+    if args.json:
+        body = {"model": model, "people": strangers.people, "searches": len(strangers.seekers)}
+        body |= {"calibrations": [one.to_json() for one in made], "closest": closest}
+        print(json.dumps(body | {"cannot_tell": [one.to_json() for one in refused]}, indent=2))
+        return 0
+    print(_table(made))
+    print(_cannot(refused))
+    print("\nmost alike (one person under two names? then --label-errors):")
+    print("\n".join(f"  {row['score']:.3f}  {row['identity']} / {row['resembles']}" for row in closest[:8]))
+    return 0
+
+
+def _run_show(args: argparse.Namespace) -> int:
+    found = load_calibrations(args.file)
+    if args.list_size is not None:
+        long_enough = sorted({one.list_size for one in found if one.list_size >= args.list_size})
+        if not long_enough:
+            longest = max(one.list_size for one in found)
+            raise EvaluationError(
+                "calibration_list_too_large",
+                f"cannot tell: the longest list that {args.file} covers has {longest} people",
+                hint="calibrate with --list-size: lfr-edge calibrate faces DIR --list-size N --out FILE",
+            )
+        found = tuple(one for one in found if one.list_size == long_enough[0])
+    if args.json:
+        print(json.dumps({"calibrations": [one.to_json() for one in found]}, indent=2))
+        return 0
+    for fingerprint, provider, precision in dict.fromkeys(
+        (c.fingerprint, c.provider, c.precision) for c in found
+    ):
+        mine = [
+            c for c in found if (c.fingerprint, c.provider, c.precision) == (fingerprint, provider, precision)
+        ]
+        print(
+            f"pack {fingerprint[:16]}… on {provider} in {precision}, {mine[0].people} people, {mine[0].measured}"
+        )
+        print(_table(mine))
+    return 0
+
+
+def _run_drift(args: argparse.Namespace) -> int:
+    samples = protocol_of(args.folder, args).samples
+    sides, models = [], []
+    for pack, providers in ((args.pack, args.providers), (args.against, args.against_providers)):
+        _, vision, model = open_pack(args, pack, providers)
+        sides.append(_searched(args, vision, samples))
+        models.append(model)
+    found = compare(sides[0], sides[1], args.fpir)
+    if args.json:
+        print(json.dumps(found.to_json() | {"reference": models[0], "candidate": models[1]}, indent=2))
+    else:
+        print(_parity(found, models))
+    return 1 if found.problems else 0
+
+
+def _searched(
+    args: argparse.Namespace, vision: VisionStack, samples: Sequence[Sample]
+) -> tuple[Templates, Strangers]:
+    errors: tuple[LabelError, ...] = read_label_errors(args.label_errors) if args.label_errors else ()
+    with progress_bar() as bar:
+        task = bar.add_task("faces", total=len(samples))
+        templates = embed_samples(
+            vision,
+            args.folder,
+            samples,
+            settings=VisionSettings(),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    return templates, everybody_against_everybody(templates, samples, errors)
+
+
+def _table(found: Sequence[Calibration]) -> str:
+    lines = ["list up to   FPIR      one false alert in   threshold (95 %)            how"]
+    for one in found:
+        between = f"{one.threshold:.4f} ({one.low:.4f} to {one.high:.4f})"
+        how = "counted" if one.method == "counted" else f"tail, reach {one.reach:.2g}"
+        rate = f"{one.target_fpir:g}"
+        lines.append(f"{one.list_size:>10,}   {rate:<8}  {one.one_in:>10,} faces     {between:<27} {how}")
+    return "\n".join(lines)
+
+
+def _cannot(refused: Sequence[Refused]) -> str:
+    if not refused:
+        return ""
+    lines = ["", "cannot tell:"]
+    lines += [f"{one.list_size:>10,}   {one.target_fpir:<8g}  {one.reason}" for one in refused]
+    return "\n".join(lines)
+
+
+def _parity(found: Parity, models: Sequence[dict[str, Any]]) -> str:
+    names = [f"{m['pack']} {m['version']} on {m['provider']}" for m in models]
+    lines = [
+        f"reference   {names[0]}",
+        f"candidate   {names[1]}",
+        f"templates   {found.faces} faces; alike {found.cosine_p50:.4f} in the middle, {found.cosine_p1:.4f} at 1 %",
+        f"scores      moved by {found.score_p50:.4f} in the middle, {found.score_p99:.4f} at 99 %",
+        f"threshold   {found.threshold:.4f} at FPIR {found.target_fpir:g}; the candidate's own {found.shift:+.4f}",
+        f"false       {found.fpir:.4g} of strangers reach the reference's threshold on the candidate",
+    ]
+    if not found.problems:
+        return "\n".join([*lines, "in step     a threshold means the same on both"])
+    return "\n".join([*lines, *(f"drifted     {problem}" for problem in found.problems)])
+
+
+def _people(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("a list has at least one person")
+    return number
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and 0 < value < 1):
+        raise argparse.ArgumentTypeError("a rate lies between 0 and 1")
+    return value
