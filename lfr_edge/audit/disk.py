@@ -16,7 +16,7 @@ FOLDER_MODE: Final = 0o700
 class Disk(Protocol):
     """The calls a log makes while it is open. **Thread rule:** one call at a time per descriptor."""
 
-    def append(self, descriptor: int, data: bytes) -> None:
+    def append(self, descriptor: int, data: bytes | bytearray) -> None:
         """Write all of `data` at the end; OSError otherwise, with an unknown part of it written."""
 
     def datasync(self, descriptor: int) -> None:
@@ -26,7 +26,7 @@ class Disk(Protocol):
 
 
 class RealDisk:
-    def append(self, descriptor: int, data: bytes) -> None:
+    def append(self, descriptor: int, data: bytes | bytearray) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]

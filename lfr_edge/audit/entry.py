@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn, cast
 
 from lfr_edge.audit.event import INTEGER_MAX, PROCESSING, Actor, Event, Verb, check_event
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 FORMAT: Final = 1
 ENTRY_MAX_BYTES: Final = 16 * 1024
@@ -63,12 +64,49 @@ class Entry:
         Raises:
             AuditError: ``audit_event_invalid`` or ``audit_entry_too_large``.
         """
-        check_event(self.event)
-        body = _ENCODER.encode(self.as_json()).encode()
+        draft = Draft.of(self.dep, self.boot_id, self.t_src, self.event)
+        return draft.encode(self.seq, self.t_mono_ns, self.t_wall_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry but for its number and its time: what can be checked and written out before its turn comes."""
+
+    before: str  # canonical JSON up to seq
+    between: str  # from t_mono_ns to t_wall
+    after: str
+
+    @classmethod
+    def of(cls, dep: str, boot_id: str, t_src: str, event: Event) -> Draft:
+        """Raises: AuditError: ``audit_event_invalid``."""
+        check_event(event)
+        actor = event.actor
+        front = {
+            "actor": {"account": actor.account, "role": actor.role, "session": actor.session},
+            "boot_id": boot_id,
+            "d": event.data,
+            "dep": dep,
+            "ev": event.ev,
+            "ref": event.ref,
+        }
+        return cls(
+            f'{_ENCODER.encode(front)[:-1]},"seq":',
+            f',"t_src":{_ENCODER.encode(t_src)},"t_wall":',
+            f',"v":{FORMAT},"why":{_ENCODER.encode(event.why)}}}',
+        )
+
+    def encode(self, seq: int, t_mono_ns: int, t_wall_us: int) -> bytes:
+        """Raises: AuditError: ``audit_entry_too_large``."""
+        times = f'{seq},"t_mono_ns":{t_mono_ns}{self.between}{t_wall_us}'
+        body = f"{self.before}{times}{self.after}".encode()
         if len(body) > ENTRY_MAX_BYTES:
             raise AuditError(
                 "audit_entry_too_large",
-                f"an entry of {len(body)} bytes exceeds {ENTRY_MAX_BYTES}",
+                say(
+                    "an entry of {body_count} bytes exceeds {entry_max_bytes}",
+                    body_count=len(body),
+                    entry_max_bytes=ENTRY_MAX_BYTES,
+                ),
                 hint="record a count or a commitment instead of the thing itself",
             )
         return body
@@ -129,4 +167,4 @@ _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure
 
 
 def _malformed(reason: str) -> AuditError:
-    return AuditError("audit_entry_malformed", f"an entry cannot be read: {reason}")
+    return AuditError("audit_entry_malformed", say("an entry cannot be read: {reason}", reason=reason))

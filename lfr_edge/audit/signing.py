@@ -31,7 +31,7 @@ class LogOptions:
 
 @dataclass(slots=True)
 class HeadSigner:
-    """The signed heads of one open log. **Thread rule:** every method with the group's turn held."""
+    """The signed heads of one open log. **Thread rule:** whoever calls has the turn and the disk."""
 
     origin: str
     signer: Signer
@@ -40,7 +40,6 @@ class HeadSigner:
     clock: Clock
     options: LogOptions
     head: Head  # the last one on disk, signed or about to be when the power went
-    alive: Callable[[], None]
     die: Callable[[BaseException], NoReturn]
     latest: Checkpoint | None = None
     signed_at_ns: int = 0
@@ -55,18 +54,10 @@ class HeadSigner:
         if waiting >= self.options.checkpoint_every or (
             waiting and age_ns >= self.options.checkpoint_after_s * 1e9
         ):
-            self.sign_through(size - 1)
-
-    def sign_through(self, seq: int) -> None:
-        """Return when a signed head covers entry `seq`."""
-        while self.head.size <= seq:
-            self.group.wait_until_idle()
-            if self.head.size <= seq:
-                self.alive()
-                self.sign()
+            self.sign()
 
     def sign(self) -> None:
-        """Sign what is durable now; nobody is at the disk."""
+        """Sign what is durable now."""
         tree = self.group.tree
         before, head = self.head, Head(tree.size, tree.root())
         # Never contradict what was signed before, whatever else has gone wrong.

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lfr_edge.audit.entry import MONO_WRAP, Entry
+from lfr_edge.audit.entry import MONO_WRAP, Draft
 from lfr_edge.audit.event import Event
 from lfr_edge.clock import Clock
 
+_ASKED_EVERY_NS: Final = 1_000_000_000  # the file system, about the source of time
 _SYNCHRONISED: Final = "/run/systemd/timesync/synchronized"  # systemd-timesyncd makes it
 
 
 def time_source() -> str:
     """What the wall clock follows, as far as the box can tell."""
-    return "ntp" if os.path.exists(_SYNCHRONISED) else "rtc"  # noqa: PTH110  asked at every entry
+    return "ntp" if os.path.exists(_SYNCHRONISED) else "rtc"  # noqa: PTH110  asked every second
 
 
 def boot_id() -> str:
@@ -28,7 +29,7 @@ def boot_id() -> str:
         return f"process-{uuid.uuid4()}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stamp:
     """Turns events of one log into its entries. **Thread rule:** any thread."""
 
@@ -36,14 +37,24 @@ class Stamp:
     clock: Clock
     boot: str
     source: Callable[[], str]
+    _asked: tuple[int, str] | None = None  # when the source was asked, and its answer
 
-    def entry(self, seq: int, event: Event) -> Entry:
-        return Entry(
-            dep=self.origin,
-            seq=seq,
-            boot_id=self.boot,
-            t_wall_us=self.clock.wall_ns() // 1000,
-            t_mono_ns=self.clock.monotonic_ns() % MONO_WRAP,
-            t_src=self.source(),
-            event=event,
-        )
+    def draft(self, event: Event) -> Draft:
+        """Everything that can be done before the entry has its turn.
+
+        Raises:
+            AuditError: ``audit_event_invalid``.
+        """
+        now = self.clock.monotonic_ns()
+        asked = self._asked
+        if asked is None or now - asked[0] >= _ASKED_EVERY_NS:
+            asked = self._asked = now, self.source()
+        return Draft.of(self.origin, self.boot, asked[1], event)
+
+    def entry(self, seq: int, draft: Draft) -> bytes:
+        """The entry as it is now, number `seq`.
+
+        Raises:
+            AuditError: ``audit_entry_too_large``.
+        """
+        return draft.encode(seq, self.clock.monotonic_ns() % MONO_WRAP, self.clock.wall_ns() // 1000)

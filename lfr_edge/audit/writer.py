@@ -6,14 +6,14 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from lfr_edge.audit.checkpoint import Checkpoint, Head
 from lfr_edge.audit.disk import FILE_MODE, Disk, allocate, sync_folder
 from lfr_edge.audit.folder import LogFolder, head_line
-from lfr_edge.audit.segment import pack_frame
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 
 class LogWriter:
@@ -29,6 +29,7 @@ class LogWriter:
         self._files = files
         self._disk = disk
         self._open: list[int] = []
+        self._ends: dict[int, int] = {}  # of each file, by descriptor: nobody else writes here
         try:
             self._entries = self._append_to(files.entries)
             _lock(self._entries, files.path)
@@ -41,12 +42,9 @@ class LogWriter:
             self.close()
             raise
 
-    def write_entries(self, batch: Sequence[tuple[bytes, bytes]]) -> None:
-        """Make (body, leaf) pairs durable in one write and one fdatasync."""
-        frames = bytearray()
-        for body, leaf in batch:
-            frames += pack_frame(body, leaf, len(frames))
-        self._append(self._entries, bytes(frames))
+    def write_entries(self, frames: bytes | bytearray) -> None:
+        """Make the frames of a batch durable in one write and one fdatasync."""
+        self._append(self._entries, frames)
 
     def write_head(self, before: Head, head: Head, sign: Callable[[], Checkpoint]) -> Checkpoint:
         """Make size and root durable, then sign, then keep the signature.
@@ -61,7 +59,7 @@ class LogWriter:
         if on_disk != last and (end or before.size):
             raise AuditError(
                 "audit_head_inconsistent",
-                f"the last head on disk is not the {before.size} entries signed here",
+                say("the last head on disk is not the {size} entries signed here", size=before.size),
             )
         self._append(self._heads, head_line(head))
         checkpoint = sign()
@@ -77,21 +75,22 @@ class LogWriter:
     def _append_to(self, path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         self._open.append(descriptor)
+        self._ends[descriptor] = os.fstat(descriptor).st_size
         return descriptor
 
-    def _append(self, descriptor: int, data: bytes) -> None:
+    def _append(self, descriptor: int, data: bytes | bytearray) -> None:
         """Add `data` durably. A full disk is met once, by giving the ballast back."""
-        end = os.fstat(descriptor).st_size
         try:
             self._disk.append(descriptor, data)
         except OSError as error:
             if error.errno != errno.ENOSPC or not self._files.ballast.exists():
                 raise
-            self._disk.truncate(descriptor, end)
+            self._disk.truncate(descriptor, self._ends[descriptor])
             self._files.ballast.unlink()
             sync_folder(self._files.path)
             self.disk_full = True
             self._disk.append(descriptor, data)
+        self._ends[descriptor] += len(data)
         self._disk.datasync(descriptor)
 
 
@@ -100,7 +99,9 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise AuditError(
-            "audit_log_in_use", f"another process writes to {folder}", hint="stop the other service first"
+            "audit_log_in_use",
+            say("another process writes to {folder}", folder=folder),
+            hint="stop the other service first",
         ) from None
 
 

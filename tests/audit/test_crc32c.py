@@ -1,7 +1,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lfr_edge.audit.crc32c import _TABLE, _table, crc32c
+from lfr_edge.audit.crc32c import _BYTE, _table, crc32c
+
+
+def _byte_by_byte(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _BYTE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+@given(st.binary(max_size=80))
+def test_a_word_at_a_time_is_byte_by_byte(data: bytes) -> None:
+    assert crc32c(data) == _byte_by_byte(data)
 
 
 def test_published_vectors() -> None:
@@ -22,6 +34,6 @@ def test_finds_any_single_bit(data: bytes, draw: st.DataObject) -> None:
 
 
 def test_the_table_is_made_from_the_polynomial() -> None:
-    assert len(_TABLE) == 256
-    assert (_TABLE[0], _TABLE[1], _TABLE[128], _TABLE[255]) == (0, 0xF26B8303, 0x82F63B78, 0xAD7D5351)
-    assert _table() == _TABLE
+    assert len(_BYTE) == 256
+    assert (_BYTE[0], _BYTE[1], _BYTE[128], _BYTE[255]) == (0, 0xF26B8303, 0x82F63B78, 0xAD7D5351)
+    assert _table() == _BYTE

@@ -102,8 +102,8 @@ def test_concurrent_callers_share_a_sync(box: Box) -> None:
     for thread in threads:
         thread.join()
     assert sorted(seqs) == list(range(1, 201))
-    # alone each of 200 appends would cost one; twenty callers at a time share
-    assert disk.calls["datasync"] - before < 100
+    # alone each of 200 appends would cost one; of twenty callers, nineteen line up while one waits for the disk
+    assert disk.calls["datasync"] - before < 60
     log.close()
     view = LogView.load(box.folder())
     assert [entry.seq for _, entry in view.entries()] == list(range(202))
@@ -595,7 +595,7 @@ def test_a_tree_that_lost_what_was_signed_is_never_signed(box: Box) -> None:
 def test_a_smaller_tree_is_never_signed(box: Box) -> None:
     log = box.create()
     log._heads.head = type(log._heads.head)(5, log._heads.head.root)
-    with pytest.raises(AuditError, match="no longer contains"), log._turn:
+    with pytest.raises(AuditError, match="no longer contains"), log._at_the_disk():
         log._heads.sign()
 
 
@@ -624,6 +624,17 @@ def test_where_time_and_boot_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Path, "read_text", missing)
     assert boot_id().startswith("process-")
+
+
+def test_the_source_of_time_is_asked_once_a_second(box: Box) -> None:
+    answers = iter(["rtc", "ntp", "gps"])
+    log = box.create(source=lambda: next(answers))
+    for step in (0.5, 0.499, 0.001, 0.9):
+        box.clock.advance(step)
+        log.append(LOST)
+    log.suspend()
+    sources = [entry.t_src for _, entry in LogView.load(box.folder()).entries()]
+    assert sources == ["rtc", "rtc", "rtc", "ntp", "ntp"]
 
 
 def test_defaults_work_on_a_real_disk(box: Box) -> None:

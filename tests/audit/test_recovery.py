@@ -97,9 +97,11 @@ def test_a_lost_page_in_a_shared_write_is_torn_not_damage(box: Box) -> None:
     start = path.stat().st_size
     again = box.open(ballast_bytes=0)
     with again._turn:
-        again._enqueue(LOST)
-        seq, _ = again._enqueue(LOST)
-        again._group.settle(seq)
+        for _ in range(2):
+            again._enqueue(LOST.ev, again._stamp.draft(LOST))
+        again._group.claim()
+        again._group.write()
+        again._group.pass_on()
     again._release()
     raw = bytearray(path.read_bytes())
     raw[start : start + 64] = bytes(64)
