@@ -1,0 +1,149 @@
+"""The runner: what it says of a trial that holds, breaks, sees nothing, or cannot be tried."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from trials import cli, results, running
+from trials.catalogue import TRIALS
+from trials.page import FOUND, PAGE, _telling, page
+from trials.trial import Attempt, NotHereError, Outcome, Trial
+
+HOLDS = Trial(
+    name="sample",
+    bar="A0",
+    promise="dice show six sides",
+    does="throws them",
+    sabotage="dice with seven",
+    unit="throws",
+    slice=5,
+    full=50,
+    run=lambda attempt: _throw(attempt, 6),
+    control=lambda attempt: _throw(attempt, 7),
+    control_n=100,
+    ci="tests/trials/test_runner.py::test_a_trial_that_holds",
+)
+
+
+def _throw(attempt: Attempt, sides: int) -> Outcome:
+    chance, failures = attempt.chance(), []
+    for number in range(attempt.n):
+        side = chance.randint(1, sides)
+        failures += [f"throw {number}: {side}"] if side > 6 else []
+        attempt.step(1)
+    return Outcome(attempt.n, tuple(failures), {"sides": sides})
+
+
+def test_a_trial_that_holds() -> None:
+    steps: list[int] = []
+    result = running.carry_out(HOLDS, 60, 7, steps.append)
+    assert (result["verdict"], result["tried"], result["seed"], sum(steps)) == ("held", 60, 7, 60)
+    assert result["bound_95"] == 3 / 60
+    assert result["control"]["failures"] > 0
+    assert result["facts"] == {"sides": 6}
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_a_trial_that_breaks_says_where_and_again_with_the_same_seed() -> None:
+    broken = replace(HOLDS, run=HOLDS.control)
+    first, second = (running.carry_out(broken, 100, 3) for _ in range(2))
+    assert first["verdict"] == "broken"
+    assert first["bound_95"] is None
+    assert first["failures"] > 0
+    assert first["failed"] == second["failed"]
+    assert first["failed"] != running.carry_out(broken, 100, 4)["failed"]
+
+
+def test_an_assertion_is_a_failure() -> None:
+    def asserts(attempt: Attempt) -> Outcome:
+        raise AssertionError("entry 5 is another one")
+
+    result = running.carry_out(replace(HOLDS, run=asserts), 10, 1)
+    assert (result["verdict"], result["failed"]) == ("broken", ["entry 5 is another one"])
+
+
+def test_a_control_that_does_not_fail_is_no_success() -> None:
+    assert running.carry_out(replace(HOLDS, control=HOLDS.run), 10, 1)["verdict"] == "blind"
+
+
+def test_what_is_missing_is_said_and_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(running._HERE, "strace", lambda: False)
+    with pytest.raises(NotHereError, match="sample needs strace"):
+        running.carry_out(replace(HOLDS, needs=("strace",)), 1, 1)
+
+
+def test_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cli, "TRIALS", (HOLDS, replace(HOLDS, name="gone", needs=("strace",))))
+    monkeypatch.setitem(running._HERE, "strace", lambda: False)
+    assert cli.main(["list", "--json"]) == 0
+    assert [row["missing_here"] for row in json.loads(capsys.readouterr().out)] == [[], ["strace"]]
+    assert cli.main(["list"]) == 0
+    assert cli.main(["run", "sample", "--slice", "--seed", "5"]) == cli.HELD
+    out, err = capsys.readouterr()
+    assert json.loads(out.splitlines()[-1])["tried"] == 5
+    assert "seed 5" in err
+    assert "again: trials run sample --n 5 --seed 5" in err
+    assert cli.main(["run", "gone"]) == cli.NOT_HERE
+    assert "NOT TRIED" in capsys.readouterr().err
+    assert cli.main(["run", "nonesuch"]) == 2
+    monkeypatch.setattr(cli, "TRIALS", (replace(HOLDS, run=HOLDS.control),))
+    assert cli.main(["run", "all", "--n", "50"]) == cli.BROKEN
+
+
+def test_results_are_added_and_never_replaced(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        path = results.keep(running.carry_out(HOLDS, 5, seed), tmp_path)
+    assert path.name.endswith("-sample.jsonl")
+    assert {result["seed"] for result in results.kept(tmp_path)} == {1, 2}
+
+
+def test_a_success_never_hides_a_later_failure() -> None:
+    def ran(verdict: str, tried: int) -> dict[str, object]:
+        return {"verdict": verdict, "tried": tried}
+
+    big, small, broken = ran("held", 100), ran("held", 5), ran("broken", 50)
+    assert _telling([big, small]) == big
+    assert _telling([big, broken]) == broken
+    assert _telling([big, broken, small]) == small
+    assert _telling([]) is None
+
+
+def test_every_trial_says_what_it_is() -> None:
+    assert len({trial.name for trial in TRIALS}) == len(TRIALS)
+    for trial in TRIALS:
+        assert trial.slice <= trial.full
+        assert trial.run is not trial.control
+        file, _, name = trial.ci.partition("::")
+        text = (REPOSITORY / file).read_text(encoding="utf-8")
+        assert f"def {name}(" in text, f"{trial.name}: {trial.ci} is not there"
+        lines = text[: text.index(f"def {name}(")].rsplit("\n\n\n", 1)[-1]
+        assert "@pytest.mark.trial" not in lines, f"{trial.name}: {trial.ci} does not run in CI"
+
+
+def test_every_bug_that_was_found_has_its_test() -> None:
+    for bug in tomllib.loads(FOUND.read_text(encoding="utf-8"))["bug"]:
+        file, _, name = bug["test"].partition("::")
+        assert f"def {name}" in (REPOSITORY / file).read_text(encoding="utf-8"), bug
+        assert bug["trial"] in {trial.name for trial in TRIALS}
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `trials page` and commit docs/trials.md"
+
+
+def test_the_product_does_not_know_its_trials() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["lfr_edge"]
+    for path in (REPOSITORY / "lfr_edge").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "TRIAL_SABOTAGE" not in text, path
+        assert "import trials" not in text, path
+        assert "from trials" not in text, path

@@ -1,0 +1,116 @@
+"""docs/trials.md from the catalogue, the kept results and the list of what was found."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from trials.catalogue import TRIALS
+from trials.results import RESULTS, kept
+from trials.running import REPOSITORY
+from trials.trial import Trial
+
+PAGE: Final = REPOSITORY / "docs" / "trials.md"
+FOUND: Final = Path(__file__).with_name("found.toml")
+_HEAD: Final = """\
+# Trials
+
+What this page says is made by `uv run trials page` from the results in `trials/results/`, one JSON line for each run;
+a test holds the two together. A result counts only with its control: the same attack on something sabotaged has to
+fail, in the same run. No failure in n attempts bounds the rate at 3/n (95 %); that is the number to look at, not the
+word *held*. Promises and bars are those of the design's `reliability.md`.
+
+```sh
+uv run trials list                        # every trial, and whether this machine can do it
+uv run trials run NAME --n 300 --seed 7   # control first; progress; one JSON line; exit 0 only if both came out right
+uv run trials run NAME --slice            # what CI does of it
+uv run trials run NAME --keep             # keep the result for this page
+```
+
+`./scripts/trials` is the same without uv. Exit code 1: the promise was broken, or the control did not fail. 3: this
+machine lacks what the trial needs (root, loop devices, strace …), and nothing was tried. The trials are no part of
+the product's wheel; sabotage is code of the trial, and the product has no switch for it.
+
+## The promises and their last result
+"""
+
+
+def page(folder: Path = RESULTS) -> str:
+    results = kept(folder)
+    parts = [_HEAD, _promises(results), _attacks(), _history(results), _found()]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _promises(results: Sequence[dict[str, Any]]) -> str:
+    lines = ["| Trial | Bar | Promise | Last result | n | 3/n | Control |", "|---|---|---|---|---|---|---|"]
+    for trial in TRIALS:
+        mine = [result for result in results if result["trial"] == trial.name]
+        last = _telling(mine)
+        lines.append(f"| `{trial.name}` | {trial.bar} | {trial.promise} | {_result(trial, last)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _telling(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The largest run since the last one that was broken: a success never hides a later failure."""
+    since: list[dict[str, Any]] = []
+    for result in results:
+        since = [result] if result["verdict"] == "broken" else [*since, result]
+    return max(since, key=lambda result: (result["verdict"] != "broken", result["tried"]), default=None)
+
+
+def _result(trial: Trial, result: dict[str, Any] | None) -> str:
+    if result is None:
+        return "**not run in full yet** | | |"
+    held = {"held": "held", "blind": "shows nothing: the control held", "broken": "**broken**"}
+    control = result["control"]
+    told = (
+        "none in this run" if control is None else f"{control['failures']} failures in {control['tried']:,}"
+    )
+    bound = f"{result['bound_95']:.1g}" if result["bound_95"] else "–"
+    n = f"{result['tried']:,} {trial.unit}"
+    return f"{held[result['verdict']]}, {result['ran'][:10]} | {n} | {bound} | {told} |"
+
+
+def _attacks() -> str:
+    lines = ["## How each is attacked, and how its control is sabotaged\n"]
+    lines += ["| Trial | Attack | Sabotage | Slice in CI | Full | Needs |", "|---|---|---|---|---|---|"]
+    for trial in TRIALS:
+        needs = ", ".join(trial.needs) or "–"
+        file, _, name = trial.ci.partition("::")
+        in_ci = f"`{file}` `{name}`" if name else f"`{file}`"
+        full = f"{trial.full:,} {trial.unit}, {trial.about}"
+        lines.append(f"| `{trial.name}` | {trial.does} | {trial.sabotage} | {in_ci} | {full} | {needs} |")
+    return "\n".join(lines) + "\n"
+
+
+def _history(results: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        "## Every kept run\n",
+        "| Ran (UTC) | Trial | n | Failures | Figures | Minutes | Seed | Commit |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for result in results:
+        facts = ", ".join(
+            f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
+            for name, value in result["facts"].items()
+        )
+        lines.append(
+            f"| {result['ran'][:16].replace('T', ' ')} | `{result['trial']}` | {result['tried']:,} "
+            f"| {result['failures']} | {facts} | {result['took_s'] / 60:.1f} | {result['seed']} "
+            f"| {result['commit']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _found() -> str:
+    """What trials found in the product."""
+    lines = [
+        "## What the trials found\n",
+        "| Found by | What was wrong | Mended | Held by |",
+        "|---|---|---|---|",
+    ]
+    for bug in tomllib.loads(FOUND.read_text(encoding="utf-8"))["bug"]:
+        lines.append(f"| `{bug['trial']}` | {bug['what']} | {bug['mended']} | `{bug['test']}` |")
+    return "\n".join(lines) + "\n"
