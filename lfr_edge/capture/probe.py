@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,7 @@ FACE_WIDTH_M: Final = 0.16  # head breadth with ears, adults, rounded (ISO/TR 72
 EYE_DISTANCE_M: Final = 0.063  # mean of adults (Dodgson 2004, "Variation and extrema of human IPD")
 SHARES: Final = (10, 20, 40, 60, 80, 120)  # a face is one n-th of the picture's width
 _POLL_S: Final = 0.25
+_SHORTEST_NS: Final = 1_000_000_000  # the kernel counts processor time in hundredths of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class ProbeReport:
     frozen: bool
     faces: tuple[FaceSize, ...]
     unconfined: tuple[str, ...]
+    cores: float | None = None  # share of a processor that its capture process takes, measured
 
 
 def face_sizes(width: int, min_eye_px: float) -> tuple[FaceSize, ...]:
@@ -88,9 +91,10 @@ async def probe_camera(
     watcher = _Watcher(FrameReader(slot.fd, settings.id), bell_read, clock)
     asyncio.get_running_loop().add_reader(bell_read, watcher.ring)
     began_ns = clock.monotonic_ns()
+    effort = _Effort(keeper, clock)
     try:
         await keeper.start()
-        status = await _watch(keeper, watcher, clock, began_ns, seconds)
+        status = await _watch(keeper, watcher, clock, effort, seconds)
     finally:
         asyncio.get_running_loop().remove_reader(bell_read)
         await keeper.stop()
@@ -98,11 +102,45 @@ async def probe_camera(
         for fd in (bell_read, bell_write):
             os.close(fd)
         slot.close()
-    return watcher.report(status, began_ns, min_eye_px)
+    return watcher.report(status, began_ns, min_eye_px, effort.cores)
+
+
+class _Effort:
+    """Processor time of the capture child since its first picture: starting an interpreter is not decoding."""
+
+    def __init__(self, keeper: CameraKeeper, clock: Clock) -> None:
+        self._keeper = keeper
+        self._clock = clock
+        self._first: tuple[int, float] | None = None  # (monotonic ns, seconds of processor)
+        self._last: tuple[int, float] | None = None
+
+    def note(self) -> None:
+        pid = self._keeper.child_pid
+        spent_s = None if pid is None else _processor_s(pid)
+        if spent_s is not None:
+            self._last = (self._clock.monotonic_ns(), spent_s)
+            self._first = self._first or self._last
+
+    @property
+    def cores(self) -> float | None:
+        if self._first is None or self._last is None or self._last[0] - self._first[0] < _SHORTEST_NS:
+            return None
+        return round((self._last[1] - self._first[1]) * 1e9 / (self._last[0] - self._first[0]), 3)
+
+
+def _processor_s(pid: int) -> float | None:
+    """User and system time of a process, proc(5); None once it is gone."""
+    try:
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        )
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _watch(
-    keeper: CameraKeeper, watcher: _Watcher, clock: Clock, began_ns: int, seconds: float
+    keeper: CameraKeeper, watcher: _Watcher, clock: Clock, effort: _Effort, seconds: float
 ) -> CameraStatus:
     """The status at the end of the watch."""
     while True:
@@ -112,8 +150,10 @@ async def _watch(
             break
         if status.error_code:
             raise CameraError(status.error_code, status.error_message, hint=status.error_hint)
-        if watcher.first_ns is not None and clock.monotonic_ns() - watcher.first_ns >= seconds * 1e9:
-            break
+        if watcher.first_ns is not None:
+            effort.note()
+            if clock.monotonic_ns() - watcher.first_ns >= seconds * 1e9:
+                break
     if watcher.first_ns is None:
         raise CameraError(
             "camera_unreadable", "the source ended without a picture", hint="check the recording"
@@ -143,7 +183,9 @@ class _Watcher:
     def close(self) -> None:
         self._reader.close()
 
-    def report(self, status: CameraStatus, began_ns: int, min_eye_px: float) -> ProbeReport:
+    def report(
+        self, status: CameraStatus, began_ns: int, min_eye_px: float, cores: float | None
+    ) -> ProbeReport:
         assert self.first_ns is not None
         intervals_ms = np.diff(np.array(self._captured_ns, np.float64)) / 1e6
         median_ms = float(np.median(intervals_ms)) if intervals_ms.size else 0.0
@@ -163,6 +205,7 @@ class _Watcher:
             frozen=status.frozen,
             faces=face_sizes(self._size[0], min_eye_px),
             unconfined=status.unconfined,
+            cores=cores,
         )
 
     def _note(self, frame: Frame) -> None:

@@ -97,6 +97,8 @@ def _text(report: ProbeReport, url: str, min_eye_px: float) -> str:
         f"  latency        {report.latency_ms:.0f} ms median, {report.latency_p95_ms:.0f} ms p95 (captured to taken)",
         f"  jitter         {report.jitter_ms:.1f} ms p95",
     ]
+    if report.cores is not None:
+        lines.append(f"  decoding       {report.cores:.2f} of a processor")
     if report.decode_errors:
         lines.append(f"  damaged        {report.decode_errors} pictures could not be decoded")
     if report.frozen:

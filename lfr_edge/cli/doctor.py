@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import platform
 import resource
-import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from lfr_edge.errors import LfrError
+from lfr_edge.setup.finding import Finding
+from lfr_edge.setup.storage import cores, examine_storage, space, swap
+from lfr_edge.setup.time_source import examine_clock
 
-State = Literal["ok", "warn", "fail"]
 _MARK: Final = {"ok": "  ok  ", "warn": " warn ", "fail": " FAIL "}
 _NEEDED_GIB: Final = 4  # networks, a 20,000-person list, eight camera processes at 70 MB each
-_FREE_DISK_GIB: Final = 2
 
 _EPILOG = """\
 examples:
@@ -28,14 +26,6 @@ examples:
   lfr-edge doctor --config lfr.toml     this machine and this configuration
   lfr-edge doctor --json                for a script; exit status 1 if anything FAILs
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    state: State
-    text: str
-    do: str = ""
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -70,9 +60,11 @@ def run(args: argparse.Namespace) -> int:
 def examine(config: Path | None) -> Iterator[Finding]:
     """All checks in order; one that breaks is a failed check, not a failed doctor."""
     checks: list[Callable[[], Iterator[Finding]]] = [
-        _python, _runtime, _processors, _memory, _confinement, _clock, lambda: _disk(Path.cwd()),
+        _python, _runtime, _processors, _memory, _confinement, examine_clock,
     ]  # fmt: skip
-    if config is not None:
+    if config is None:
+        checks.append(lambda: iter((space(Path.cwd()), swap(), cores())))
+    else:
         checks.append(lambda: _configuration(config))
     for check in checks:
         try:
@@ -134,11 +126,6 @@ def _memory() -> Iterator[Finding]:
         f"{gib:.1f} GiB available",
         f"{_NEEDED_GIB} GiB are wanted",
     )
-    swap = int(facts["SwapTotal"].split()[0])
-    yield Finding(
-        "swap", "warn" if swap else "ok", f"{swap // 1024} MiB of swap" if swap else "none",
-        "switch swap off: a face must never reach a disk",
-    )  # fmt: skip
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     enough = soft == resource.RLIM_INFINITY or soft >= 64 << 20
     text = "unlimited" if soft == resource.RLIM_INFINITY else f"{soft >> 20} MiB"
@@ -163,31 +150,13 @@ def _confinement() -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _clock() -> Iterator[Finding]:
-    buffer = ctypes.create_string_buffer(256)  # struct timex, zeroed: a query
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
-    synchronised = state not in (-1, 5)  # 5 is TIME_ERROR: not synchronised
-    yield Finding(
-        "clock", "ok" if synchronised else "warn",
-        "synchronised" if synchronised else "the kernel's clock is not synchronised",
-        "run chrony or systemd-timesyncd, or a GPS receiver: the record carries this clock's time",
-    )  # fmt: skip
-
-
-def _disk(folder: Path) -> Iterator[Finding]:
-    free = shutil.disk_usage(folder).free / 1024**3
-    yield Finding(
-        "disk", "ok" if free >= _FREE_DISK_GIB else "fail", f"{free:.1f} GiB free at {folder}",
-        f"recognition stops when the log cannot be written: keep {_FREE_DISK_GIB} GiB free",
-    )  # fmt: skip
-
-
 def _configuration(path: Path) -> Iterator[Finding]:
     from lfr_edge.models.licence import require_permission
     from lfr_edge.models.store import ModelStore
     from lfr_edge.settings import load_settings
 
     settings = load_settings(path)
+    yield from examine_storage(settings.data)
     yield Finding("configuration", "ok", f"{path}: {len(settings.cameras)} cameras")
     pack = ModelStore(settings.models.store).load(settings.models.pack)
     yield Finding("networks", "ok", f"{pack.name} {pack.manifest.version}, verified")
@@ -199,4 +168,3 @@ def _configuration(path: Path) -> Iterator[Finding]:
         yield Finding(
             "watchlist", "fail", f"{settings.watchlist.path} is missing", "lfr-edge watchlist seal --help"
         )
-    yield from _disk(settings.data if settings.data.exists() else path.parent)

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from lfr_edge.errors import LfrError
 
 GROUPS = (
+    "setup",
     "demo",
     "serve",
     "doctor",
@@ -25,6 +26,7 @@ GROUPS = (
     "watchlist",
     "drill",
     "evaluate",
+    "calibrate",
     "accounts",
     "authority",
     "audit",
@@ -39,6 +41,7 @@ GROUPS = (
 _EPILOG = """\
 examples:
   lfr-edge demo                          see it work: no camera, no GPU, nothing to configure
+  lfr-edge setup --config lfr.toml       set a box up: accounts, keys, cameras, checks
   lfr-edge doctor                        what this machine lacks, and what to do about it
   lfr-edge models pull default           fetch, check and convert the default networks
   lfr-edge camera probe rtsp://10.0.0.5/stream1

@@ -12,6 +12,7 @@ from lfr_edge.cli import doctor
 from lfr_edge.cli.doctor import examine
 from lfr_edge.cli.main import main
 from lfr_edge.models.store import ModelStore
+from lfr_edge.setup import storage
 
 ALWAYS = {
     "python",
@@ -78,7 +79,7 @@ def test_a_gpu_build_without_cuda_fails(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_full_disk_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
     assert main(["doctor"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "not ready"
 
