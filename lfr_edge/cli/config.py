@@ -21,6 +21,8 @@ examples:
   lfr-edge config errors > docs/reference/errors.md
   lfr-edge config openapi > docs/reference/openapi.json
   lfr-edge config api > docs/reference/api.md
+  lfr-edge config commands > docs/reference/commands.md
+  lfr-edge config verbs > docs/reference/verbs.md
 """
 _OUTLINE: Final = argparse.RawDescriptionHelpFormatter
 
@@ -63,6 +65,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         ("errors", "print the reference page of every error code", _errors),
         ("openapi", "print the description of the JSON API (OpenAPI 3.1)", _openapi),
         ("api", "print the reference page of the JSON API", _api),
+        ("commands", "print the reference page of every command", _commands),
+        ("verbs", "print the reference page of every verb of the record", _verbs),
     ):
         actions.add_parser(name, help=text).set_defaults(run=run)
 
@@ -245,6 +249,21 @@ def _api(_: argparse.Namespace) -> int:
     from lfr_edge.console.app import api_description
 
     print(page(api_description()), end="")
+    return 0
+
+
+def _commands(_: argparse.Namespace) -> int:
+    from lfr_edge.cli.main import build_parser
+    from lfr_edge.cli.reference_pages import commands_page
+
+    print(commands_page(build_parser()), end="")
+    return 0
+
+
+def _verbs(_: argparse.Namespace) -> int:
+    from lfr_edge.cli.reference_pages import verbs_page
+
+    print(verbs_page(), end="")
     return 0
 
 

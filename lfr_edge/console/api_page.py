@@ -35,11 +35,14 @@ def _routes(described: Mapping[str, Any]) -> Iterator[str]:
 def _models(described: Mapping[str, Any]) -> Iterator[str]:
     yield "## Bodies and answers\n"
     for name, schema in described["components"]["schemas"].items():
-        if "properties" not in schema:
+        if "properties" not in schema and "enum" not in schema:
             continue
         yield f"### {name}\n"
         if "description" in schema:
             yield " ".join(schema["description"].split()) + "\n"
+        if "enum" in schema:
+            yield f"One of {_kind(schema)}.\n"
+            continue
         yield "| Member | Kind | |\n|---|---|---|"
         required = set(schema.get("required", ()))
         for member, kind in schema["properties"].items():
