@@ -64,8 +64,8 @@ class Entry:
         Raises:
             AuditError: ``audit_event_invalid`` or ``audit_entry_too_large``.
         """
-        draft = Draft.of(self.dep, self.boot_id, self.t_src, self.event)
-        return draft.encode(self.seq, self.t_mono_ns, self.t_wall_us)
+        draft = Draft.of(self.dep, self.boot_id, self.event)
+        return draft.encode(self.seq, self.t_mono_ns, canonical(self.t_src), self.t_wall_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,10 @@ class Draft:
     """An entry but for its number and its time: what can be checked and written out before its turn comes."""
 
     before: str  # canonical JSON up to seq
-    between: str  # from t_mono_ns to t_wall
-    after: str
+    after: str  # and from t_wall on
 
     @classmethod
-    def of(cls, dep: str, boot_id: str, t_src: str, event: Event) -> Draft:
+    def of(cls, dep: str, boot_id: str, event: Event) -> Draft:
         """Raises: AuditError: ``audit_event_invalid``."""
         check_event(event)
         actor = event.actor
@@ -90,14 +89,13 @@ class Draft:
             "ref": event.ref,
         }
         return cls(
-            f'{_ENCODER.encode(front)[:-1]},"seq":',
-            f',"t_src":{_ENCODER.encode(t_src)},"t_wall":',
-            f',"v":{FORMAT},"why":{_ENCODER.encode(event.why)}}}',
+            f'{canonical(front)[:-1]},"seq":',
+            f',"v":{FORMAT},"why":{canonical(event.why)}}}',
         )
 
-    def encode(self, seq: int, t_mono_ns: int, t_wall_us: int) -> bytes:
-        """Raises: AuditError: ``audit_entry_too_large``."""
-        times = f'{seq},"t_mono_ns":{t_mono_ns}{self.between}{t_wall_us}'
+    def encode(self, seq: int, t_mono_ns: int, t_src: str, t_wall_us: int) -> bytes:
+        """`t_src` is canonical JSON. Raises: AuditError: ``audit_entry_too_large``."""
+        times = f'{seq},"t_mono_ns":{t_mono_ns},"t_src":{t_src},"t_wall":{t_wall_us}'
         body = f"{self.before}{times}{self.after}".encode()
         if len(body) > ENTRY_MAX_BYTES:
             raise AuditError(
@@ -110,6 +108,11 @@ class Draft:
                 hint="record a count or a commitment instead of the thing itself",
             )
         return body
+
+
+def canonical(value: object) -> str:
+    """RFC 8785 of what :func:`~lfr_edge.audit.event.check_event` lets through."""
+    return _ENCODER.encode(value)
 
 
 def parse_entry(body: bytes) -> Entry:

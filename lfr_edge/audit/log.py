@@ -195,22 +195,22 @@ class AuditLog:
                 ``audit_disk_full`` (the log only takes what ends the deployment now); ``audit_log_closed``;
                 ``audit_log_failed``: the disk let the log down. It is dead for ever; stop processing.
         """
-        draft = self._stamp.draft(event)
+        draft, sign = self._stamp.draft(event), event.ev in SIGNED_AT_ONCE
         with self._turn:
             seq, leaf = self._enqueue(event.ev, draft)
             place = self._group.line_up()
             if place is None:
-                self._write_for_all()
+                self._write_for_all(sign)
         if place is not None:
             self._group.sleep(place)
             if place.holds:
                 with self._turn:
-                    self._write_for_all()
+                    self._write_for_all(sign)
             elif self._group.tree.size <= seq:
                 raise self._dead()
-        if event.ev in SIGNED_AT_ONCE:
+        if sign and self._heads.head.size <= seq:
             with self._at_the_disk():
-                if self._heads.head.size <= seq:
+                if self._heads.head.size <= seq:  # nobody else did while we waited
                     self._must_live()
                     self._heads.sign()
         return Appended(seq, leaf)
@@ -322,14 +322,18 @@ class AuditLog:
         seq = self._group.next_seq
         return seq, self._group.add(self._stamp.entry(seq, draft))
 
-    def _write_for_all(self) -> None:
+    def _write_for_all(self, sign: bool) -> None:
         """The disk is ours: write what is lined up, ours with it, and a few batches more if others wait."""
         try:
             for _ in range(_WRITES_IN_A_ROW):
                 self._must_live()
                 self._group.write()
                 self._record_full_disk()
-                self._heads.sign_if_due()
+                if sign and self._heads.head.size < self._group.tree.size:
+                    self._heads.sign()
+                    sign = False
+                else:
+                    self._heads.sign_if_due()
                 if not self._group.waiting or self._group.claimed:
                     break
         finally:

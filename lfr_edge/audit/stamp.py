@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lfr_edge.audit.entry import MONO_WRAP, Draft
+from lfr_edge.audit.entry import MONO_WRAP, Draft, canonical
 from lfr_edge.audit.event import Event
 from lfr_edge.clock import Clock
 
@@ -31,13 +31,14 @@ def boot_id() -> str:
 
 @dataclass(slots=True)
 class Stamp:
-    """Turns events of one log into its entries. **Thread rule:** any thread."""
+    """Turns events of one log into its entries. **Thread rule:** :meth:`draft` any thread, :meth:`entry` one."""
 
     origin: str
     clock: Clock
     boot: str
     source: Callable[[], str]
-    _asked: tuple[int, str] | None = None  # when the source was asked, and its answer
+    _asked_ns: int | None = None
+    _source: str = ""  # its answer, as JSON
 
     def draft(self, event: Event) -> Draft:
         """Everything that can be done before the entry has its turn.
@@ -45,11 +46,7 @@ class Stamp:
         Raises:
             AuditError: ``audit_event_invalid``.
         """
-        now = self.clock.monotonic_ns()
-        asked = self._asked
-        if asked is None or now - asked[0] >= _ASKED_EVERY_NS:
-            asked = self._asked = now, self.source()
-        return Draft.of(self.origin, self.boot, asked[1], event)
+        return Draft.of(self.origin, self.boot, event)
 
     def entry(self, seq: int, draft: Draft) -> bytes:
         """The entry as it is now, number `seq`.
@@ -57,4 +54,7 @@ class Stamp:
         Raises:
             AuditError: ``audit_entry_too_large``.
         """
-        return draft.encode(seq, self.clock.monotonic_ns() % MONO_WRAP, self.clock.wall_ns() // 1000)
+        wall_us, mono_ns = self.clock.wall_ns() // 1000, self.clock.monotonic_ns()
+        if self._asked_ns is None or mono_ns - self._asked_ns >= _ASKED_EVERY_NS:
+            self._asked_ns, self._source = mono_ns, canonical(self.source())
+        return draft.encode(seq, mono_ns % MONO_WRAP, self._source, wall_us)

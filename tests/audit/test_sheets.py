@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.verify import verify
+from tests.audit.test_independent import agree, go
+from tests.audit.test_independent import go_verifier as go_verifier
 from tests.deployment.conftest import OFFICER, Van
 from tests.deployment.conftest import van as van
 
@@ -56,3 +59,16 @@ def test_a_sheet_of_another_head_is_a_contradiction(
 def test_a_sheet_of_a_deployment_that_never_closed(van: Van, head: dict[str, Any]) -> None:
     confirm(van, ref="van/2025-01-09-1", **head)
     assert [one.code for one in verify(van.audit).findings] == ["sheet_contradicts"]
+
+
+@pytest.mark.parametrize(
+    "sheet", [{}, {"size": 3}, {"root": "00" * 32}, {"root": "zz"}, {"size": "many"}, None]
+)
+def test_the_other_verifier_says_the_same_of_sheets(
+    go_verifier: Path, van: Van, head: dict[str, Any], sheet: dict[str, Any] | None
+) -> None:
+    if sheet is None:
+        confirm(van, ref="van/2025-01-09-1", **head)
+    else:
+        confirm(van, **(head | sheet))
+    assert agree(lambda folder: go(go_verifier, folder), van.audit, sheet) == (sheet != {})

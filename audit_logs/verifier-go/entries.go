@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+const (
+	headerBytes = 48
+	bodyMax     = 16 * 1024
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+type entry struct {
+	V   int                        `json:"v"`
+	Dep string                     `json:"dep"`
+	Seq int64                      `json:"seq"`
+	Ev  string                     `json:"ev"`
+	Ref string                     `json:"ref"`
+	D   map[string]json.RawMessage `json:"d"`
+}
+
+type store []tlog.Hash
+
+func (s store) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, 0, len(indexes))
+	for _, index := range indexes {
+		if index < 0 || index >= int64(len(s)) {
+			return nil, errors.New("no such node")
+		}
+		hashes = append(hashes, s[index])
+	}
+	return hashes, nil
+}
+
+// frame returns body, leaf hash, batch and length of the frame at the start of data.
+func frame(data []byte) (body []byte, leaf tlog.Hash, batch int64, size int64, err error) {
+	if len(data) < headerBytes {
+		return nil, leaf, 0, 0, errors.New("the header is cut short")
+	}
+	header := data[:headerBytes]
+	length := binary.BigEndian.Uint32(header[4:8])
+	copy(leaf[:], header[16:48])
+	sum := crc32.Update(crc32.Checksum(header[:12], castagnoli), castagnoli, header[16:48])
+	switch {
+	case string(header[:4]) != "LFE1":
+		err = errors.New("no frame starts here")
+	case sum != binary.BigEndian.Uint32(header[12:16]):
+		err = errors.New("the header's checksum is wrong")
+	case length > bodyMax:
+		err = errors.New("the body is longer than allowed")
+	case len(data) < headerBytes+int(length):
+		err = errors.New("the body is cut short")
+	default:
+		body = data[headerBytes : headerBytes+int(length)]
+		if tlog.RecordHash(body) != leaf {
+			err = errors.New("the body does not match its hash")
+		}
+	}
+	return body, leaf, int64(binary.BigEndian.Uint32(header[8:12])), headerBytes + int64(length), err
+}
+
+// readEntries builds the tree; the string says what is torn at the end, the error what is damaged.
+func (l *log) readEntries(data []byte) (string, error) {
+	offset, follows := int64(0), int64(0)
+	for offset < int64(len(data)) {
+		body, leaf, batch, size, err := frame(data[offset:])
+		if err == nil && batch != 0 && batch != follows {
+			err = errors.New("the frame belongs to another write")
+		}
+		if err != nil {
+			place := fmt.Sprintf("entry %d, byte %d: %v", l.size, offset, err)
+			if damaged(data[offset:]) {
+				return "", errors.New(place)
+			}
+			return place, nil
+		}
+		if l.closed {
+			return "", fmt.Errorf("entry %d, byte %d: follows log.closed", l.size, offset)
+		}
+		var e entry
+		if err := json.Unmarshal(body, &e); err != nil || e.V != 1 || e.Seq != l.size || e.Dep != l.origin ||
+			(e.Ev == "log.opened") != (l.size == 0) {
+			return "", fmt.Errorf("entry %d, byte %d: not entry %d of %s", l.size, offset, l.size, l.origin)
+		}
+		l.closed = e.Ev == "log.closed"
+		switch e.Ev {
+		case "device.deployment_opened", "device.deployment_closed", "anchor.confirmed":
+			l.boxes = append(l.boxes, e)
+		}
+		hashes, err := tlog.StoredHashesForRecordHash(l.size, leaf, l.hashes)
+		if err != nil {
+			return "", err
+		}
+		l.hashes = append(l.hashes, hashes...)
+		l.size++
+		offset, follows = offset+size, batch+size
+	}
+	return "", nil
+}
+
+// damaged: is there a good frame of a later write after the bad one at the start of data?
+func damaged(data []byte) bool {
+	for at := 0; ; at++ {
+		next := bytes.Index(data[at:], []byte("LFE1"))
+		if next < 0 {
+			return false
+		}
+		at += next
+		if _, _, batch, _, err := frame(data[at:]); err == nil && (at == 0 || batch < int64(at)) {
+			return true
+		}
+	}
+}

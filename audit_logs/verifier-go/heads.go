@@ -1,0 +1,151 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+var (
+	tornHead = regexp.MustCompile(`^[0-9]{1,16}( ([A-Za-z0-9+/=]{0,44}|[A-Za-z0-9+/=]{44} [0-9a-f]{0,8}))?$`)
+	tornNote = regexp.MustCompile(`^([0-9]{0,16}|(0|[1-9][0-9]{0,15})\n[A-Za-z0-9+/=]{0,44})$`)
+)
+
+type head struct {
+	size int64
+	root tlog.Hash
+}
+
+func (l *log) root(size int64) (tlog.Hash, error) {
+	if size > l.size {
+		return tlog.Hash{}, fmt.Errorf("a head covers %d entries, %d are readable", size, l.size)
+	}
+	if size == 0 {
+		return sha256.Sum256(nil), nil
+	}
+	return tlog.TreeHash(size, l.hashes)
+}
+
+func (l *log) check(h head) error {
+	root, err := l.root(h.size)
+	if err == nil && root != h.root {
+		err = fmt.Errorf("the first %d entries are not those that were signed", h.size)
+	}
+	return err
+}
+
+func parseHead(size, root string) (head, error) {
+	n, err := strconv.ParseInt(size, 10, 64)
+	if err != nil || n < 0 || strconv.FormatInt(n, 10) != size || !strict(root) {
+		return head{}, errors.New("not a head")
+	}
+	hash, err := tlog.ParseHash(root)
+	return head{n, hash}, err
+}
+
+func (l *log) checkHeads(files folder) (map[head]bool, error) {
+	raw, found := files["heads"]
+	if !found {
+		return nil, errors.New("heads is missing")
+	}
+	heads := map[head]bool{}
+	before := int64(0)
+	for text := string(raw); text != ""; {
+		line, rest, whole := strings.Cut(text, "\n")
+		if !whole && tornHead.MatchString(line) && !(l.closed && before == l.size) {
+			break
+		}
+		parts := strings.Split(line, " ")
+		if !whole || len(parts) != 3 ||
+			parts[2] != fmt.Sprintf("%08x", crc32.Checksum([]byte(parts[0]+" "+parts[1]), castagnoli)) {
+			return nil, errors.New("the heads file is wrong")
+		}
+		h, err := parseHead(parts[0], parts[1])
+		if err != nil {
+			return nil, err
+		}
+		if h.size < before {
+			return nil, errors.New("a head is smaller than the one before it")
+		}
+		if err := l.check(h); err != nil {
+			return nil, err
+		}
+		heads[h], before, text = true, h.size, rest
+	}
+	return heads, nil
+}
+
+func (l *log) checkCheckpoints(files folder, heads map[head]bool) error {
+	raw, found := files["checkpoints"]
+	if !found {
+		return errors.New("checkpoints is missing")
+	}
+	signed := head{root: sha256.Sum256(nil)}
+	for text := string(raw); text != ""; {
+		body, rest, ok := strings.Cut(text, "\n\n")
+		signature, after, whole := strings.Cut(rest, "\n\n")
+		if !ok || !whole {
+			if l.torn(text) && !(l.closed && signed.size == l.size) {
+				break
+			}
+			return errors.New("the checkpoints are wrong")
+		}
+		h, err := l.openCheckpoint([]byte(body + "\n\n" + signature + "\n"))
+		if err != nil {
+			return err
+		}
+		if !heads[h] {
+			return errors.New("a checkpoint was signed without its head on disk")
+		}
+		if h.size < signed.size {
+			return errors.New("a checkpoint is smaller than the one before it")
+		}
+		signed, text = h, after
+	}
+	l.signed = signed
+	return nil
+}
+
+func (l *log) openCheckpoint(raw []byte) (head, error) {
+	text, err := open(raw, l.key)
+	if err != nil {
+		return head{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	lines := strings.Split(text, "\n")
+	if len(lines) != 4 || lines[0] != l.origin {
+		return head{}, errors.New("not a checkpoint of this log")
+	}
+	h, err := parseHead(lines[1], lines[2])
+	if err == nil && l.size > 0 {
+		err = l.check(h)
+	}
+	return h, err
+}
+
+// torn: is text the beginning, and only that, of a checkpoint of this log?
+func (l *log) torn(text string) bool {
+	if strings.HasPrefix(l.origin+"\n", text) {
+		return true
+	}
+	if !strings.HasPrefix(text, l.origin+"\n") {
+		return false
+	}
+	text = strings.TrimPrefix(text, l.origin+"\n")
+	front, signature, found := strings.Cut(text, "\n\n")
+	if !found {
+		return tornNote.MatchString(strings.TrimSuffix(text, "\n"))
+	}
+	line := "— " + l.origin + " "
+	if len(signature) <= len(line) {
+		return tornNote.MatchString(front) && strings.HasPrefix(line, signature)
+	}
+	encoded := strings.TrimSuffix(strings.TrimPrefix(signature, line), "\n")
+	return strings.HasPrefix(signature, line) && tornNote.MatchString(front) && len(encoded) <= 92 &&
+		!strings.ContainsAny(encoded, "\n ")
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+type log struct {
+	origin string
+	key    note.Verifier
+	hashes store
+	size   int64
+	closed bool
+	device bool // signed by the device's own key
+	signed head
+	boxes  []entry // what the device log says of other logs
+}
+
+// folder holds the files of a log by name; a missing file has no entry.
+type folder map[string][]byte
+
+func readFolder(path string) folder {
+	files := folder{}
+	for _, name := range []string{"entries.lfr", "heads", "checkpoints", "key.cert", "device.vkey"} {
+		if raw, err := os.ReadFile(filepath.Join(path, name)); err == nil {
+			files[name] = raw
+		}
+	}
+	return files
+}
+
+func check(files folder, given []byte) (*log, error) {
+	l, err := openKeys(files, given)
+	if err != nil {
+		return nil, err
+	}
+	tail, err := l.readEntries(files["entries.lfr"])
+	if err != nil {
+		return l, err
+	}
+	heads, err := l.checkHeads(files)
+	if err != nil {
+		return l, err
+	}
+	if err := l.checkCheckpoints(files, heads); err != nil {
+		return l, err
+	}
+	if tail != "" && l.closed {
+		return l, errors.New(tail)
+	}
+	return l, nil
+}
+
+func (l *log) intact() string {
+	return fmt.Sprintf("INTACT: %s, %d entries, %d signed", l.origin, l.size, l.signed.size)
+}
