@@ -21,8 +21,10 @@ from lfr_edge.console.keys import MEASURED, PORTS
 from lfr_edge.console.pages import render
 from lfr_edge.deployment.report.document import Chart, Lettering, Mark, Stroke
 from lfr_edge.errors import LfrError
+from lfr_edge.matching.standing import Standing, standing
 from lfr_edge.matching.threshold import Calibration, load_calibrations
 from lfr_edge.models.store import ModelStore
+from lfr_edge.sentences import say
 from lfr_edge.settings import Settings
 
 _MOST_BYTES: Final = 8 * 1024 * 1024
@@ -90,36 +92,6 @@ class Stored:
     result: Result | None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What can be said of false alerts at the threshold and list size that are in force."""
-
-    threshold: float
-    list_size: int
-    rests_on: Calibration | None  # None: nothing that was measured covers them
-    near: bool = False  # the threshold lies within the measurement's own uncertainty
-
-    @property
-    def one_in(self) -> int | None:
-        """At most one false alert in so many passages of people who are not listed."""
-        return math.floor(1 / self.rests_on.target_fpir) if self.rests_on else None
-
-
-def standing(
-    calibrations: Sequence[Calibration], fingerprint: str, provider: str, threshold: float, list_size: int
-) -> Standing:
-    """The smallest rate that was measured for a list at least this long and a threshold at most this high."""
-    fitting = [
-        one
-        for one in calibrations
-        if (one.fingerprint, one.provider) == (fingerprint, provider)
-        and one.list_size >= list_size
-        and one.threshold <= threshold + 1e-6
-    ]
-    best = min(fitting, key=lambda one: (one.target_fpir, one.list_size), default=None)
-    return Standing(threshold, list_size, best, best is not None and threshold < best.high)
-
-
 class Measured:
     """The installed pack's fingerprint, the calibrations, the stored results. **Thread rule:** methods block."""
 
@@ -146,8 +118,14 @@ class Measured:
         return tuple(c for c in every if (c.fingerprint, c.provider) == (self.fingerprint(), provider))
 
     def standing(self, threshold: float, list_size: int) -> Standing:
-        provider = self._settings.models.providers[0]
-        return standing(self.calibrations(), self.fingerprint(), provider, threshold, list_size)
+        return standing(
+            self.calibrations(),
+            fingerprint=self.fingerprint(),
+            provider=self._settings.models.providers[0],
+            precision="fp32",
+            threshold=threshold,
+            list_size=list_size,
+        )
 
     def results(self) -> tuple[Stored, ...]:
         """The newest first."""
@@ -241,9 +219,10 @@ def det_chart(curve: Sequence[CurvePoint]) -> Chart:
     marks.append(Lettering((_LEFT + _RIGHT) / 2, _BOTTOM + 38, "FPIR", "middle"))
     marks.append(Lettering(8, _TOP - 4, "FNIR", "start"))
     best = min(curve, key=lambda one: abs(one.fpir - 0.01))
-    told = (
-        f"Where {100 * best.fpir:.2g} % of strangers raise an alert,"
-        f" {100 * best.fnir:.2g} % of those listed are missed."
+    told = say(
+        "Where {fpir} % of strangers raise an alert, {fnir} % of those listed are missed.",
+        fpir=f"{100 * best.fpir:.2g}",
+        fnir=f"{100 * best.fnir:.2g}",
     )
     return Chart("Detection error trade-off", told, tuple(marks), 720, 300)
 

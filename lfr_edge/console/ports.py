@@ -92,6 +92,9 @@ class DeploymentStatus:
     list_digest: str = ""
     phase: Phase = "running"
     remaining_s: int | None = None  # until the authority ends, by the monotonic clock
+    one_in: int | None = (
+        None  # at most one false alert in so many faces of people not listed; None: cannot tell
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Final
 from lfr_edge.deployment.authority import Clause
 from lfr_edge.deployment.authority.clauses import named
 from lfr_edge.errors import DeploymentError, LfrError
+from lfr_edge.matching.standing import Standing
 from lfr_edge.models.licence import Purpose
 from lfr_edge.sentences import listed, say
 
@@ -47,6 +48,7 @@ class Readings:
     free: int  # bytes on the fuller of the disks that hold log and data
     log: str  # why the log cannot be written; empty where it can
     briefed: Mapping[str, str] = field(default_factory=dict)  # account → role
+    standing: Standing | None = None  # of the threshold; None: the list is sealed
     resuming: bool = False  # it ran already: the outage must not outlive a camera or a briefing
 
 
@@ -150,6 +152,23 @@ def _cameras(now: Readings) -> tuple[str, str]:
     return say("{cameras}", cameras=", ".join(now.cameras)), ""
 
 
+def _threshold(now: Readings) -> tuple[str, str]:
+    stands = now.standing
+    if stands is None:
+        return "", say("the watchlist is sealed")
+    if stands.rests_on is None:
+        return "", say(
+            "cannot tell: no calibration of these networks covers {threshold:.4f} for {entries:,} entries",
+            threshold=stands.threshold,
+            entries=stands.list_size,
+        )
+    return say(
+        "{threshold:.4f}: at most one false alert in {faces:,} faces of people not listed",
+        threshold=stands.threshold,
+        faces=stands.rests_on.one_in,
+    ), ""
+
+
 def _models(now: Readings) -> tuple[str, str]:
     if now.models is not None:
         return "", now.models.message
@@ -238,6 +257,15 @@ _RULES: Final = (
         ),
         _cameras,
         _at_a_start,
+    ),
+    _Rule(
+        _refusal(
+            "readiness_threshold",
+            "nobody can say how often this threshold is wrong",
+            hint="calibrate for this list's length: lfr-edge calibrate faces DIR --out FILE",
+        ),
+        _threshold,
+        lambda now: _operational(now) and _at_a_start(now),
     ),
     _Rule(
         _refusal(

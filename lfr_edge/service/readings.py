@@ -12,6 +12,7 @@ from lfr_edge.deployment.authority import Facts
 from lfr_edge.deployment.readiness import ListReading, Readings
 from lfr_edge.errors import LfrError
 from lfr_edge.models.licence import require_permission
+from lfr_edge.service.threshold import standing_of
 
 if TYPE_CHECKING:
     from lfr_edge.service.run import Run
@@ -85,6 +86,9 @@ def readings_of(run: Run) -> Readings:
         free=min(shutil.disk_usage(folder).free for folder in (settings.data, settings.audit)),
         log=run.failure,
         briefed=dict(run.standing.briefed),
+        standing=None
+        if listing is None or run.threshold is None
+        else standing_of(settings, run.pack.fingerprint, run.threshold, len(listing)),
         resuming=run.resuming,
     )
 

@@ -1,11 +1,16 @@
-"""The similarity at which this deployment alerts."""
+"""The similarity at which this deployment alerts, and how often it will be wrong."""
 
 from __future__ import annotations
 
 from importlib.resources import as_file, files
+from typing import Final
 
-from lfr_edge.matching.threshold import choose, load_calibrations
+from lfr_edge.errors import MatchingError
+from lfr_edge.matching.standing import Standing, standing
+from lfr_edge.matching.threshold import Calibration, choose, load_calibrations
 from lfr_edge.settings import Settings
+
+PRECISION: Final = "fp32"  # what the sessions run; a pack of another precision has another fingerprint
 
 
 def threshold_for(settings: Settings, fingerprint: str, list_size: int) -> float:
@@ -17,13 +22,32 @@ def threshold_for(settings: Settings, fingerprint: str, list_size: int) -> float
     matching, models = settings.matching, settings.models
     if matching.threshold is not None:
         return matching.threshold
-    with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
-        calibrations = load_calibrations(matching.calibration or shipped)
     return choose(
-        calibrations,
+        _calibrations(settings),
         fingerprint=fingerprint,
         provider=models.providers[0],
-        precision="fp32",
+        precision=PRECISION,
         list_size=list_size,
         target_fpir=matching.target_fpir,
     ).threshold
+
+
+def standing_of(settings: Settings, fingerprint: str, threshold: float, list_size: int) -> Standing:
+    """What was calibrated for them; nothing where the file cannot be read: the page Accuracy says why."""
+    try:
+        known = _calibrations(settings)
+    except MatchingError:
+        known = ()
+    return standing(
+        known,
+        fingerprint=fingerprint,
+        provider=settings.models.providers[0],
+        precision=PRECISION,
+        threshold=threshold,
+        list_size=list_size,
+    )
+
+
+def _calibrations(settings: Settings) -> tuple[Calibration, ...]:
+    with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
+        return load_calibrations(settings.matching.calibration or shipped)

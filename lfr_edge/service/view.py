@@ -27,10 +27,12 @@ from lfr_edge.console.ports import (
 )
 from lfr_edge.console.views import category_title
 from lfr_edge.errors import AlertError, DeploymentError, RecogniserError
+from lfr_edge.matching.standing import Standing
 from lfr_edge.sentences import say
 from lfr_edge.service.gauges import percentile
 from lfr_edge.service.list_changes import withdraw
 from lfr_edge.service.phase import Phase, refuse_unless_running
+from lfr_edge.service.threshold import standing_of
 
 if TYPE_CHECKING:
     from lfr_edge.service.run import Run
@@ -52,6 +54,7 @@ class View:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._checked: LogSummary | None = None
+        self._stands: dict[tuple[str, float, int], Standing] = {}
 
     def status(self) -> SystemStatus:
         service, run = self._service, self._service.run
@@ -77,6 +80,7 @@ class View:
                 list_digest="" if run.listing is None else run.listing.digest,
                 phase=run.phase.value,
                 remaining_s=None if run.warrant.remaining_s is None else int(run.warrant.remaining_s),
+                one_in=self._one_in(run),
             ),
             latency=Latency(
                 summary["p50"], summary["p95"], summary["p99"], percentile(run.latencies.painted, 0.95)
@@ -84,6 +88,15 @@ class View:
             loop_lag_ms=round(service.lag.worst_ms, 1),
             troubles=tuple(self._troubles(cameras)),
         )
+
+    def _one_in(self, run: Run) -> int | None:
+        """Looked up once for each threshold and list: the page asks every second."""
+        if run.threshold is None or run.listing is None:
+            return None
+        at = (run.pack.fingerprint, run.threshold, len(run.listing))
+        if at not in self._stands:
+            self._stands = {at: standing_of(run.settings, *at)}
+        return self._stands[at].one_in
 
     async def tile(self, camera: str) -> bytes | None:
         try:

@@ -6,18 +6,15 @@ import csv
 import io
 import json
 import zipfile
-from datetime import date
 from pathlib import Path
 
 import pytest
 
 from lfr_edge.audit.proof import parse_proof
 from lfr_edge.audit.verify import verify
-from lfr_edge.console.accuracy import standing
 from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.shelf import Shelf
 from lfr_edge.errors import AuditError
-from lfr_edge.matching.threshold import Calibration
 from tests.console.conftest import Person
 from tests.fakes.box import enrol, house, raised
 
@@ -194,28 +191,6 @@ async def test_a_reading_is_kept_until_the_record_grows(recorded):
     with pytest.raises(AuditError):
         await shelf.verified("device")
     assert Shelf(Path("/nonexistent")).names() == ()
-
-
-def calibration(**changes) -> Calibration:
-    values = {"fingerprint": "f", "dimension": 4, "provider": "cpu", "precision": "fp32", "list_size": 100,
-              "target_fpir": 0.01, "threshold": 0.4, "low": 0.39, "high": 0.41, "impostors": 1000, "people": 900,
-              "measured": date(2026, 11, 1)}  # fmt: skip
-    return Calibration(**(values | changes))
-
-
-def test_what_can_be_said_of_a_threshold():
-    known = (calibration(), calibration(target_fpir=0.001, threshold=0.5, low=0.48, high=0.52),
-             calibration(list_size=1000, threshold=0.45, low=0.44, high=0.46))  # fmt: skip
-    stands = standing(known, "f", "cpu", 0.45, 60)
-    assert (stands.one_in, stands.rests_on) == (100, known[0])
-    assert not stands.near
-    assert standing(known, "f", "cpu", 0.4, 60).near
-    assert standing(known, "f", "cpu", 0.6, 100).one_in == 1000
-    assert standing(known, "f", "cpu", 0.45, 101).rests_on == known[2]
-    for threshold, size in ((0.39, 10), (0.45, 1001)):
-        assert standing(known, "f", "cpu", threshold, size).one_in is None
-    assert standing(known, "other", "cpu", 0.9, 1).one_in is None
-    assert standing(known, "f", "cuda", 0.9, 1).one_in is None
 
 
 RESULT = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,11 +11,27 @@ import pytest
 from lfr_edge.deployment.authority import Clause, clauses
 from lfr_edge.deployment.readiness import CODES, FREE_MIN, ListReading, Readings, readiness, refuse_unready
 from lfr_edge.errors import DeploymentError, ModelError
+from lfr_edge.matching.standing import Standing
+from lfr_edge.matching.threshold import Calibration
 from tests.fakes.authority import example, fitting, signed_authority
 
 NOW_NS = 1_795_000_000 * 10**9
 HOUR_NS = 3_600 * 10**9
 HOLDS = tuple(clauses(signed_authority(), fitting(example())))
+CALIBRATED = Calibration(
+    "pack",
+    8,
+    "cpu",
+    "fp32",
+    2000,
+    0.01,
+    0.4,
+    0.39,
+    0.41,
+    impostors=2000,
+    people=1600,
+    measured=date(2026, 11, 22),
+)
 READY = Readings(
     purpose="operational",
     wall_ns=NOW_NS,
@@ -27,6 +44,7 @@ READY = Readings(
     free=FREE_MIN,
     log="",
     briefed={"reed": "operator", "hughes": "deployment_officer"},
+    standing=Standing(0.4, 1204, CALIBRATED),
 )
 BROKEN = (
     *HOLDS[:3],
@@ -57,6 +75,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "one person": ({"listing": listing(approved=False)}, "readiness_list_approved"),
     "a dark camera": ({"cameras": {"north": "live", "south": "stalled"}}, "readiness_cameras"),
     "no camera": ({"cameras": {}}, "readiness_cameras"),
+    "a threshold that nobody calibrated": ({"standing": Standing(0.4, 1204, None)}, "readiness_threshold"),
+    "no threshold yet": ({"standing": None}, "readiness_threshold"),
     "an unlicensed network": ({"models": ModelError("model_licence_forbids", "no")}, "readiness_models"),
     "a clock of its own": ({"clock_in_step": False}, "readiness_clock"),
     "a full disk": ({"free": FREE_MIN - 1}, "readiness_disk"),
@@ -100,11 +120,11 @@ def test_every_line_has_a_refusal_here() -> None:
 
 def test_an_evaluation_is_told_but_not_held_to_what_protects_the_public() -> None:
     trial = replace(READY, purpose="evaluation", clauses=None, clock_in_step=False,
-                    listing=listing(unlawful=3, compiled_wall_ns=0))  # fmt: skip
+                    listing=listing(unlawful=3, compiled_wall_ns=0), standing=Standing(0.4, 1204, None))  # fmt: skip
     lines = readiness(trial)
     refuse_unready(lines)
     advice = {line.code for line in lines if not line.ok}
-    assert advice == {"authority", "list_lawful", "list_fresh", "clock"}
+    assert advice == {"authority", "list_lawful", "list_fresh", "clock", "threshold"}
     # An authority that was brought must hold, for a trial too; and so must the second person.
     for change, code in (({"clauses": BROKEN}, f"authority_{BROKEN[3].code}"),
                          ({"listing": listing(approved=False)}, "readiness_list_approved")):  # fmt: skip
@@ -123,6 +143,7 @@ def test_after_a_crash_it_goes_on_without_waiting_for_a_camera_or_a_briefing() -
         clock_in_step=False,
         free=0,
         listing=old,
+        standing=None,
     )
     refuse_unready(readiness(resumed))
     for change, code in (({"clauses": BROKEN}, f"authority_{BROKEN[3].code}"),
@@ -131,6 +152,15 @@ def test_after_a_crash_it_goes_on_without_waiting_for_a_camera_or_a_briefing() -
         with pytest.raises(DeploymentError) as caught:
             refuse_unready(readiness(replace(resumed, **change)))
         assert caught.value.code == code
+
+
+def test_it_says_how_often_the_threshold_will_be_wrong() -> None:
+    line = next(line for line in readiness(READY) if line.code == "threshold")
+    assert line.text == "0.4000: at most one false alert in 100 faces of people not listed"
+    unknown = replace(READY, standing=Standing(0.4, 1204, None))
+    line = next(line for line in readiness(unknown) if line.code == "threshold")
+    assert "cannot tell" in line.text
+    assert "calibrate" in line.hint
 
 
 def test_the_authority_comes_with_its_clauses() -> None:

@@ -27,10 +27,12 @@ def best_of(generator: np.random.Generator, n: int, size: int) -> np.ndarray:
     return np.array([_NORMAL.inv_cdf(u ** (1 / size)) for u in generator.random(n)])
 
 
-def covered(seed: int, searches: int, rate: float) -> bool:
+def covered(seed: int, searches: int, rate: float) -> bool | None:
+    """None where it could not tell: one good tail in two hundred is taken for a bad one."""
     tops = tops_of(best_of(np.random.default_rng(seed), searches, 1000))
     found = level(tops, tail_of(tops), rate)
-    assert isinstance(found, Level)
+    if isinstance(found, CannotTell):
+        return None
     truth = _NORMAL.inv_cdf((1 - rate) ** (1 / 1000))
     return found.low <= truth <= found.high
 
@@ -40,8 +42,8 @@ _RATES = ((0.02, "in the tail"), (0.001, "at the edge of the sample"), (0.0003, 
 
 @pytest.mark.parametrize(("rate", "where"), _RATES)
 def test_intervals_hold_the_truth(rate, where):
-    """A slice of the trial below; 12 runs of 14 or fewer happen to a 95 % interval once in thirty."""
-    held = sum(covered(seed, 1600, rate) for seed in range(14))
+    """A slice of the trial below; 10 of 14 or fewer happen to a 95 % interval once in 2,000."""
+    held = sum(covered(seed, 1600, rate) is True for seed in range(14))
     assert held >= 11, where
 
 
@@ -50,9 +52,11 @@ def test_intervals_hold_the_truth(rate, where):
 @pytest.mark.parametrize(("rate", "where"), _RATES)
 def test_intervals_hold_the_truth_in_95_of_100(rate, where):
     runs = int(os.environ.get("COVERAGE_RUNS", "1000"))
-    held = sum(covered(seed, 1600, rate) for seed in range(runs)) / runs
-    print(f"coverage {where}: {held:.3f} of {runs}")
-    assert 0.93 <= held <= 0.975, where
+    told = [answer for seed in range(runs) if (answer := covered(seed, 1600, rate)) is not None]
+    held = sum(told) / len(told)
+    print(f"coverage {where}: {held:.3f} of {len(told)}")
+    assert len(told) >= 0.98 * runs
+    assert 0.93 <= held <= 0.97, where
 
 
 def crowd(generator: np.random.Generator, people: int, dimension: int) -> Strangers:
@@ -73,28 +77,31 @@ def cap_quantile(share: float, dimension: int) -> float:
     return float(cosine[np.searchsorted(-beyond, -share)])
 
 
-def crowd_covered(seed: int) -> bool:
+def crowd_covered(seed: int) -> bool | None:
     people, size, target = 700, 5000, 0.01
     strangers = crowd(np.random.default_rng(seed), people, 32)
     tops = strangers.tops(people)
     rate = 1 - (1 - target) ** (people / size)
     found = level(tops, tail_of(tops), rate)
-    assert isinstance(found, Level)
+    if isinstance(found, CannotTell):
+        return None
     truth = cap_quantile(1 - (1 - target) ** (1 / size), 32)
     return found.low <= truth <= found.high
 
 
 def test_pairs_that_are_met_twice_do_not_shrink_the_interval():
-    assert sum(map(crowd_covered, range(12))) >= 9
+    assert sum(crowd_covered(seed) is True for seed in range(12)) >= 9
 
 
 @pytest.mark.trial
 @pytest.mark.timeout(3600)
 def test_pairs_that_are_met_twice_in_95_of_100():
     runs = int(os.environ.get("COVERAGE_RUNS", "1000"))
-    held = sum(map(crowd_covered, range(runs))) / runs
-    print(f"coverage of everybody against everybody: {held:.3f} of {runs}")
-    assert 0.93 <= held <= 0.975
+    told = [answer for seed in range(runs) if (answer := crowd_covered(seed)) is not None]
+    held = sum(told) / len(told)
+    print(f"coverage of everybody against everybody: {held:.3f} of {len(told)}")
+    assert len(told) >= 0.98 * runs
+    assert 0.93 <= held <= 0.97
 
 
 def test_the_design_effect_counts_shared_persons():

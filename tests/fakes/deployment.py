@@ -38,6 +38,11 @@ WORDS = {
     "list_fresh": ("the watchlist is sealed", "compiled 3 h ago", "compile the list again from current data"),
     "list_approved": ("the watchlist is sealed", "proposed by one person, approved by another", "propose it"),
     "cameras": ("south is connecting", "north, south", "power, cable, password: see the System page"),
+    "threshold": (
+        "the watchlist is sealed",
+        "0.5432: at most one false alert in 100 faces of people not listed",
+        "calibrate for this list's length",
+    ),
     "models": ("no licence is named", "verified and licensed; warmed before the first face", "see models"),
     "clock": ("not in step with any source", "in step", "run chrony, or a GPS receiver"),
     "disk": ("1.2 GiB free", "41.0 GiB free", "keep 2 GiB free"),
