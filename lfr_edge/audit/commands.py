@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from lfr_edge.audit.anchor import printed_code
 from lfr_edge.audit.checkpoint import Checkpoint, head_text, parse_checkpoint
 from lfr_edge.audit.entry import Entry, parse_entry
-from lfr_edge.audit.erasure import prove_erasure
+from lfr_edge.audit.erasure import prove_erasure, views_of
 from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.keys import open_certificate, read_certificate
 from lfr_edge.audit.note import encode64, read_key_file, read_text_file
@@ -49,7 +49,7 @@ exit status: 0 the entry is in the signed log, 1 it is not
 """
 _ERASE_HELP: Final = """\
 example:
-  lfr-edge audit erase-proof LOG --ref 4f1c9d20aa01b3c4d5e6 --store var/alerts > erased.json
+  lfr-edge audit erase-proof audit_logs/var --ref 4f1c9d20aa01b3c4d5e6 --store var > erased.json
 
 exit status: 0 erased and the log is intact, 1 the log was altered, 2 not erased
 """
@@ -117,7 +117,7 @@ def _add_proofs(commands: Commands) -> None:
     erase = _parser(
         commands, "erase-proof", "show that an item is gone and the log still verifies", _ERASE_HELP
     )
-    erase.add_argument("path", type=Path, metavar="PATH", help="folder of one log")
+    erase.add_argument("path", type=Path, metavar="PATH", help="folder of one log, or of a box")
     erase.add_argument("--ref", required=True, metavar="REF", help="the item's reference in the log")
     erase.add_argument(
         "--store", type=Path, action="append", default=[], metavar="FOLDER", help="where its material lay"
@@ -227,7 +227,7 @@ def run_check_proof(arguments: argparse.Namespace) -> int:
 
 def run_erase_proof(arguments: argparse.Namespace) -> int:
     report = verify(arguments.path)
-    proof = prove_erasure(LogView.load(arguments.path), arguments.ref, arguments.store)
+    proof = prove_erasure(views_of(arguments.path), arguments.ref, arguments.store)
     result = {**proof.to_json(), "verdict": report.verdict}
     sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     if not report.intact:

@@ -70,6 +70,12 @@ class LogFolder:
         return self.entries.is_file() and self.certificate.is_file()
 
 
+def logs_of(box: Path) -> tuple[LogFolder, ...]:
+    """Every log that lies in the folder of a box, its device log first."""
+    found = (path.parent for path in box.glob("*/entries.lfr"))
+    return tuple(map(LogFolder, sorted(found, key=lambda path: (path.name != DEVICE_LOG, path))))
+
+
 def head_line(head: Head) -> bytes:
     """One line of the heads file: size, root, crc32c of both."""
     front = f"{head.size} {encode64(head.root)}"

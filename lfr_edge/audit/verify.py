@@ -16,7 +16,7 @@ from typing import Final
 from lfr_edge.audit.check import LogCheck, Trust
 from lfr_edge.audit.checkpoint import Checkpoint
 from lfr_edge.audit.entry import Entry, parse_entry
-from lfr_edge.audit.folder import DEVICE_LOG, LogFolder
+from lfr_edge.audit.folder import DEVICE_LOG, LogFolder, logs_of
 from lfr_edge.audit.keys import read_certificate
 from lfr_edge.audit.note import VerifierKey, encode64
 from lfr_edge.audit.report import AnchorReport, Finding, LogReport, Verdict, VerifyReport
@@ -67,10 +67,7 @@ def _verify_box(path: Path, trust: Trust) -> VerifyReport:
     reservations: list[Finding] = []
     logs: dict[str, LogReport] = {}
     reports: list[LogReport] = []
-    for entries in sorted(
-        path.glob("*/entries.lfr"), key=lambda item: (item.parent.name != DEVICE_LOG, item)
-    ):
-        folder = LogFolder(entries.parent)
+    for folder in logs_of(path):
         origin = _origin_of(folder)
         mine = tuple(checkpoint for checkpoint in since if checkpoint.origin == origin)
         report = LogCheck(folder, replace(trust, since=mine, codes=())).run()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lfr_edge.audit.checkpoint import Checkpoint, Head, sign_head
 from lfr_edge.audit.commitment import commit, new_salt, opens, reference
-from lfr_edge.audit.erasure import prove_erasure
+from lfr_edge.audit.erasure import prove_erasure, views_of
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.merkle import Tree, leaf_hash
 from lfr_edge.audit.note import MemorySigner
@@ -125,22 +125,42 @@ def test_erasure_is_proved_with_entries_and_an_empty_store(box: Box) -> None:
     left = store / f"{ref}.sealed"
     left.write_bytes(b"ciphertext")
     (store / f"{other}.sealed").write_bytes(b"ciphertext")
-    proof = prove_erasure(LogView.load(box.folder()), ref, [store])
+    proof = prove_erasure(views_of(box.folder()), ref, [store])
     assert not proof.gone
     assert proof.left == (str(left),)
     left.unlink()
-    proof = prove_erasure(LogView.load(box.folder()), ref, [store])
+    proof = prove_erasure(views_of(box.folder()), ref, [store])
     assert proof.gone
     key = log.keys.signer.verifier
     assert proof.first.index == 1
     assert [item.index for item in proof.erased] == [4]
     assert all(parse_proof(str(item)).holds(key) for item in (proof.first, *proof.erased))
     assert proof.to_json()["gone"] is True
-    assert not prove_erasure(LogView.load(box.folder()), other).gone
+    assert not prove_erasure(views_of(box.folder()), other).gone
     for unknown in ("", "nobody"):
         with pytest.raises(AuditError) as caught:
-            prove_erasure(LogView.load(box.folder()), unknown)
+            prove_erasure(views_of(box.folder()), unknown)
         assert caught.value.code == "audit_reference_unknown"
+
+
+def test_erasure_after_the_end_is_found_in_the_device_log(box: Box) -> None:
+    """The pictures outlive the log of their deployment; the box's own log says when they went."""
+    log, device = box.create(), box.create("device")
+    ref = log.reference("alert-1")
+    log.append(Event("alert.raised", ref=ref))
+    log.close()
+    assert not prove_erasure(views_of(box.root / "audit"), ref).gone
+    device.append(Event("alert.erased", ref=ref, data={"origin": log.origin}))
+    device.checkpoint()
+    proof = prove_erasure(views_of(box.root / "audit"), ref)
+    assert proof.gone
+    assert (proof.origin, proof.first.index) == (log.origin, 1)
+    assert proof.first.holds(log.keys.signer.verifier)
+    assert [one.checkpoint.origin for one in proof.erased] == [device.origin]
+    assert proof.erased[0].holds(device.keys.signer.verifier)
+    with pytest.raises(AuditError) as caught:
+        views_of(box.root / "keys")
+    assert caught.value.code == "audit_log_unreadable"
 
 
 def test_views(box: Box) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lfr_edge.alerts.alert import Alert, AlertId, Hold, State
 from lfr_edge.alerts.material import AlertMaterial, AlertPictures
 from lfr_edge.alerts.retention import pictures_due
-from lfr_edge.audit.erasure import prove_erasure
+from lfr_edge.audit.erasure import prove_erasure, views_of
 from lfr_edge.audit.event import SYSTEM, Event
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.audit.verify import verify
@@ -120,7 +120,7 @@ def test_pictures_of_a_closed_deployment_go_in_time_recorded_by_the_box(bench: B
         assert event.data["origin"] == story.log.origin
         assert event.data["key_destroyed"] is True
     bench.van.device.log.checkpoint()
-    proof = prove_erasure(LogView.load(bench.settings.audit / "device"), tokens[0], [bench.settings.data])
+    proof = prove_erasure(views_of(bench.settings.audit), tokens[0], [bench.settings.data])
     assert proof.gone, "audit erase-proof shows it"
     assert verify(bench.settings.audit).intact
     assert not bench.sweep().erased, "nothing is done twice"
