@@ -17,24 +17,28 @@ from typing import Final, TypeVar
 
 from lfr_edge.alerts.alert import Alert
 from lfr_edge.alerts.rows import from_document, to_document
-from lfr_edge.errors import AlertError
+from lfr_edge.errors import AlertError, ConfigError
+from lfr_edge.formats import climb_database
 from lfr_edge.sentences import say
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS alerts (
+FORMATS: Final = (
+    # 1: the tables of release 0.1.0, whose files may have them without a number
+    (
+        """CREATE TABLE IF NOT EXISTS alerts (
     token   TEXT PRIMARY KEY,
     number  INTEGER NOT NULL UNIQUE,
     version INTEGER NOT NULL,
     state   TEXT NOT NULL,
     body    TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS feed (
+) STRICT""",
+        """CREATE TABLE IF NOT EXISTS feed (
     cursor  INTEGER PRIMARY KEY AUTOINCREMENT,
     kind    TEXT NOT NULL,
     token   TEXT NOT NULL,
     version INTEGER NOT NULL
-) STRICT;
-"""
+) STRICT""",
+    ),
+)
 T = TypeVar("T")
 
 
@@ -55,12 +59,15 @@ class AlertStore:
         """Open or create the database, mode 0600.
 
         Raises:
-            AlertError: ``alert_store_unreadable``.
+            AlertError: ``alert_store_unreadable``. ConfigError: ``format_newer``.
         """
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alert-store")
         self._on_event: Callable[[FeedEvent], None] | None = None
         try:
             self._db = self._writer.submit(_open, path).result()
+        except ConfigError:
+            self._writer.shutdown()
+            raise
         except (OSError, sqlite3.Error) as error:
             self._writer.shutdown()
             raise AlertError(
@@ -150,5 +157,9 @@ def _open(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA secure_delete = ON")
-    db.executescript(_SCHEMA)
+    try:
+        climb_database(db, FORMATS, path)
+    except BaseException:
+        db.close()
+        raise
     return db

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -23,11 +24,13 @@ from pydantic import ValidationError
 
 from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import ModelError
+from lfr_edge.formats import refuse_newer
 from lfr_edge.models.graph_check import parse_graph
 from lfr_edge.models.manifest import NetworkManifest, PackManifest
 from lfr_edge.sentences import say
 
 MANIFEST: Final = "pack.json"
+PACK_FORMAT: Final = 1  # of pack.json; PackManifest accepts no other
 _MANIFEST_LIMIT: Final = 1 << 20  # bytes; a manifest of two networks has about 4,000
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ASIDE: Final = ".replaced-"
@@ -271,7 +274,7 @@ def parse_manifest(text: bytes, label: str) -> PackManifest:
     """Check the content of a ``pack.json``.
 
     Raises:
-        ModelError: ``model_manifest_invalid``; the message names the field.
+        ModelError: ``model_manifest_invalid``; the message names the field. ConfigError: ``format_newer``.
     """
     if len(text) > _MANIFEST_LIMIT:
         raise ModelError(
@@ -282,6 +285,7 @@ def parse_manifest(text: bytes, label: str) -> PackManifest:
     try:
         return PackManifest.model_validate_json(text)
     except ValidationError as error:
+        refuse_newer(_format_of(text), PACK_FORMAT, Path(label))
         fault = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, fault["loc"])) or "whole file"
         raise ModelError(
@@ -289,6 +293,15 @@ def parse_manifest(text: bytes, label: str) -> PackManifest:
             say("{label}: {where}: {fault}", label=label, where=where, fault=fault["msg"]),
             hint="'lfr-edge models show default --json' prints a valid one to start from; pull a pulled pack again",
         ) from None
+
+
+def _format_of(text: bytes) -> int:
+    """The number that a manifest says, 0 where it says none."""
+    try:
+        found = json.loads(text).get("format")
+    except (ValueError, AttributeError, RecursionError):
+        return 0
+    return found if type(found) is int else 0
 
 
 def _read_verified(path: Path, network: NetworkManifest) -> bytes:

@@ -11,6 +11,7 @@ from lfr_edge.console.door.accounts import Accounts
 from lfr_edge.deployment.control.trust import TrustStore
 from lfr_edge.deployment.keeping.register import Register
 from lfr_edge.deployment.session import BoxRecord
+from lfr_edge.service.migration import migrate
 from lfr_edge.settings import Settings
 
 
@@ -26,7 +27,12 @@ class Box:
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock) -> Box:
-        """Raises AuditError as :meth:`BoxRecord.open`. Blocks on the disk."""
+        """What an older release left is brought forward first. Blocks on the disk.
+
+        Raises:
+            AuditError: as :meth:`BoxRecord.open`. ConfigError: ``format_newer``, ``migration_failed``.
+        """
+        migrate(settings.data, clock)
         keys = FileKeyStore(settings.data / "keys")
         return cls(
             settings,

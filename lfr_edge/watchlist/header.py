@@ -12,10 +12,22 @@ from typing import Any, Final
 import rfc8785
 
 from lfr_edge.errors import WatchlistError
+from lfr_edge.formats import Ladder
 from lfr_edge.sentences import say
 
-FORMAT: Final = "lfr-edge watchlist 2"
 HEADER_BYTES: Final = 4096
+
+
+def _compile_anew(_: dict[str, Any]) -> dict[str, Any]:
+    """A sealed list is 24 hours old at most when it is used, and its key is not here: it is not worth a step."""
+    raise WatchlistError(
+        "watchlist_format_old",
+        "this list was sealed by an older release",
+        hint="compile it anew from its bundle: lfr-edge watchlist compile",
+    )
+
+
+FORMATS: Final = Ladder("lfr-edge watchlist", (_compile_anew,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,7 @@ class Header:
     def encode(self) -> bytes:
         raw: bytes = rfc8785.dumps(
             {
-                "format": FORMAT,
+                "format": FORMATS.stamp,
                 "fingerprint": self.fingerprint,
                 "dimension": self.dimension,
                 "entries": self.entries,
@@ -52,9 +64,8 @@ class Header:
     @staticmethod
     def decode(block: bytes) -> Header:
         try:
-            raw = json.loads(block)
-            if raw.pop("format") != FORMAT:
-                raise ValueError
+            raw = FORMATS.climb(json.loads(block), Path("this list"))
+            del raw["format"]
             raw["salt"] = bytes.fromhex(raw["salt"])
             raw["templates"], raw["sealed_entries"] = tuple(raw["templates"]), tuple(raw["sealed_entries"])
             header = Header(**raw)

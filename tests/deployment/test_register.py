@@ -85,7 +85,7 @@ def test_a_page_is_over_after_its_days(register: Register, clock: MovedClock) ->
     assert page.over(clock.wall_ns() + 365 * DAY_S * 10**9, 365)
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b'{"format": "lfr-edge/register/v2"}'])
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b'{"format": "lfr-edge/register/v0"}'])
 def test_a_damaged_page_is_not_an_empty_one(register: Register, tmp_path: Path, damage: bytes) -> None:
     register.enter("d1", "van/d1", ["A"])
     (tmp_path / "register" / "d1.json").write_bytes(damage)

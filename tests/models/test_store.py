@@ -107,7 +107,7 @@ def test_a_name_never_leaves_the_store(store: ModelStore, tiny: Pack, name: str)
         b"[]",
         b"\xff\xfe",
         b" " * ((1 << 20) + 1),
-        b'{"format": 2}',
+        b'{"format": 0}',
     ],
 )
 def test_a_broken_manifest_is_refused(store: ModelStore, tiny: Pack, text: bytes):

@@ -185,6 +185,10 @@ class Accounts:
             raise _refused()
         return account
 
+    def rewrite(self) -> None:
+        """The same accounts, in the newest format."""
+        self._change(lambda book: (book, None))
+
     def _amend(self, name: str, amend: Callable[[Account], Account]) -> None:
         def change(book: Book) -> tuple[Book, None]:
             account = book.accounts.get(name)
@@ -243,13 +247,13 @@ def check_password(password: str, name: str) -> None:
     """Raises AccessError ``access_password_weak``."""
     reason = ""
     if len(password) < PASSWORD_MIN:
-        reason = f"it needs at least {PASSWORD_MIN} characters"
+        reason = say("it needs at least {least} characters", least=PASSWORD_MIN)
     elif len(password) > PASSWORD_MAX:
-        reason = f"it may have at most {PASSWORD_MAX} characters"
+        reason = say("it may have at most {most} characters", most=PASSWORD_MAX)
     elif len(set(password)) < 5:
-        reason = "it repeats too few characters"
+        reason = say("it repeats too few characters")
     elif name in password.lower():
-        reason = "it contains the account's name"
+        reason = say("it contains the account's name")
     if reason:
         raise AccessError(
             "access_password_weak",

@@ -6,11 +6,15 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lfr_edge.audit.disk import write_new
 from lfr_edge.errors import AccessError
+from lfr_edge.formats import Ladder
 from lfr_edge.sentences import say
+
+# 1: release 0.1.0 before formats were numbered; passkeys may be missing.
+FORMATS: Final = Ladder("lfr-edge accounts", (lambda raw: raw,), unnumbered=True)
 
 
 class Role(StrEnum):
@@ -59,12 +63,12 @@ class Book:
 
 
 def read_book(path: Path) -> Book:
-    """Raises AccessError ``access_file_unreadable``."""
+    """Raises AccessError ``access_file_unreadable``; ConfigError ``format_newer``."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = FORMATS.climb(json.loads(path.read_text(encoding="utf-8")), path)
         accounts = {a["name"]: _account(a) for a in raw["accounts"]}
         return Book(accounts, tuple(SetupCode(**code) for code in raw["codes"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise AccessError(
             "access_file_unreadable",
             say("{path} is not a readable accounts file", path=path),
@@ -80,6 +84,7 @@ def _account(raw: dict[str, Any]) -> Account:
 def write_book(path: Path, book: Book) -> None:
     """Replace the file in one step, durably, readable by nobody else."""
     document = {
+        "format": FORMATS.stamp,
         "accounts": [asdict(a) for a in book.accounts.values()],
         "codes": [asdict(c) for c in book.codes],
     }

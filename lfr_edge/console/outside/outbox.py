@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from lfr_edge.errors import DeploymentError
+from lfr_edge.errors import ConfigError, DeploymentError
+from lfr_edge.formats import climb_database
 from lfr_edge.sentences import say
 
 KEPT_S: Final = 24 * 3600  # as alert pictures by default: what nobody fetched within a day is no news
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS notices (
+FORMATS: Final = (
+    # 1: the tables of release 0.1.0, whose files may have them without a number
+    (
+        """CREATE TABLE IF NOT EXISTS notices (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
     deployment TEXT NOT NULL,
     cursor     INTEGER NOT NULL,
@@ -28,10 +31,13 @@ CREATE TABLE IF NOT EXISTS notices (
     body       TEXT NOT NULL,
     wall_s     INTEGER NOT NULL,
     UNIQUE (deployment, cursor)
-) STRICT;
-CREATE TABLE IF NOT EXISTS sources (deployment TEXT PRIMARY KEY, cursor INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS readers (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, recorded INTEGER NOT NULL) STRICT;
-"""
+) STRICT""",
+        "CREATE TABLE IF NOT EXISTS sources (deployment TEXT PRIMARY KEY, cursor INTEGER NOT NULL) STRICT",
+        """CREATE TABLE IF NOT EXISTS readers (
+    id TEXT PRIMARY KEY, seq INTEGER NOT NULL, recorded INTEGER NOT NULL
+) STRICT""",
+    ),
+)
 T = TypeVar("T")
 
 
@@ -51,13 +57,16 @@ class Outbox:
     """**Thread rule:** of the event loop; SQLite stays in one thread of its own, one connection (reliability.md 6)."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create, mode 0600. Raises DeploymentError ``outbox_unreadable``."""
+        """Open or create, mode 0600. Raises DeploymentError ``outbox_unreadable``, ConfigError ``format_newer``."""
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
         self._changed = asyncio.Event()
         self.newest = 0
         try:
             self._db = self._writer.submit(_open, path).result()
             self.newest = self._writer.submit(self._newest).result()
+        except ConfigError:
+            self._writer.shutdown()
+            raise
         except (OSError, sqlite3.Error) as error:
             self._writer.shutdown()
             raise DeploymentError(
@@ -161,5 +170,9 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
-    db.executescript(_SCHEMA)
+    try:
+        climb_database(db, FORMATS, path)
+    except BaseException:
+        db.close()
+        raise
     return db

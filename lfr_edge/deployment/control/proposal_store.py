@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.deployment.control.proposal import OPEN, RULES, ControlError, Proposal, Stamp, digest
+from lfr_edge.formats import Ladder
 from lfr_edge.sentences import say
 
-FORMAT: Final = "lfr-edge approvals 1"
+FORMATS: Final = Ladder("lfr-edge approvals")
 KEPT: Final = 500  # settled proposals; the audit log keeps them all
 
 
@@ -38,15 +39,14 @@ class ProposalStore:
             os.close(handle)
 
     def read(self) -> tuple[Proposal, ...]:
-        """Raises ControlError: ``control_store_damaged`` where a change and its digest disagree, or worse."""
+        """Raises ControlError: ``control_store_damaged`` where a change and its digest disagree, or worse;
+        ConfigError: ``format_newer``."""
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
             return ()
         try:
-            raw = json.loads(data)
-            if raw["format"] != FORMAT:
-                raise ValueError
+            raw = FORMATS.climb(json.loads(data), self._path)
             return tuple(_proposal(item) for item in raw["proposals"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ControlError):
             raise ControlError(
@@ -60,7 +60,7 @@ class ProposalStore:
         settled = [proposal.id for proposal in proposals if proposal.state not in OPEN]
         forgotten = set(settled[:-KEPT])
         kept = [asdict(proposal) for proposal in proposals if proposal.id not in forgotten]
-        write_new(self._path, json.dumps({"format": FORMAT, "proposals": kept}).encode())
+        write_new(self._path, json.dumps({"format": FORMATS.stamp, "proposals": kept}).encode())
 
 
 def _proposal(raw: dict[str, Any]) -> Proposal:

@@ -23,11 +23,13 @@ from lfr_edge.deployment.authority.signing import PUBLIC_BYTES, key_id
 from lfr_edge.deployment.authority.words import plain
 from lfr_edge.deployment.control.approvals import Approvals
 from lfr_edge.errors import AccessError
+from lfr_edge.formats import Ladder
 from lfr_edge.sentences import say
 
 Purpose: TypeAlias = Literal["authority", "watchlist"]
 PURPOSES: Final[tuple[Purpose, ...]] = ("authority", "watchlist")
-FORMAT: Final = "lfr-edge trust 1"
+FORMATS: Final = Ladder("lfr-edge trust")
+FORMAT: Final = FORMATS.stamp
 NAME_MAX: Final = 100
 
 
@@ -50,17 +52,17 @@ class TrustStore:
         self._path = path
 
     def all(self) -> tuple[EnrolledKey, ...]:
-        """Raises AccessError: ``trust_store_damaged``."""
+        """Raises AccessError: ``trust_store_damaged``; ConfigError: ``format_newer``."""
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
             return ()
         try:
-            raw = json.loads(data)
+            raw = FORMATS.climb(json.loads(data), self._path)
             keys = tuple(EnrolledKey(**item) for item in raw["keys"])
-            if raw["format"] != FORMAT or any(not _sound(key) for key in keys):
+            if any(not _sound(key) for key in keys):
                 raise ValueError
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise AccessError(
                 "trust_store_damaged",
                 say("{path} is not what this program wrote, so no key is believed", path=self._path),

@@ -25,10 +25,12 @@ from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.audit.keys import KeyStore
 from lfr_edge.clock import Clock
 from lfr_edge.errors import DeploymentError
+from lfr_edge.formats import Ladder
 from lfr_edge.sentences import say
 from lfr_edge.watchlist.destroy import destroy_file
 
-FORMAT: Final = "lfr-edge/register/v1"
+FORMATS: Final = Ladder("lfr-edge/register", between="/v")
+FORMAT: Final = FORMATS.stamp
 _TAG_BYTES: Final = 16  # 128 bits: no two of 10⁹ references meet
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _DAY_NS: Final = 86_400 * 10**9
@@ -158,10 +160,9 @@ class Register:
     def _read(self, deployment: str) -> dict[str, Any] | None:
         path = self._path(deployment)
         try:
-            raw = json.loads(path.read_bytes())
+            raw = FORMATS.climb(json.loads(path.read_bytes()), path)
             if (
-                raw["format"] != FORMAT
-                or raw["deployment"] != deployment
+                raw["deployment"] != deployment
                 or not all(isinstance(code, str) for code in raw["codes"])
                 or type(raw["entered_us"]) is not int
                 or not isinstance(raw["origin"], str)
@@ -169,7 +170,7 @@ class Register:
                 raise ValueError
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise DeploymentError(
                 "register_page_damaged",
                 say("the register's page of {deployment} cannot be read", deployment=deployment),
