@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lfr_edge.deployment.keeping.register import Register
     from lfr_edge.deployment.keeping.sweeper import Sweeper
     from lfr_edge.deployment.session import BoxRecord
+    from lfr_edge.errors import LfrError
     from lfr_edge.settings import Settings
 
 _EPILOG: Final = """\
@@ -73,25 +74,46 @@ def _action(
 
 @contextmanager
 def _box(settings: Settings) -> Iterator[BoxRecord]:
-    """The box's log for one command. Raises DeploymentError ``retention_in_service`` beside a running service."""
+    """The box's log for one command.
+
+    Raises:
+        DeploymentError: ``retention_in_service`` beside a running service, ``retention_log_in_use`` beside another
+            command.
+    """
     from lfr_edge.clock import SystemClock
     from lfr_edge.deployment.session import BoxRecord
-    from lfr_edge.errors import AuditError, DeploymentError
+    from lfr_edge.errors import AuditError
 
     try:
         box = BoxRecord.open(settings, SystemClock())
     except AuditError as error:
         if error.code != "audit_log_in_use":
             raise
-        raise DeploymentError(
-            "retention_in_service",
-            "the service runs and holds this box's log: without an entry nothing is erased or answered",
-            hint="the running service sweeps by itself; end it for this command",
-        ) from None
+        raise _refusal(settings) from None
     try:
         yield box
     finally:
         box.close()
+
+
+def _refusal(settings: Settings) -> LfrError:
+    """Names what holds the log: an officer who is told of a service that does not run ends nothing and waits."""
+    from lfr_edge.audit.folder import LogFolder
+    from lfr_edge.deployment.keeping.holder import holder_of
+    from lfr_edge.errors import DeploymentError
+
+    holder = holder_of(LogFolder(settings.audit / "device").entries)
+    because = "holds this box's log: without an entry nothing is erased or answered"
+    if holder is not None and holder.is_service:
+        return DeploymentError(
+            "retention_in_service",
+            f"the service runs ({holder.command}, process {holder.process}) and {because}",
+            hint="the running service sweeps by itself; end it for this command",
+        )
+    who = "another process" if holder is None else f"{holder.command} (process {holder.process})"
+    return DeploymentError(
+        "retention_log_in_use", f"{who} {because}", hint="wait until it is done, and give this command again"
+    )
 
 
 def _register(settings: Settings) -> Register:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,7 @@ from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.audit.view import LogView
 from lfr_edge.cli.main import main
 from lfr_edge.clock import SystemClock
+from lfr_edge.deployment.keeping.holder import holder_of
 from lfr_edge.deployment.keeping.register import Register
 from lfr_edge.deployment.session import BoxRecord, DeploymentSession
 from lfr_edge.settings import Settings, load_settings
@@ -126,17 +132,85 @@ def test_what_cannot_be_erased_is_said(
     assert "NOT ERASED   alert_images" in capsys.readouterr().out
 
 
-def test_beside_a_running_service_status_works_and_the_rest_does_not(
-    config: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    box = BoxRecord.open(settings, SystemClock())
+_HOLDER = """
+import sys
+from pathlib import Path
+from lfr_edge.clock import SystemClock
+from lfr_edge.deployment.session import BoxRecord
+from lfr_edge.settings import load_settings
+box = BoxRecord.open(load_settings(Path(sys.argv[-1])), SystemClock())
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_by(tmp_path: Path, config: Path, *words: str) -> Iterator[int]:
+    """The box's log is held by a program of that name and those words; its process."""
+    program = tmp_path / words[0]
+    program.write_text(_HOLDER)
+    child = subprocess.Popen(
+        [sys.executable, str(program), *words[1:], "--config", str(config)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n"
+        yield child.pid
+    finally:
+        child.communicate("", timeout=30)
+
+
+def test_beside_a_running_service_status_works_and_the_rest_does_not(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with held_by(tmp_path, config, "lfr-edge", "serve") as process:
         assert run("status", "--config", str(config)) == 0
         assert run("sweep", "--config", str(config)) == 1
         assert run("was-listed", "W-1", "--why", "SAR 1", "--config", str(config)) == 1
-        assert "retention_in_service" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert said.count("retention_in_service") == 2
+        assert f"the service runs (lfr-edge serve, process {process})" in said
+    assert run("sweep", "--config", str(config)) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("lfr-edge", "retention", "sweep"), "lfr-edge retention sweep (process {})"),
+        (("lfr-edge", "audit", "verify-7"), "lfr-edge audit (process {})"),
+    ],
+)
+def test_beside_another_command_that_one_is_named(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], named: str
+) -> None:
+    with held_by(tmp_path, config, *words) as process:
+        assert run("sweep", "--config", str(config)) == 1
+        said = capsys.readouterr().err
+    assert f"{named.format(process)} holds this box's log" in said
+    assert "retention_log_in_use" in said
+    assert "service" not in said
+    assert str(config) not in said, "only what it is called, not its arguments"
+
+
+def test_a_holder_that_the_kernel_does_not_name(
+    config: Path, settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = BoxRecord.open(settings, SystemClock())
+    log = settings.audit / "device" / "entries.lfr"
+    found = holder_of(log)
+    assert found is not None, "positive control: this very process"
+    assert found.process == os.getpid()
+    try:
+        monkeypatch.setattr("lfr_edge.deployment.keeping.holder._command", lambda process: "")
+        assert run("sweep", "--config", str(config)) == 1
+        assert "another process holds this box's log" in capsys.readouterr().err
     finally:
         box.close()
+    assert holder_of(log) is None
+    assert holder_of(log.parent / "nothing") is None
 
 
 def test_was_listed_answers_and_is_on_the_record_first(
