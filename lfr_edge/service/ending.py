@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lfr_edge.audit.event import Actor
 from lfr_edge.deployment.ending.receipts import Receipts
 from lfr_edge.deployment.ending.wipe import KeptPictures, WipePlan, wipe
+from lfr_edge.errors import WatchlistError
 from lfr_edge.service.kept_additions import folder_of
 from lfr_edge.watchlist import kept
 
@@ -39,7 +41,12 @@ def wipe_run(run: Run, actor: Actor) -> Receipts:
         imports=settings.deployment.import_copies if run.erase_imports else (),
         pictures=_pictures(run) if destroy else None,
     )
-    return wipe(run.session, plan, box.register, box.keys, box.clock, actor)
+    receipts = wipe(run.session, plan, box.register, box.keys, box.clock, actor)
+    with contextlib.suppress(
+        WatchlistError
+    ):  # paths, nothing of anybody; until here a kill leads back to them
+        kept.forget_sources(folder_of(run))
+    return receipts
 
 
 def _additions(run: Run, destroy: bool) -> tuple[Path, ...]:

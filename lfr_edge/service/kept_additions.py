@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +40,11 @@ async def restore(run: Run, listing: LiveList) -> None:
             digest = found.pop(ref, None)
             if digest is None:
                 raise WatchlistError("watchlist_missing", "its file is gone", hint="add the list again")
-            listing.added.append(
+            listing.join(
                 await asyncio.to_thread(
                     kept.reopen, folder, listing.sealed, digest, fingerprint=run.pack.fingerprint
-                )
+                ),
+                datetime.fromtimestamp(run.clock.wall_ns() / 1e9, UTC).date(),
             )
         except WatchlistError as error:
             await _lost(run, ref, templates, error)

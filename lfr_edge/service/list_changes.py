@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,9 +13,10 @@ from lfr_edge.audit.event import SYSTEM
 from lfr_edge.deployment.authority import clauses, refuse
 from lfr_edge.deployment.control.proposal import Proposal
 from lfr_edge.errors import DeploymentError, LfrError, RecogniserError, WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.service.kept_additions import folder_of
 from lfr_edge.service.phase import refuse_unless_running
-from lfr_edge.service.readings import facts_of
+from lfr_edge.service.readings import facts_of, with_addition
 from lfr_edge.watchlist import kept
 from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.expiry import due
@@ -42,7 +42,7 @@ async def withdraw(run: Run, reference: str, actor: Actor, why: str) -> None:
     if reference in listing.withdrawn:
         raise WatchlistError(
             "watchlist_already_withdrawn",
-            f"{reference} was withdrawn before",
+            say("{reference} was withdrawn before", reference=reference),
             hint="nothing is left to do",
         )
     # Effect first: nobody may be stopped for an entry while its withdrawal waits for a disk.
@@ -94,7 +94,7 @@ async def propose_addition(run: Run, path: Path, credential: bytes | str, actor:
         if twice:
             raise WatchlistError(
                 "watchlist_duplicate_reference",
-                f"{min(twice)} is on the list already",
+                say("{twice} is on the list already", twice=min(twice)),
                 hint="compile the addition without the people who are on the list",
             )
         await asyncio.to_thread(_refuse_unauthorised, run, sealed)
@@ -105,6 +105,8 @@ async def propose_addition(run: Run, path: Path, credential: bytes | str, actor:
             "entries": len(sealed),
             "templates": sealed.header.rows,
         }
+        # A file that was brought for this deployment is erased with it, whatever becomes of the proposal.
+        await asyncio.to_thread(kept.remember, folder_of(run), digest, path)
         words = (f"Look for {len(sealed)} more people, of the list {digest[:16]}….",)
         proposal = await asyncio.to_thread(run.approvals.propose, "watchlist.add", change, actor, words)
     except BaseException:
@@ -122,7 +124,8 @@ async def add(run: Run, proposal: Proposal, actor: Actor) -> None:
     """An approved addition: kept so that a crash does not lose it, on the record, then looked for from the next probe.
 
     Raises:
-        DeploymentError: ``addition_gone``: the file was proposed before a restart.
+        DeploymentError: ``addition_gone``: the file was proposed before a restart. Or a clause of the authority
+            does not hold with it, and with what has joined since it was proposed.
         WatchlistError: the recogniser refused it; then nothing of it is looked for. Or it cannot be kept.
     """
     listing = _listing(run)
@@ -133,6 +136,9 @@ async def add(run: Run, proposal: Proposal, actor: Actor) -> None:
         )
     folder, digest, source = folder_of(run), sealed.digest, listing.sources[sealed.digest]
     try:
+        await asyncio.to_thread(
+            _refuse_unauthorised, run, sealed
+        )  # another may have joined since it was proposed
         copy = await asyncio.to_thread(kept.keep, folder, listing.sealed, sealed, source)
     finally:
         sealed.close()
@@ -152,7 +158,7 @@ async def add(run: Run, proposal: Proposal, actor: Actor) -> None:
         sealed.close()
         await asyncio.to_thread(kept.forget, folder, digest)
         raise
-    listing.added.append(sealed)
+    listing.join(sealed, _today(run))
     await asyncio.to_thread(run.box.register.add, run.session.deployment.id, references)
     refusal = await send_addition(run, sealed)
     if refusal is not None:
@@ -178,21 +184,7 @@ def _refuse_unauthorised(run: Run, sealed: SealedWatchlist) -> None:
     signed = run.warrant.signed
     if signed is None:
         return
-    now, more = facts_of(run), list_facts(sealed, _today(run))
-    categories = dict(now.categories)
-    for code, count in more.categories.items():
-        categories[code] = categories.get(code, 0) + count
-    sources = dict(now.sources)
-    for code, count in more.sources.items():
-        sources[code] = sources.get(code, 0) + count
-    together = replace(
-        now,
-        entries=now.entries + more.entries,
-        categories=categories,
-        sources=sources,
-        under_18=now.under_18 + more.under_18,
-    )
-    refuse(clauses(signed, together))
+    refuse(clauses(signed, with_addition(facts_of(run), list_facts(sealed, _today(run)))))
 
 
 def _listing(run: Run) -> LiveList:

@@ -21,8 +21,9 @@ class LiveList:
     Attributes:
         sealed: the list that was activated.
         digest: SHA-256 of the sealed file, hex: what two persons approve.
-        facts: the list in figures, as on the day it was unsealed.
+        facts: the activated list in figures, as on the day it was unsealed.
         added: lists that came while it was live, each approved by itself.
+        added_facts: each of them in figures, as on the day it joined.
         waiting: such lists that await their second person, by digest.
         sources: where those came from.
         files: of all that was proposed as an addition, to be destroyed with the list.
@@ -34,6 +35,7 @@ class LiveList:
         self.digest = digest
         self.facts = facts
         self.added: list[SealedWatchlist] = []
+        self.added_facts: list[ListFacts] = []
         self.waiting: dict[str, SealedWatchlist] = {}
         self.sources: dict[str, Path] = {}
         self.files: list[Path] = []
@@ -52,6 +54,11 @@ class LiveList:
         except BaseException:
             sealed.close()
             raise
+
+    def join(self, sealed: SealedWatchlist, today: date) -> None:
+        """From here on `sealed` is a part of the list, and its entries count towards the authorised size."""
+        self.added_facts.append(list_facts(sealed, today))
+        self.added.append(sealed)
 
     def close(self) -> None:
         for part in (*self._parts(), *self.waiting.values()):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-from collections.abc import Mapping
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from lfr_edge.service.threshold import standing_of
 
 if TYPE_CHECKING:
     from lfr_edge.service.run import Run
+    from lfr_edge.watchlist.list_facts import ListFacts
 
 _TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
 
@@ -23,37 +25,49 @@ _TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
 def facts_of(run: Run) -> Facts:
     """What the box is about to do. While the list is sealed, its clauses are met by a list that fits."""
     place, now_ns = run.settings.deployment, run.clock.wall_ns()
-    entries, categories, sources, under_18, compiled_ns, threshold = _listed(run, now_ns)
-    return Facts(
+    facts = Facts(
         purpose=run.settings.models.purpose,
         wall_ns=now_ns,
         place=place.place,
         latitude=place.latitude,
         longitude=place.longitude,
         cameras=tuple(camera.id for camera in run.settings.cameras),
-        entries=entries,
-        categories=categories,
-        threshold=threshold,
+        entries=0,
+        categories={},
+        threshold=0.0,
         alert_images_h=run.alert_images_h,
-        sources=sources,
-        under_18=under_18,
-        list_compiled_wall_ns=compiled_ns,
     )
-
-
-def _listed(run: Run, now_ns: int) -> tuple[int, Mapping[str, int], Mapping[str, int], int, int, float]:
-    """Entries, categories, sources, under-18s, when it was compiled, threshold."""
     listing, signed = run.listing, run.warrant.signed
     if listing is None or run.threshold is None:
         category = signed.authority.watchlist.categories[:1] if signed else ()
         floor = signed.authority.threshold.floor if signed else 1.0
-        return 1, dict.fromkeys(category, 1), {}, 0, now_ns, floor
-    facts = listing.facts
+        categories = dict.fromkeys(category, 1)
+        return replace(facts, entries=1, categories=categories, threshold=floor, list_compiled_wall_ns=now_ns)
     # The list is compiled at most 24 h before the deployment, however long that is extended.
     started_ns = run.started_wall_ns or run.standing.started_wall_us * 1000
     running_ns = max(0, now_ns - started_ns) if started_ns else 0
-    compiled_ns = _wall_ns(facts.compiled_at) + running_ns
-    return facts.entries, facts.categories, facts.sources, facts.under_18, compiled_ns, run.threshold
+    compiled_ns = _wall_ns(listing.facts.compiled_at) + running_ns
+    facts = replace(
+        with_list(facts, listing.facts), threshold=run.threshold, list_compiled_wall_ns=compiled_ns
+    )
+    for joined in listing.added_facts:
+        facts = with_addition(facts, joined)
+    return facts
+
+
+def with_addition(facts: Facts, more: ListFacts) -> Facts:
+    """What the box is about to do once `more` has joined its list. Who was withdrawn since still counts."""
+    return replace(with_list(facts, more), added=facts.added + more.entries)
+
+
+def with_list(facts: Facts, more: ListFacts) -> Facts:
+    return replace(
+        facts,
+        entries=facts.entries + more.entries,
+        categories=Counter(facts.categories) + Counter(more.categories),
+        sources=Counter(facts.sources) + Counter(more.sources),
+        under_18=facts.under_18 + more.under_18,
+    )
 
 
 def readings_of(run: Run) -> Readings:

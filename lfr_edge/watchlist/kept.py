@@ -2,7 +2,8 @@
 
 Two small things lie in the deployment's folder: a copy of the sealed file, because the medium it came on may leave,
 and a note with its key, wrapped under a secret of the live list. Whoever unseals the live list has both; whoever
-destroys the live list's key has destroyed both.
+destroys the live list's key has destroyed both. A third is there from the moment somebody proposes a list, whether
+it is approved or not: where its file lies, because that file is erased with the live list.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import rfc8785
 
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.errors import WatchlistError
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.destroy import destroy_file
 from lfr_edge.watchlist.keys import Handed
@@ -22,6 +24,7 @@ from lfr_edge.watchlist.templates import altered
 
 _LIST: Final = ".sealed"
 _NOTE: Final = ".key"
+_PROPOSED: Final = ".proposed"
 
 
 def keep(folder: Path, live: SealedWatchlist, joined: SealedWatchlist, source: Path) -> SealedWatchlist:
@@ -41,9 +44,7 @@ def keep(folder: Path, live: SealedWatchlist, joined: SealedWatchlist, source: P
         return reopen(folder, live, digest, fingerprint=joined.header.fingerprint)
     except OSError as error:
         forget(folder, digest)
-        raise WatchlistError(
-            "watchlist_unwritable", f"{folder}: {error.strerror}", hint="make room on the box's disk"
-        ) from None
+        raise _unwritable(folder, error) from None
     except BaseException:
         forget(folder, digest)
         raise
@@ -64,8 +65,21 @@ def reopen(folder: Path, live: SealedWatchlist, digest: str, *, fingerprint: str
     return joined
 
 
+def remember(folder: Path, digest: str, source: Path) -> None:
+    """Before a list is proposed: where its file lies, durably. What becomes of the proposal changes nothing of it.
+
+    Raises:
+        WatchlistError: ``watchlist_unwritable``.
+    """
+    try:
+        make_folder(folder)
+        write_new(folder / f"{digest}{_PROPOSED}", rfc8785.dumps({"source": str(source.absolute())}))
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
 def digests(folder: Path) -> tuple[str, ...]:
-    """Of every list that something is left of."""
+    """Of every list that a copy or a key is left of."""
     return tuple(sorted({path.stem for path in files(folder)}))
 
 
@@ -76,14 +90,14 @@ def files(folder: Path) -> tuple[Path, ...]:
 
 
 def sources(folder: Path) -> tuple[Path, ...]:
-    """The files that the kept lists were copied from, as far as their notes can be read."""
+    """The files that were proposed, approved or not, as far as the notes can be read."""
     found = []
-    for digest in digests(folder):
+    for path in sorted((*folder.glob(f"*{_NOTE}"), *folder.glob(f"*{_PROPOSED}"))):
         try:
-            found.append(Path(_note(folder, digest)["source"]))
-        except WatchlistError:
+            found.append(Path(json.loads(path.read_bytes())["source"]))
+        except (OSError, ValueError, KeyError, TypeError):
             continue
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def forget(folder: Path, digest: str) -> None:
@@ -91,6 +105,20 @@ def forget(folder: Path, digest: str) -> None:
     for path in files(folder):
         if path.stem == digest:
             destroy_file(path)
+
+
+def forget_sources(folder: Path) -> None:
+    """After those files were erased and receipted. Raises WatchlistError ``watchlist_not_destroyed``."""
+    for path in folder.glob(f"*{_PROPOSED}"):
+        destroy_file(path)
+
+
+def _unwritable(folder: Path, error: OSError) -> WatchlistError:
+    return WatchlistError(
+        "watchlist_unwritable",
+        say("{folder}: {strerror}", folder=folder, strerror=error.strerror),
+        hint="make room on the box's disk",
+    )
 
 
 def _secret(live: SealedWatchlist, digest: str) -> bytes:

@@ -44,6 +44,7 @@ BOX = {
     "categories": [{"categories": {"missing_person": 1, "wanted_by_court": 2}}, {"categories": {"other": 3}}],
     "list_size": [
         {"entries": 16_001, "categories": {"wanted_by_court": 16_001}},
+        {"entries": 16_001, "categories": {"wanted_by_court": 16_001}, "added": 4},
         {"entries": 0, "categories": {}},
         {"entries": 3, "categories": {"wanted_by_court": 2}},
     ],
@@ -140,6 +141,12 @@ def test_one_fault_breaks_exactly_its_clause(code, found, facts):
     assert caught.value.code == f"authority_{code}"
     assert f"clause {clause.number}" in caught.value.message
     assert caught.value.hint == clause.hint
+
+
+def test_a_list_that_grew_too_long_is_told_in_its_parts():
+    grown = fitting(GRANTED, entries=16_002, categories={"wanted_by_court": 16_002}, added=5)
+    (said,) = (clause.text for clause in clauses(SIGNED, grown) if not clause.ok)
+    assert said == "the list would have 16,002 entries, 15,997 activated and 5 added; 16,000 are authorised"
 
 
 def test_every_clause_was_broken_once():

@@ -53,6 +53,21 @@ def test_it_comes_back_without_the_medium_and_without_its_own_key(tmp_path, live
     assert not any(folder.iterdir())
 
 
+def test_where_a_proposed_list_came_from_is_known_before_and_after_it_joins(tmp_path, live, joined) -> None:
+    """Two were proposed, one joined: after a crash both files are known, and neither counts as kept twice."""
+    folder = tmp_path / "box" / "additions"
+    kept.remember(folder, joined.digest, tmp_path / "joined")
+    kept.remember(folder, "ab" * 32, tmp_path / "never approved")
+    assert kept.digests(folder) == ()
+    kept.keep(folder, live, joined, tmp_path / "joined").close()
+    kept.forget(folder, joined.digest)
+    assert set(kept.sources(folder)) == {tmp_path / "joined", tmp_path / "never approved"}
+    (folder / f"{'cd' * 32}.proposed").write_bytes(b"{")  # a torn note costs nothing but itself
+    assert len(kept.sources(folder)) == 2
+    kept.forget_sources(folder)
+    assert not any(folder.iterdir())
+
+
 def test_another_list_does_not_lead_to_it(tmp_path, live, joined) -> None:
     kept.keep(tmp_path / "a", live, joined, tmp_path / "joined").close()
     with (
@@ -100,6 +115,9 @@ def test_a_full_disk_leaves_nothing(tmp_path, live, joined, monkeypatch) -> None
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(kept, "write_new", full)
+    with pytest.raises(WatchlistError) as caught:
+        kept.remember(tmp_path / "a", joined.digest, tmp_path / "joined")
+    assert caught.value.code == "watchlist_unwritable"
     with pytest.raises(WatchlistError) as caught:
         kept.keep(tmp_path / "a", live, joined, tmp_path / "joined")
     assert caught.value.code == "watchlist_unwritable"

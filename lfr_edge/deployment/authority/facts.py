@@ -22,12 +22,13 @@ class Facts:
     latitude: float | None  # degrees, WGS 84; None: the box does not know where it stands
     longitude: float | None
     cameras: tuple[str, ...]  # ids
-    entries: int
+    entries: int  # with those that joined, or would join, a live list
     categories: Mapping[str, int]  # code → entries
     threshold: float  # cosine
     alert_images_h: float
     sources: Mapping[str, int] = field(default_factory=dict)  # code → images; "" where none is recorded
     under_18: int = 0  # entries of people under 18 today
+    added: int = 0  # of the entries: from lists that joined the activated one, or would join it
     list_compiled_wall_ns: int | None = None
     watchlist_h: float = 0.0  # hours that the list may outlive the deployment
 
