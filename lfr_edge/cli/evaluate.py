@@ -10,14 +10,16 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, get_args
 
+from lfr_edge.cli.evaluate_outcomes import register_outcomes
 from lfr_edge.cli.packs import add_pack, progress_bar
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import calibrate, strangers_of
 from lfr_edge.evaluation.clip import Replay, gallery_of, replay_at_pace, replay_unhurried
+from lfr_edge.evaluation.fairness import fairness
 from lfr_edge.evaluation.identities import nonmated_tops, report, run_identities
 from lfr_edge.evaluation.intervals import resolvable
 from lfr_edge.evaluation.labels import read_label_errors
-from lfr_edge.evaluation.openset import threshold_at
+from lfr_edge.evaluation.openset import operating_points, threshold_at
 from lfr_edge.evaluation.page import page
 from lfr_edge.evaluation.passages import assess
 from lfr_edge.evaluation.protocol import Protocol, draw_protocol, read_protocol
@@ -34,6 +36,7 @@ _EXAMPLES = """\
 examples:
   lfr-edge evaluate identities faces --protocol faces/protocol.csv
   lfr-edge evaluate clip street.mp4 --truth street.json --watchlist people
+  lfr-edge evaluate outcomes alerts.csv
 """
 _IDENTITIES = """\
 examples:
@@ -104,6 +107,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add_pack_arguments(identities)
     identities.set_defaults(run=_run_identities)
     _register_clip(kinds)
+    register_outcomes(kinds)
 
 
 def _register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -204,6 +208,10 @@ def _run_identities(args: argparse.Namespace) -> int:
         )
     errors = read_label_errors(args.label_errors) if args.label_errors else ()
     result = report(run, model, seed=args.seed, label_errors=errors)
+    searches = run.searches(run.scores())
+    groups = fairness(run, searches, operating_points(searches, seed=args.seed), seed=args.seed)
+    if groups:
+        result["by_group"] = groups
     if args.calibration:
         made, _ = calibrate(
             strangers_of(run, errors),
@@ -349,6 +357,10 @@ def _summary(result: dict[str, Any]) -> str:
         if tpir["value"] is not None:
             left_out = without["searches_left_out"]
             lines.append(f"{rate:<9} {100 * tpir['value']:.1f} % without {left_out} mislabelled searches")
+    for column, body in result.get("by_group", {}).items():
+        for name in ("false_negatives", "false_positives"):
+            if name in body:
+                lines.append(f"{column}, {name.replace('_', ' ')}: {body[name]['verdict']}")
     for row in result["by_face_px"]:
         at = row["tpir_at_fpir"]["0.01"]
         shown = "cannot tell" if at["value"] is None else f"{100 * at['value']:.1f} % at 1 % FPIR"

@@ -9,7 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 CONFIDENCE: Final = 0.95
 RULE_OF_THREE: Final = 3  # no event in n trials bounds the rate at 3/n with 95 % confidence
@@ -41,6 +45,38 @@ def binomial_rate(events: int, n: int, confidence: float = CONFIDENCE) -> Rate:
         return Rate(None, None, None, 0, "no trial was made")
     low, high = clopper_pearson(events, n, confidence)
     return Rate(events / n, low, high, n)
+
+
+def person_rate(events: NDArray[np.bool_], people: NDArray[np.intp]) -> Rate:
+    """Events in trials of which several may be of one person: Wilson's interval at the effective number of trials.
+
+    How alike the trials of one person are is measured (the design effect of whole persons as clusters), and never
+    taken for less than independent.
+    """
+    n = len(events)
+    if n == 0:
+        return Rate(None, None, None, 0, "no trial was made")
+    value = float(events.mean())
+    _, who = np.unique(people, return_inverse=True)
+    sums = np.bincount(who, events - value)
+    clusters = len(sums)
+    spread = value * (1 - value)
+    counts = np.bincount(who)
+    if spread > 0 and clusters > 1:
+        effect = max(1.0, float((sums**2).sum()) * clusters / (clusters - 1) / (n * spread))
+    else:  # nobody differs from anybody: as many trials as persons
+        effect = n / clusters if counts.max() > 1 else 1.0
+    low, high = wilson(value, n / effect)
+    return Rate(value, low, high, n)
+
+
+def wilson(rate: float, n: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval of a rate in `n` trials, which need not be a whole number."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    low = 0.0 if rate == 0 else max(0.0, centre - half)
+    return low, 1.0 if rate == 1 else min(1.0, centre + half)
 
 
 def clopper_pearson(events: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -1,0 +1,54 @@
+"""``lfr-edge evaluate outcomes``: false alerts by group, from what officers recorded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from lfr_edge.evaluation.outcomes import false_alerts_by_group, read_outcomes
+
+_OUTCOMES = """\
+examples:
+  lfr-edge evaluate outcomes alerts.csv
+  lfr-edge evaluate outcomes alerts.csv --json
+
+The table is the force's own: alert,identity(same_person|different_person|not_established), then one column for each
+group that officers recorded. This product records nobody's group and infers none. Of the people who passed without
+an alert nothing is known, so that shares of alerts are told, not rates of people.
+"""
+
+
+def register_outcomes(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    outcomes = kinds.add_parser(
+        "outcomes",
+        help="false alerts by group, as officers recorded them",
+        epilog=_OUTCOMES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    outcomes.add_argument("table", type=Path, metavar="CSV", help="one line for each adjudicated alert")
+    outcomes.add_argument("--seed", type=int, default=0, metavar="N", help="of the resampling")
+    outcomes.add_argument("--json", action="store_true", help="print one JSON object")
+    outcomes.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    found = false_alerts_by_group(read_outcomes(args.table), seed=args.seed)
+    print(json.dumps(found, indent=2) if args.json else _summary(found))
+    return 0
+
+
+def _summary(found: dict[str, Any]) -> str:
+    lines = [f"{found['alerts']} alerts, {found['not_established']} of them not established and left out"]
+    for column, body in found["by_group"].items():
+        lines += ["", f"{column} ({body['unnamed']} without one)"]
+        for name, rate in body["false_alerts"]["rates"].items():
+            if rate["value"] is None:
+                shown = f"cannot tell: {rate['note']}"
+            else:
+                between = f"{100 * rate['low']:.0f} to {100 * rate['high']:.0f}"
+                shown = f"{100 * rate['value']:.0f} % ({between}) of {rate['n']} alerts are false"
+            lines.append(f"  {name:<16} {shown}")
+        lines.append(f"  {body['false_alerts']['verdict']}; {body['false_alerts']['power']}")
+    return "\n".join(lines)

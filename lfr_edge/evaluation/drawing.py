@@ -1,0 +1,133 @@
+"""Tables and drawings of the evaluation pages: HTML and SVG, no script, prints on paper."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+_WIDTH: Final = 640
+_HEIGHT: Final = 320
+_MARGIN: Final = 48
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def rate(body: Mapping[str, Any]) -> str:
+    """A share with its interval, or why there is none."""
+    if body["value"] is None:
+        return f"cannot tell: {body['note']}"
+    text = f"{percent(body['value'])} ({100 * body['low']:.1f} to {100 * body['high']:.1f})"
+    return text + (f"; {body['note']}" if body.get("note") else "")
+
+
+def intervals(rows: Sequence[tuple[str, Mapping[str, Any]]], label: str) -> str:
+    """Rates one below the other, each a dot with its 95 % interval; those that cannot be told are named."""
+    told = [body for _, body in rows if body["value"] is not None]
+    most = max((body["high"] for body in told), default=1.0) or 1.0
+    height = 40 + 26 * len(rows)
+    left, right = 190.0, _WIDTH - 60.0
+
+    def across(share: float) -> float:
+        return left + (right - left) * share / most
+
+    parts = [f"<path class='axis' d='M{left} 10V{height - 24}H{right}'/>"]
+    for step in range(5):
+        at = most * step / 4
+        parts.append(
+            f"<line class='grid' x1='{across(at):.1f}' x2='{across(at):.1f}' y1='10' y2='{height - 24}'/>"
+        )
+        parts.append(f"<text x='{across(at):.1f}' y='{height - 8}' text-anchor='middle'>{percent(at)}</text>")
+    for number, (name, body) in enumerate(rows):
+        y = 26 + 26 * number
+        parts.append(f"<text x='{left - 8}' y='{y + 4}' text-anchor='end'>{escape(name)}</text>")
+        if body["value"] is None:
+            parts.append(f"<text x='{left + 6}' y='{y + 4}'>cannot tell</text>")
+            continue
+        low, high, value = (across(body[key]) for key in ("low", "high", "value"))
+        parts.append(f"<line class='span' x1='{low:.1f}' x2='{high:.1f}' y1='{y}' y2='{y}'/>")
+        parts.append(f"<circle class='dot' cx='{value:.1f}' cy='{y}' r='4'/>")
+    return (
+        f"<svg viewBox='0 0 {_WIDTH} {height}' role='img' aria-label='{escape(label)}'>{''.join(parts)}</svg>"
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    top = "".join(f"<th scope='col'>{escape(name)}</th>" for name in head)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{' class=n' if isinstance(cell, int | float) else ''}>{escape(str(cell))}</td>"
+            for cell in row
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def det(curve: Sequence[dict[str, float]]) -> str:
+    """FNIR over FPIR, both on a logarithmic scale from 0.01 % to 100 %."""
+
+    def place(point: dict[str, float]) -> tuple[float, float]:
+        return _log(point["fpir"]), _log(point["fnir"])
+
+    shown = [place(point) for point in curve if point["fpir"] > 0 and point["fnir"] > 0]
+    line = " ".join(f"{_x(across):.1f},{_y(up):.1f}" for across, up in shown)
+    ticks = "".join(
+        f"<line class='grid' x1='{_x(at):.0f}' x2='{_x(at):.0f}' y1='{_y(0)}' y2='{_y(1)}'/>"
+        f"<line class='grid' x1='{_x(0)}' x2='{_x(1)}' y1='{_y(at):.0f}' y2='{_y(at):.0f}'/>"
+        f"<text x='{_x(at):.0f}' y='{_y(0) + 16}' text-anchor='middle'>{label}</text>"
+        f"<text x='{_x(0) - 6}' y='{_y(at) + 4:.0f}' text-anchor='end'>{label}</text>"
+        for at, label in ((0, "0.01 %"), (0.25, "0.1 %"), (0.5, "1 %"), (0.75, "10 %"), (1, "100 %"))
+    )
+    names = f"<text x='{_x(0.5)}' y='{_HEIGHT - 4}' text-anchor='middle'>FPIR →</text>"
+    names += f"<text x='{_x(0) + 6}' y='{_y(1) + 14}'>FNIR ↑</text>"
+    return svg(f"{ticks}{names}<polyline class='curve' points='{line}'/>", "FNIR over FPIR, logarithmic")
+
+
+def histogram(data: dict[str, Any]) -> str:
+    edges = data["edges"]
+    span = edges[-1] - edges[0]
+    shapes = []
+    for name in ("nonmated", "mated"):
+        top = max(data[name]) or 1
+        steps = [f"{_x(0):.1f},{_y(0)}"]
+        for low, high, count in zip(edges[:-1], edges[1:], data[name], strict=True):
+            up = _y(count / top)
+            steps += [
+                f"{_x((low - edges[0]) / span):.1f},{up:.1f}",
+                f"{_x((high - edges[0]) / span):.1f},{up:.1f}",
+            ]
+        steps.append(f"{_x(1):.1f},{_y(0)}")
+        shapes.append(f"<polygon class='{name}' points='{' '.join(steps)}'/>")
+    ticks = "".join(
+        f"<text x='{_x((score - edges[0]) / span):.0f}' y='{_y(0) + 16}' text-anchor='middle'>{score:.1f}</text>"
+        for score in (-0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    )
+    key = (
+        f"<text x='{_x(0)}' y='{_y(1.06)}'>orange: strangers; blue: listed people, the right one first</text>"
+    )
+    return svg(f"{''.join(shapes)}{ticks}{key}", "distribution of scores, each scaled to its own peak")
+
+
+def svg(inside: str, label: str) -> str:
+    axes = f"<path class='axis' d='M{_x(0)} {_y(1)}V{_y(0)}H{_x(1)}'/>"
+    return (
+        f"<svg viewBox='0 0 {_WIDTH} {_HEIGHT}' role='img' aria-label='{escape(label)}'>{axes}{inside}</svg>"
+    )
+
+
+def _log(rate: float) -> float:
+    return (math.log10(max(rate, 1e-4)) + 4) / 4
+
+
+def _x(share: float) -> float:
+    return _MARGIN + share * (_WIDTH - 2 * _MARGIN)
+
+
+def _y(share: float) -> float:
+    return _HEIGHT - _MARGIN + 8 - share * (_HEIGHT - 2 * _MARGIN)

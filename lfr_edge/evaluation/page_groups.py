@@ -1,0 +1,79 @@
+"""The chapters on groups of the evaluation page, in the terms of ISO/IEC 19795-10."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any, Final
+
+from lfr_edge.evaluation.drawing import intervals, percent, rate, table
+
+_RATES: Final = (
+    ("false_negatives", "Differential outcome: false negatives (listed people missed)"),
+    ("false_positives", "Differential outcome: false positives (strangers who raise an alert)"),
+    ("failure_to_enrol", "Failure to enrol"),
+    ("failure_to_acquire", "Failure to acquire"),
+)
+
+
+def group_chapters(columns: Mapping[str, Any]) -> list[str]:
+    """One chapter for each group column of the protocol."""
+    return [part for name, body in columns.items() for part in _chapter(name, body)]
+
+
+def _chapter(name: str, body: Mapping[str, Any]) -> list[str]:
+    at = body["at"]
+    held = (
+        "No rate can be told at all."
+        if at is None
+        else f"One threshold for all: {at['threshold']:.4f}, at which {percent(at['target_fpir'])} of all"
+        " strangers raise an alert."
+    )
+    parts = [
+        f"<h2>By group: {escape(name)}</h2>",
+        f"<p>Groups are those that the protocol names; nobody's group was inferred. {held} "
+        f"{body['unnamed']} pictures name no group and are left out of this chapter.</p>",
+    ]
+    for key, title in _RATES:
+        if key in body:
+            parts += _outcome(title, body[key])
+    parts.append("<h3>Differential performance: shift of the mean score</h3>")
+    parts += [_shifts(kind, body["differential_performance"][kind]) for kind in ("mated", "nonmated")]
+    return parts
+
+
+def _outcome(title: str, body: Mapping[str, Any]) -> list[str]:
+    rows = list(body["rates"].items())
+    chance = (
+        ""
+        if body["chance"] is None
+        else f" So large a difference comes by chance {percent(body['chance'])} of the time."
+    )
+    return [
+        f"<h3>{escape(title)}</h3>",
+        intervals(rows, title),
+        table(("group", "rate (95 %)", "trials"), ((name, rate(one), one["n"]) for name, one in rows)),
+        f"<p><strong>{escape(body['verdict'])}.</strong>{chance} {_ratio(body['worst_to_best'])}"
+        f" {_ratio(body['worst_to_mean'])} Power: {escape(body['power'])}.</p>",
+    ]
+
+
+def _ratio(body: Mapping[str, Any]) -> str:
+    if body["value"] is None:
+        return escape(f"{body['note'][:1].upper()}{body['note'][1:]}.") if body["note"] else ""
+    against = "the mean of the groups" if body["against"] == "mean" else body["against"]
+    return escape(
+        f"{body['worst']} to {against}: {body['value']:.2f} ({body['low']:.2f} to {body['high']:.2f})."
+    )
+
+
+def _shifts(kind: str, shifts: Mapping[str, Mapping[str, Any]]) -> str:
+    def cells(name: str, one: Mapping[str, Any]) -> tuple[Any, ...]:
+        if one["shift"] is None:
+            return name, one["people"], f"cannot tell: {one['note']}", "–"
+        between = f"{one['shift']:+.4f} ({one['low']:+.4f} to {one['high']:+.4f})"
+        return name, one["people"], between, f"{one['deviations']:+.2f}"
+
+    words = {"mated": "listed people", "nonmated": "strangers"}[kind]
+    head = (f"group of {words}", "people", "shift of the mean (cosine)", "in standard deviations")
+    return table(head, (cells(name, one) for name, one in shifts.items()))
