@@ -66,11 +66,15 @@ func checkBox(path string, given []byte) (said, wrong []string) {
 // head is the size and root that an entry names; one that no log has where it names none.
 func (e entry) head() head {
 	h := head{size: -1}
-	if size, err := strconv.ParseInt(string(e.D["size"]), 10, 64); err == nil {
+	var named map[string]json.RawMessage
+	if json.Unmarshal(e.D, &named) != nil {
+		return h
+	}
+	if size, err := strconv.ParseInt(string(named["size"]), 10, 64); err == nil {
 		h.size = size
 	}
 	var text string
-	if json.Unmarshal(e.D["root"], &text) == nil && text == strings.ToLower(text) {
+	if json.Unmarshal(named["root"], &text) == nil && text == strings.ToLower(text) {
 		if raw, err := hex.DecodeString(text); err == nil && len(raw) == len(h.root) {
 			copy(h.root[:], raw)
 			return h

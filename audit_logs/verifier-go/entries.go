@@ -19,12 +19,12 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type entry struct {
-	V   int                        `json:"v"`
-	Dep string                     `json:"dep"`
-	Seq int64                      `json:"seq"`
-	Ev  string                     `json:"ev"`
-	Ref string                     `json:"ref"`
-	D   map[string]json.RawMessage `json:"d"`
+	V   int             `json:"v"`
+	Dep string          `json:"dep"`
+	Seq int64           `json:"seq"`
+	Ev  string          `json:"ev"`
+	Ref string          `json:"ref"`
+	D   json.RawMessage `json:"d"`
 }
 
 type store []tlog.Hash
@@ -69,26 +69,28 @@ func frame(data []byte) (body []byte, leaf tlog.Hash, batch int64, size int64, e
 
 // readEntries builds the tree; the string says what is torn at the end, the error what is damaged.
 func (l *log) readEntries(data []byte) (string, error) {
-	offset, follows := int64(0), int64(0)
-	for offset < int64(len(data)) {
-		body, leaf, batch, size, err := frame(data[offset:])
-		if err == nil && batch != 0 && batch != follows {
+	for l.offset < int64(len(data)) {
+		if l.before != nil {
+			l.before()
+		}
+		body, leaf, batch, size, err := frame(data[l.offset:])
+		if err == nil && batch != 0 && batch != l.follows {
 			err = errors.New("the frame belongs to another write")
 		}
 		if err != nil {
-			place := fmt.Sprintf("entry %d, byte %d: %v", l.size, offset, err)
-			if damaged(data[offset:]) {
+			place := fmt.Sprintf("entry %d, byte %d: %v", l.size, l.offset, err)
+			if damaged(data[l.offset:]) {
 				return "", errors.New(place)
 			}
 			return place, nil
 		}
 		if l.closed {
-			return "", fmt.Errorf("entry %d, byte %d: follows log.closed", l.size, offset)
+			return "", fmt.Errorf("entry %d, byte %d: follows log.closed", l.size, l.offset)
 		}
 		var e entry
 		if err := json.Unmarshal(body, &e); err != nil || e.V != 1 || e.Seq != l.size || e.Dep != l.origin ||
 			(e.Ev == "log.opened") != (l.size == 0) {
-			return "", fmt.Errorf("entry %d, byte %d: not entry %d of %s", l.size, offset, l.size, l.origin)
+			return "", fmt.Errorf("entry %d, byte %d: not entry %d of %s", l.size, l.offset, l.size, l.origin)
 		}
 		l.closed = e.Ev == "log.closed"
 		switch e.Ev {
@@ -101,7 +103,7 @@ func (l *log) readEntries(data []byte) (string, error) {
 		}
 		l.hashes = append(l.hashes, hashes...)
 		l.size++
-		offset, follows = offset+size, batch+size
+		l.offset, l.follows = l.offset+size, batch+size
 	}
 	return "", nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -29,7 +30,14 @@ func (l *log) root(size int64) (tlog.Hash, error) {
 	if size == 0 {
 		return sha256.Sum256(nil), nil
 	}
-	return tlog.TreeHash(size, l.hashes)
+	if root, found := l.known[size]; found && size <= l.knownTo {
+		return root, nil
+	}
+	root, err := tlog.TreeHash(size, l.hashes)
+	if err == nil && l.knownTo == math.MaxInt64 {
+		l.known[size] = root
+	}
+	return root, err
 }
 
 func (l *log) check(h head) error {
@@ -113,9 +121,15 @@ func (l *log) checkCheckpoints(files folder, heads map[head]bool) error {
 }
 
 func (l *log) openCheckpoint(raw []byte) (head, error) {
-	text, err := open(raw, l.key)
-	if err != nil {
-		return head{}, fmt.Errorf("checkpoint: %w", err)
+	text, before := l.opened[string(raw)]
+	if !before {
+		var err error
+		if text, err = open(raw, l.key); err != nil {
+			return head{}, fmt.Errorf("checkpoint: %w", err)
+		}
+		if l.opened != nil {
+			l.opened[string(raw)] = text
+		}
 	}
 	lines := strings.Split(text, "\n")
 	if len(lines) != 4 || lines[0] != l.origin {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 type log struct {
@@ -18,6 +19,14 @@ type log struct {
 	device bool // signed by the device's own key
 	signed head
 	boxes  []entry // what the device log says of other logs
+
+	offset, follows int64 // where the next frame starts, and its distance from the start of a write it may belong to
+
+	// Of trials only: called before each entry; notes that were good once; roots of the untouched log.
+	before  func()
+	opened  map[string]string
+	known   map[int64]tlog.Hash
+	knownTo int64
 }
 
 // folder holds the files of a log by name; a missing file has no entry.
@@ -38,21 +47,25 @@ func check(files folder, given []byte) (*log, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l, l.judge(files)
+}
+
+func (l *log) judge(files folder) error {
 	tail, err := l.readEntries(files["entries.lfr"])
 	if err != nil {
-		return l, err
+		return err
 	}
 	heads, err := l.checkHeads(files)
 	if err != nil {
-		return l, err
+		return err
 	}
 	if err := l.checkCheckpoints(files, heads); err != nil {
-		return l, err
+		return err
 	}
 	if tail != "" && l.closed {
-		return l, errors.New(tail)
+		return errors.New(tail)
 	}
-	return l, nil
+	return nil
 }
 
 func (l *log) intact() string {

@@ -11,7 +11,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/hex"
 	"flag"
 	"fmt"
 	"os"
@@ -23,6 +22,8 @@ func main() {
 	keyFile := flag.String("key", "", "the device's public key; LOG/device.vkey if not given")
 	proofFile := flag.String("proof", "", "check this proof of one entry")
 	trials := flag.Bool("trials", false, "for each line FILE START STOP HEX on standard input, put HEX (- for nothing) in the place of those bytes and print 0 or 1")
+	every := flag.Int64("every", 0, "with -trials: go on from a state kept before every so many entries; 0 checks the whole each time")
+	whole := flag.Int("whole", 100, "with -every: after every so many trials check the whole, too")
 	folders := flag.Bool("folders", false, "for each line of standard input, check the folder it names and print its exit status")
 	flag.Parse()
 	if flag.NArg() != 1 && !*folders {
@@ -43,7 +44,7 @@ func main() {
 	case *proofFile != "":
 		err = checkProof(readFolder(flag.Arg(0)), given, *proofFile)
 	case *trials:
-		err = try(readFolder(flag.Arg(0)), given)
+		err = try(readFolder(flag.Arg(0)), given, *every, *whole)
 	case *folders:
 		err = each(given)
 	default:
@@ -83,32 +84,6 @@ func each(given []byte) error {
 	for lines.Scan() {
 		status, _ := verdict(lines.Text(), given)
 		fmt.Println(status)
-	}
-	return lines.Err()
-}
-
-// try applies one edit after the other, each to the log as it lies there, and prints the verdicts.
-func try(files folder, given []byte) error {
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		var name, encoded string
-		var from, to int
-		if _, err := fmt.Sscan(lines.Text(), &name, &from, &to, &encoded); err != nil {
-			return err
-		}
-		more, err := hex.DecodeString(strings.TrimPrefix(encoded, "-"))
-		if err != nil {
-			return err
-		}
-		whole := files[name]
-		edited := append(append(append([]byte{}, whole[:from]...), more...), whole[to:]...)
-		files[name] = edited
-		if _, err := check(files, given); err != nil {
-			fmt.Println(1)
-		} else {
-			fmt.Println(0)
-		}
-		files[name] = whole
 	}
 	return lines.Err()
 }
