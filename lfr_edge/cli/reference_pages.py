@@ -192,7 +192,7 @@ def _examples(parser: argparse.ArgumentParser) -> list[str]:
 def _below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            yield from action.choices.values()
+            yield from dict.fromkeys(action.choices.values())  # a second name of an action is the same parser
 
 
 def _all_below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

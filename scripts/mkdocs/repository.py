@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
     while waiting:
         real = waiting.pop()
         uri = _site_uri(real)
-        if uri in seen:
+        if uri in seen or not (REPOSITORY / real).exists():  # mkdocs itself complains of a link to nothing
             continue
         seen.add(uri)
         text = _text(real)
@@ -38,8 +38,9 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
             waiting += _targets(text, real)
         if not uri.startswith(f"{_INTO}/"):
             continue
+        level = InclusionLevel.UNDEFINED if f"'{uri}'" in str(config.nav) else InclusionLevel.NOT_IN_NAV
         if text is not None:
-            files.append(File.generated(config, uri, content=text))
+            files.append(File.generated(config, uri, content=text, inclusion=level))
         else:
             files.append(File.generated(config, uri, abs_src_path=str(REPOSITORY / real)))
     return files
