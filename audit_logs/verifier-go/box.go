@@ -45,9 +45,11 @@ func checkBox(path string, given []byte) (said, wrong []string) {
 			}
 		case "device.deployment_closed":
 			closed[e.Ref] = e.head()
-			if l := logs[e.Ref]; l != nil && l.signed != e.head() {
-				wrong = append(wrong, e.Ref+" did not end with the head written down in the device log")
-			}
+		}
+	}
+	for origin, end := range closed {
+		if l := logs[origin]; l != nil && l.signed != end {
+			wrong = append(wrong, origin+" did not end with the head written down in the device log")
 		}
 	}
 	for origin, l := range logs {

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,10 @@ from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
 
 from .conftest import Box, FaultyDisk
+from .test_sheets import OTHER, confirm
+from .test_sheets import head as head
 from .test_tamper import SIGNED_FILES, edit
+from .test_verify import deployment, device_log, last
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "audit_logs" / "samples"
@@ -218,6 +222,32 @@ def test_go_gives_the_same_verdict_on_many_trials(go_verifier: Path, box: Box) -
         altered = trials(ask, box.folder(), 5_000, seed=3)
     print(f"5000 trials, {altered} altered, the same verdict each time")
     assert altered > 0
+
+
+@pytest.mark.parametrize("sheet", [{}, *OTHER])
+def test_go_says_the_same_of_sheets(
+    go_verifier: Path, box: Box, head: dict[str, Any], sheet: dict[str, Any]
+) -> None:
+    confirm(box, **(head | sheet))
+    assert agree(lambda folder: go(go_verifier, folder), box.root / "audit", sheet) == bool(sheet)
+
+
+def test_go_says_the_same_of_deployments_that_ended_otherwise(go_verifier: Path, box: Box) -> None:
+    device = device_log(box)
+    deployment(box, device, "d1")
+    end = last(box.folder("d1")).head
+    confirm(box, "d2", size=end.size, root=end.root.hex())
+    assert agree(lambda folder: go(go_verifier, folder), box.root / "audit", "a sheet of no deployment")
+    shutil.rmtree(box.root / "audit")
+    box.logs.clear()
+    device = device_log(box)
+    deployment(box, device, "d3")
+    end = last(box.folder("d3")).head
+    for size, expected in ((end.size - 1, True), (end.size, False)):  # what was said last counts
+        data = {"size": size, "root": end.root.hex()}
+        device.log.append(Event("device.deployment_closed", ref=box.origin("d3"), data=data))
+        device.log.checkpoint()
+        assert agree(lambda folder: go(go_verifier, folder), box.root / "audit", size) == expected
 
 
 def test_go_agrees_on_logs_with_history(go_verifier: Path, box: Box) -> None:
