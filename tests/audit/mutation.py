@@ -1,19 +1,20 @@
-"""Mutation testing of ``lfr_edge/audit``: ``python tests/audit/mutation.py FOLDER`` with mutmut in the environment.
+"""Mutation testing of ``lfr_edge/audit``: ``python tests/audit/mutation.py FOLDER [--sample N --seed S --workers W]``.
 
-Copies the room and its in-process tests to FOLDER and runs mutmut 3 there; ``mutmut results`` in FOLDER lists what
-survived. Left out: words for people (string literals with a space), the declaration of command-line options, and tests
-that start other programs or take longer than a second. Run again, it goes on where it was; stopped early, what is
-done is a random sample.
+Needs mutmut in the environment. Copies the room and its in-process tests to FOLDER and runs mutmut 3 there, each mutant
+against the tests that reach it; ``mutmut results`` in FOLDER lists what survived. Left out: words for people (string
+literals with a space, and the values put into them), the declaration of command-line options, and tests that start
+other programs or take longer than a second. Run again, it goes on where it was; stopped early, what is done is a random
+sample.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
 import random
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,15 @@ OTHER_PROGRAMS = (
 
 def lay_out(folder: Path) -> None:
     """The room, what it imports, and its tests."""
-    for name in ("__init__.py", "errors.py", "clock.py", "audit", "cli/__init__.py", "cli/audit.py"):
+    for name in (
+        "__init__.py",
+        "errors.py",
+        "clock.py",
+        "sentences.py",
+        "audit",
+        "cli/__init__.py",
+        "cli/audit.py",
+    ):
         _copy(REPOSITORY / "lfr_edge" / name, folder / "lfr_edge" / name)
     # The product's own command line would bring the whole product with it.
     (folder / "lfr_edge/cli/main.py").write_text("from lfr_edge.audit.__main__ import main as main\n")
@@ -85,6 +94,8 @@ def leave_words_alone() -> None:
         return () if _is_for_people(node) else changed(node)
 
     def operator_arg_removal(node: Any) -> Iterable[Any]:
+        if getattr(node.func, "value", "") == "say":
+            return ()
         silent = [
             arg
             for arg in node.args
@@ -108,32 +119,49 @@ def _is_for_people(node: Any) -> bool:
     )
 
 
-def names(folder: Path) -> list[str]:
-    """Every mutant that has no verdict yet, in an order that is random and always the same."""
-    found: list[str] = []
+def verdicts(folder: Path) -> dict[str, int | None]:
+    """Every mutant by name: the exit status of its tests, None while it was not tried."""
+    found: dict[str, int | None] = {}
     for meta in sorted((folder / "mutants").rglob("*.py.meta")):
-        verdicts = json.loads(meta.read_text())["exit_code_by_key"]
-        found += [name for name, verdict in verdicts.items() if verdict is None]
-    random.Random(1).shuffle(found)
+        found |= json.loads(meta.read_text())["exit_code_by_key"]
     return found
 
 
+def names(folder: Path, seed: int) -> list[str]:
+    """Every mutant that has no verdict yet, in an order that is random and always the same for a seed.
+
+    The order is that of all mutants, so what was done in an earlier run is the beginning of it."""
+    tried = verdicts(folder)
+    every = sorted(tried)
+    random.Random(seed).shuffle(every)
+    return [name for name in every if tried[name] is None]
+
+
 def main() -> None:
-    folder = Path(sys.argv[1])
+    line = argparse.ArgumentParser(description="Mutation testing of lfr_edge/audit.")
+    line.add_argument("folder", type=Path)
+    line.add_argument("--sample", type=int, help="stop after so many mutants (default: all)")
+    line.add_argument("--seed", type=int, default=1, help="of the order in which they are tried")
+    line.add_argument("--workers", type=int, default=os.cpu_count() or 2)
+    asked = line.parse_args()
+    folder = asked.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     lay_out(folder)
     os.chdir(folder)
     leave_words_alone()
     from mutmut.__main__ import cli
 
-    workers = ["--max-children", str(os.cpu_count() or 2)]
+    workers = ["--max-children", str(asked.workers)]
     with contextlib.suppress(SystemExit):
-        cli(
-            ["run", *workers, "lfr_edge.audit.crc32c.x_crc32c__mutmut_1"]
-        )  # makes all mutants, measures all tests
-    while left := names(folder):  # in parts: what is done when it is stopped is a random sample
+        # makes all mutants, measures all tests
+        cli(["run", *workers, "lfr_edge.audit.crc32c.x_crc32c__mutmut_1"])
+    left = names(folder, asked.seed)
+    if asked.sample is not None:
+        left = left[: asked.sample]
+    while left:  # in parts: what is done when it is stopped is a random sample
+        part, left = left[:50], left[50:]
         with contextlib.suppress(SystemExit):
-            cli(["run", *workers, *left[:250]])
+            cli(["run", *workers, *part])
 
 
 if __name__ == "__main__":
