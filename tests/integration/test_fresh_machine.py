@@ -1,10 +1,12 @@
-"""The README's two commands on a fresh clone with an empty home: what a newcomer and CI do."""
+"""Every command of the README and the tutorial, from a fresh clone with an empty home: what a newcomer does."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +30,30 @@ KEPT = (
     "http",
     "CI",
 )
+
+
+# Each shell line of README.md and docs/tutorial.md, and what runs it. "here" are the tests below.
+RUN_BY = {
+    "./scripts/demo": "here",
+    "./scripts/demo --headless --seconds 20 --json": "here",
+    "./scripts/demo --headless --seconds 20 --keep /tmp/demo": "here",
+    ".venv/bin/lfr-edge audit verify /tmp/demo/audit": "here",
+    "./scripts/test": ".ci/run",
+    "./scripts/demo --headless --seconds 10 --control": "tests/cli/test_demo.py",
+}
+
+
+def test_every_command_of_readme_and_tutorial_is_run() -> None:
+    lines = set()
+    for page in ("README.md", "docs/tutorial.md"):
+        for block in re.findall(r"```sh\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL):
+            lines |= {line.partition(" #")[0].strip() for line in block.splitlines()} - {""}
+    assert lines == set(RUN_BY)
+    here = Path(__file__).read_text(encoding="utf-8").partition("def test_the_demo")[2]
+    for line, where in RUN_BY.items():
+        text = here if where == "here" else (REPOSITORY / where).read_text(encoding="utf-8")
+        words = [word for word in line.split() if word.startswith("--") or word in {"audit", "verify"}]
+        assert [word for word in words if word not in text] == [], f"{line}: is it still run in {where}?"
 
 
 @pytest.fixture
@@ -56,13 +82,29 @@ def _bare_environment(home: Path, *, uv: bool) -> dict[str, str]:
 @pytest.mark.parametrize("uv", [False, True], ids=["pip", "uv"])
 def test_the_demo_from_a_fresh_clone(clone: Path, tmp_path: Path, uv: bool) -> None:
     environment = _bare_environment(tmp_path / "home", uv=uv)
-    command = ["./scripts/demo", "--headless", "--seconds", "15", "--json"]
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=clone, env=environment, capture_output=True, text=True, timeout=600
+        )
+
+    kept = tmp_path / "demo"
     began = time.monotonic()
-    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=600)
+    if uv:  # the tutorial's
+        done = run("./scripts/demo", "--headless", "--seconds", "20", "--keep", str(kept))
+    else:  # the README's
+        done = run("./scripts/demo", "--headless", "--seconds", "20", "--json")
     took_s = time.monotonic() - began
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    assert json.loads(done.stdout)["passed"] is True
     assert took_s < DEMO_S
+    if uv:
+        verified = run(".venv/bin/lfr-edge", "audit", "verify", str(kept / "audit"))
+        assert verified.returncode == 2
+        assert "intact with reservations" in verified.stdout
+        assert "control" in verified.stdout
+    else:
+        assert json.loads(done.stdout)["passed"] is True
+        _open_the_console(clone, environment)
     left = subprocess.run(
         ["git", "status", "--porcelain"], cwd=clone, check=True, capture_output=True, text=True
     )
@@ -77,6 +119,31 @@ def test_the_demo_from_a_fresh_clone(clone: Path, tmp_path: Path, uv: bool) -> N
     assert again.returncode == 0
     assert "setting up" not in again.stderr
     assert time.monotonic() - began < 15
+
+
+def _open_the_console(clone: Path, environment: dict[str, str]) -> None:
+    """``./scripts/demo`` as a person starts it, ended with Ctrl-C."""
+    demo = subprocess.Popen(
+        ["./scripts/demo"],
+        cwd=clone,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    assert demo.stdout is not None
+    told = ""
+    for line in demo.stdout:
+        told += line
+        if "Ctrl-C ends" in line:
+            os.killpg(demo.pid, signal.SIGINT)  # a terminal tells the whole group
+            break
+    told += demo.stdout.read()
+    assert demo.wait(120) in {0, 1}, told  # 1: the sought person had not passed yet
+    assert "• console http://127.0.0.1:" in told
+    assert "one-time code for the account 'operator': " in told
+    assert "[  ok  ] log verifies" in told
 
 
 def test_the_tests_from_a_fresh_clone_without_uv(clone: Path, tmp_path: Path) -> None:
