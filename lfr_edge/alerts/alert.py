@@ -286,8 +286,8 @@ def advance(alert: Alert, step: Step) -> Alert:
             say(
                 "alert {number} is {state}: it cannot {step}",
                 number=alert.id.number,
-                state=alert.state,
-                step=step,
+                state=say(alert.state.replace("_", " ")),
+                step=say(step.replace("_", " ")),
             ),
             hint="reload the desk page to see where the alert stands",
         )

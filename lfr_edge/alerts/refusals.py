@@ -12,7 +12,7 @@ class AlreadyDecidedError(AlertError):
     """Somebody was first. ``winner`` is the alert as it stands."""
 
     def __init__(self, winner: Alert) -> None:
-        last = winner.looks[-1].account if winner.looks else "the clock"
+        last = winner.looks[-1].account if winner.looks else say("the clock")
         super().__init__(
             "alert_already_decided",
             say("alert {number} was already decided by {last}", number=winner.id.number, last=last),
@@ -25,7 +25,7 @@ class AlreadyTakenError(AlertError):
     """Somebody else took the referral first. ``winner`` is the alert as it stands."""
 
     def __init__(self, winner: Alert) -> None:
-        who = winner.engagement.account if winner.engagement else "somebody"
+        who = winner.engagement.account if winner.engagement else say("somebody")
         super().__init__(
             "alert_already_taken",
             say("alert {number} was already taken by {who}", number=winner.id.number, who=who),

@@ -174,11 +174,11 @@ class Watch:
         if self._end is not None:
             return None if self._complete and not self._live else self._end
         how = (
-            "went silent"
+            say("went silent")
             if code is None
-            else f"died (signal {-code})"
+            else say("died (signal {signal})", signal=-code)
             if code < 0
-            else f"died (exit status {code})"
+            else say("died (exit status {status})", status=code)
         )
         return CameraError(
             "camera_child_died",

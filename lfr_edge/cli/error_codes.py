@@ -30,12 +30,12 @@ def error_codes() -> tuple[ErrorCode, ...]:
         ast.parse(path.read_text(encoding="utf-8"))
         for path in sorted(Path(lfr_edge.__file__).parent.rglob("*.py"))
     ]
-    kinds = _kinds(trees)
+    kinds = error_kinds(trees)
     found = {row for tree in trees for row in _codes_in(tree, kinds)}
     return tuple(sorted(found, key=lambda row: (row.kind, row.code, row.message, row.hint)))
 
 
-def _kinds(trees: Iterable[ast.Module]) -> dict[str, str]:
+def error_kinds(trees: Iterable[ast.Module]) -> dict[str, str]:
     """Name of every error class → the class of errors.py that it is, or that it refines."""
     kinds = {
         name: name

@@ -11,6 +11,7 @@ from lfr_edge.console.bodies import AccountBody, LookBody, WhyBody, read_body
 from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS
+from lfr_edge.console.language import spoken
 from lfr_edge.console.recording import record
 from lfr_edge.console.views import alert_view, refuse_before_referral, status_view
 from lfr_edge.errors import AccessError
@@ -22,11 +23,11 @@ RECENT: Final = 20  # decided alerts a page keeps in view
 def desk_view(request: web.Request) -> dict[str, Any]:
     """Open and recent alerts as this person may see them, and the cursor to follow from."""
     desk = request.app[PORTS].desk
-    viewer = session_of(request).account
+    viewer, said = session_of(request).account, spoken(request).said
     return {
         "cursor": desk.feed.cursor,
-        "open": [alert_view(desk, alert, viewer) for alert in desk.open_alerts()],
-        "recent": [alert_view(desk, alert, viewer) for alert in desk.recent(RECENT)],
+        "open": [alert_view(desk, alert, viewer, said) for alert in desk.open_alerts()],
+        "recent": [alert_view(desk, alert, viewer, said) for alert in desk.recent(RECENT)],
     }
 
 
@@ -39,7 +40,7 @@ async def one_alert(request: web.Request) -> web.Response:
     """One alert, as this person may see it: blind before the look."""
     desk = request.app[PORTS].desk
     alert = desk.get(request.match_info["token"])
-    return web.json_response(alert_view(desk, alert, session_of(request).account))
+    return web.json_response(alert_view(desk, alert, session_of(request).account, spoken(request).said))
 
 
 async def look(request: web.Request) -> web.Response:
@@ -51,7 +52,7 @@ async def look(request: web.Request) -> web.Response:
     alert = await desk.decide(
         request.match_info["token"], session.actor, body.answer, factors, body.note, body.version
     )
-    return web.json_response(alert_view(desk, alert, session.account))
+    return web.json_response(alert_view(desk, alert, session.account, spoken(request).said))
 
 
 async def picture(request: web.Request) -> web.Response:
@@ -80,7 +81,7 @@ async def status(request: web.Request) -> web.Response:
     """The box, its cameras and counts. For an operator an open drill counts as an alert."""
     ports = request.app[PORTS]
     counts = ports.desk_counts(as_shown=session_of(request).role is Role.OPERATOR)
-    return web.json_response(status_view(ports.system.status(), counts))
+    return web.json_response(status_view(ports.system.status(), counts, spoken(request).said))
 
 
 async def pause(request: web.Request) -> web.Response:

@@ -56,6 +56,7 @@ from lfr_edge.console.keys import (
 from lfr_edge.console.language import Spoken
 from lfr_edge.console.outside import metrics, stream
 from lfr_edge.console.ports import ConsolePorts
+from lfr_edge.console.sayings import Sayings
 from lfr_edge.console.shelf import Shelf
 from lfr_edge.console.texts import LANGUAGES, Texts
 from lfr_edge.errors import AuditError, DeploymentError
@@ -126,8 +127,8 @@ def build_app(ports: ConsolePorts) -> web.Application:
 
 
 def _spoken(code: str) -> Spoken:
-    texts = Texts(code)
-    return Spoken(texts, pages.environment(texts))
+    texts, said = Texts(code), Sayings(code)
+    return Spoken(texts, said, pages.environment(texts, said))
 
 
 def api_description() -> dict[str, Any]:

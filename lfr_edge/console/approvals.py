@@ -16,6 +16,7 @@ from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.door.refusals import record_refusal
 from lfr_edge.console.door.sessions import fresh_authentication
 from lfr_edge.console.keys import PORTS, RULES
+from lfr_edge.console.language import spoken
 from lfr_edge.console.pages import render
 from lfr_edge.deployment.authority.signing import parse_public_key
 from lfr_edge.deployment.control.approvals import Approvals, ControlError
@@ -125,7 +126,8 @@ async def _carried_out(request: web.Request, approvals: Approvals, approved: Pro
             return {"carried_out": True}
         done = ports.carry_out is not None and await ports.carry_out(approved, actor)
     except LfrError as error:
-        return {"carried_out": False, "problem": error.message, "hint": error.hint}
+        told = spoken(request).said.told(error.code, problem=error.message, hint=error.hint)
+        return {"carried_out": False, **told}
     return {"carried_out": done}
 
 

@@ -24,6 +24,7 @@ from lfr_edge.console.bodies import VerifyBody, read_body
 from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.exports import exports_of
 from lfr_edge.console.keys import PORTS, RULES, VERIFICATIONS
+from lfr_edge.console.language import spoken
 from lfr_edge.console.pages import render
 from lfr_edge.console.recording import record
 from lfr_edge.console.reports import attachment
@@ -163,13 +164,15 @@ async def verify_log(request: web.Request) -> web.Response:
         job = running[name] = Verification(folder, entries, ports.clock, trust)
         job.start()
     await job.wait()
-    return web.json_response(job.to_json())
+    return web.json_response(job.to_json(spoken(request).said))
 
 
 async def verification(request: web.Request) -> web.Response:
     """How far the check of a record has come."""
     job = request.app[VERIFICATIONS].get(request.query.get("deployment", ""))
-    return web.json_response(job.to_json() if job else {"running": False, "done": 0, "of": 0})
+    return web.json_response(
+        job.to_json(spoken(request).said) if job else {"running": False, "done": 0, "of": 0}
+    )
 
 
 def _page(view: LogView, asked: Filter, before: int | None) -> Page:

@@ -22,6 +22,7 @@ from lfr_edge.console.compile_order import Order, calibrations
 from lfr_edge.errors import LfrError
 from lfr_edge.matching.forecast import scale_for
 from lfr_edge.models.store import ModelStore
+from lfr_edge.sentences import packed
 from lfr_edge.watchlist.bundle import Limits as ArchiveLimits
 from lfr_edge.watchlist.bundle import read_list
 from lfr_edge.watchlist.findings import Survey
@@ -55,7 +56,11 @@ class Teller:
 
     def entry(self, report: EntryReport) -> None:
         images = [
-            {"image": image.image, "verdict": image.verdict.value, "reasons": list(image.reasons)}
+            {
+                "image": image.image,
+                "verdict": image.verdict.value,
+                "reasons": [packed(reason) for reason in image.reasons],
+            }
             for image in report.images
         ]
         self.say("entry", reference=report.reference, verdict=report.verdict.value, images=images)
@@ -71,13 +76,13 @@ def compile_list(order: Order, teller: Teller) -> None:
         limits=replace(ArchiveLimits(), members=order.most_files),
         progress=lambda done, total: teller.progress("rows", done, total),
     )
-    problems = [str(problem) for problem in found.problems]
+    problems = [packed(problem.sentence) for problem in found.problems]
     teller.say(
         "survey",
         entries=len(found.entries),
         problems=problems[:_MOST_PROBLEMS],
         more_problems=max(0, len(problems) - _MOST_PROBLEMS),
-        warnings=[str(warning) for warning in found.warnings][:_MOST_PROBLEMS],
+        warnings=[packed(warning.sentence) for warning in found.warnings][:_MOST_PROBLEMS],
     )
     found.required()
     _seal(order, found, teller)
@@ -112,6 +117,9 @@ def _seal(order: Order, found: Survey, teller: Teller) -> None:
     key = read_key_file(order.key_file) if order.key_file else None
     compiled = compilation.seal(order.out, key=key, passphrase=order.passphrase)
     told = compiled.to_json()
+    told["findings"] = [
+        {**one.to_json(), "text": packed(one.text), "hint": packed(one.hint)} for one in compiled.findings
+    ]
     for reference, near in told.pop("look_alikes").items():
         teller.say("near", reference=reference, near=near)
     same = told["resemblance"]["likely_the_same_person"]
@@ -143,7 +151,7 @@ def main() -> int:
     try:
         compile_list(order, teller)
     except LfrError as error:
-        teller.say("refused", code=error.code, message=error.message, hint=error.hint)
+        teller.say("refused", code=error.code, message=packed(error.message), hint=packed(error.hint))
     except MemoryError:
         teller.say(
             "refused", code="watchlist_too_large", message="the list does not fit into memory", hint=""

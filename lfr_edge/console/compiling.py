@@ -12,15 +12,17 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from lfr_edge.audit.disk import make_folder, sync_folder
 from lfr_edge.console.compile_order import Order
+from lfr_edge.console.sayings import Sayings
+from lfr_edge.console.texts import ENGLISH
 from lfr_edge.errors import WatchlistError
-from lfr_edge.sentences import say
+from lfr_edge.sentences import packed, say, unpacked
 from lfr_edge.watchlist.destroy import destroy_file
 from lfr_edge.watchlist.header import file_digest
 
@@ -42,15 +44,19 @@ class Compiling:
     done: int = 0
     total: int = 0
     survey: dict[str, Any] = field(default_factory=dict)
-    refusal: dict[str, str] = field(default_factory=dict)  # code, message, hint
+    refusal: dict[str, Any] = field(default_factory=dict)  # code, message, hint
     result: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""  # of the sealed list
     sealed_bytes: int = 0
     entries: list[dict[str, Any]] = field(default_factory=list)
     near: dict[str, list[Any]] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        left_out = [entry for entry in self.entries if entry["verdict"] == "refuse"]
+    @property
+    def left_out(self) -> int:
+        """People without a usable picture."""
+        return sum(entry["verdict"] == "refuse" for entry in self.entries)
+
+    def to_json(self, said: Sayings) -> dict[str, Any]:
         return {
             "phase": self.phase,
             "name": self.name,
@@ -59,12 +65,12 @@ class Compiling:
             "stage": self.stage,
             "done": self.done,
             "total": self.total,
-            "survey": self.survey,
-            "refusal": self.refusal,
-            "result": self.result,
+            "survey": _spoken_survey(self.survey, said),
+            "refusal": _spoken_refusal(self.refusal, said),
+            "result": _spoken_result(self.result, said),
             "sha256": self.sha256,
             "sealed_bytes": self.sealed_bytes,
-            "left_out": len(left_out),
+            "left_out": self.left_out,
         }
 
 
@@ -141,7 +147,9 @@ class Compiler:
             self._process.stdin.write(order.to_line())
             await self._process.stdin.drain()
         except OSError as error:
-            await self._refuse("compile_failed", f"the compile could not start: {error.strerror}")
+            await self._refuse(
+                "compile_failed", say("the compile could not start: {strerror}", strerror=error.strerror)
+            )
             return
         self._listening = asyncio.create_task(self._listen(self._process), name="compile")
 
@@ -199,7 +207,9 @@ class Compiler:
             process.kill()
         status = await process.wait()
         if not ended:
-            await self._refuse("compile_failed", f"the compile ended unexpectedly (status {status})")
+            await self._refuse(
+                "compile_failed", say("the compile ended unexpectedly (status {status})", status=status)
+            )
 
     async def _hear(self, said: dict[str, Any]) -> bool:
         """Take in one line; True for the last one."""
@@ -224,9 +234,9 @@ class Compiler:
         return False
 
     async def _refuse(
-        self, code: str, message: str, hint: str = "send the bundle again, or see the log"
+        self, code: str, message: Any, hint: Any = "send the bundle again, or see the log"
     ) -> None:
-        self.now.refusal = {"code": code, "message": message, "hint": hint}
+        self.now.refusal = {"code": code, "message": _kept(message), "hint": _kept(hint)}
         await asyncio.to_thread(self._clear)
         self.now.phase = "refused"
 
@@ -263,6 +273,50 @@ class Compiler:
         make_folder(self._folder)
         for left in self._folder.iterdir():
             destroy_file(left)
+
+
+def _kept(text: Any) -> Any:
+    """As the compiling process sends it: our own refusals are packed like its."""
+    return packed(text) if isinstance(text, str) else text
+
+
+def spoken_row(row: Mapping[str, Any], said: Sayings) -> dict[str, Any]:
+    """An entry's verdicts with their reasons in the reader's language."""
+    images = [{**image, **_listed(said, "reasons", image["reasons"])} for image in row["images"]]
+    return {**row, "images": images}
+
+
+def _listed(said: Sayings, name: str, packed: Sequence[Any]) -> dict[str, Any]:
+    """Texts of the compiling process by name; all of them English where one is, and said to be."""
+    texts = [unpacked(text) for text in packed]
+    found = [said(text) for text in texts]
+    if all(one.language == said.language for one in found):
+        return {name: [one.text for one in found]}
+    return {name: [str(text) for text in texts], "language": ENGLISH}
+
+
+def _spoken_survey(survey: Mapping[str, Any], said: Sayings) -> dict[str, Any]:
+    if not survey:
+        return {}
+    warnings = [said(unpacked(text)).text for text in survey["warnings"]]
+    return {**survey, **_listed(said, "problems", survey["problems"]), "warnings": warnings}
+
+
+def _spoken_refusal(refusal: Mapping[str, Any], said: Sayings) -> dict[str, Any]:
+    if not refusal:
+        return {}
+    texts = {name: unpacked(refusal[name]) for name in ("message", "hint")}
+    return {"code": refusal["code"], **said.told(refusal["code"], **texts)}
+
+
+def _spoken_result(result: Mapping[str, Any], said: Sayings) -> dict[str, Any]:
+    if not result:
+        return {}
+    findings = [
+        {**one, **said.told(one["code"], text=unpacked(one["text"]), hint=unpacked(one["hint"]))}
+        for one in result.get("findings", ())
+    ]
+    return {**result, "findings": findings}
 
 
 def _busy() -> WatchlistError:

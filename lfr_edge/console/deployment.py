@@ -12,10 +12,13 @@ from lfr_edge.console.bodies import Body, Why, WhyBody, read_body
 from lfr_edge.console.deployment_port import Change, DeploymentControl, DeploymentPicture
 from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS, RULES
+from lfr_edge.console.language import spoken
 from lfr_edge.console.pages import render
+from lfr_edge.console.sayings import Sayings
 from lfr_edge.deployment.ending.receipts import NAMES, Receipts
 from lfr_edge.deployment.readiness import Line
 from lfr_edge.errors import DeploymentError
+from lfr_edge.sentences import Sentence, is_own_words, own_words
 
 _ACTS: Final = ("unseal", "authority", "briefing", "start", "end", "cancel", "next", "propose/{what}")
 
@@ -50,7 +53,7 @@ async def page(request: web.Request) -> web.Response:
     session, rules = session_of(request), request.app[RULES]
     may = {act: rules[f"POST /api/deployment/{act}"].admits(session.role) for act in _ACTS}
     may["propose"] = may.pop("propose/{what}")
-    view = picture_view(await _control(request).picture())
+    view = picture_view(await _control(request).picture(), spoken(request).said)
     return render(request, "deployment.html", view=view, may=may, me=session.account)
 
 
@@ -119,27 +122,28 @@ async def prepare_next(request: web.Request) -> web.Response:
     return await _answer(request)
 
 
-def picture_view(picture: DeploymentPicture) -> dict[str, Any]:
+def picture_view(picture: DeploymentPicture, said: Sayings) -> dict[str, Any]:
     """The JSON that the page speaks; nothing about a person."""
     known = picture.authority
     return {
         **{
             name: getattr(picture, name)
             for name in (
-                "id", "site", "purpose", "phase", "busy", "resuming", "paused", "failure", "ready", "remaining_s",
+                "id", "site", "purpose", "phase", "busy", "resuming", "paused", "ready", "remaining_s",
                 "threshold", "alert_images_h", "pack", "list_size", "list_sha256", "passphrase", "imports",
-                "why_ended", "root", "log_size",
+                "root", "log_size",
             )
         },
+        **said.told(failure=picture.failure, why_ended=_own_words(picture.why_ended)),
         "started": utc_text(picture.started_wall_ns) if picture.started_wall_ns else None,
-        "lines": [_line(line) for line in picture.lines],
+        "lines": [_line(line, said) for line in picture.lines],
         "authority": None
         if known is None
         else {
             "sha256": known.sha256,
             "operation": known.operation,
             "place": known.place,
-            "use_case": known.use_case,
+            "use_case": said(known.use_case).text,
             "start": known.start,
             "end": known.end,
             "threshold_floor": known.threshold_floor,
@@ -154,36 +158,46 @@ def picture_view(picture: DeploymentPicture) -> dict[str, Any]:
             {"kind": one.kind, "state": one.state, "summary": list(one.summary), "proposer": one.proposer}
             for one in picture.proposed
         ],
-        "receipts": _receipts(picture.receipts),
+        "receipts": _receipts(picture.receipts, said),
     }  # fmt: skip
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: Line, said: Sayings) -> dict[str, Any]:
     return {
         "code": line.code,
         "ok": line.ok,
         "required": line.required,
-        "text": line.text,
-        "hint": line.hint,
+        **said.told(f"readiness_{line.code}", text=line.text, hint=line.hint),
         "clauses": [
-            {"number": c.number, "title": c.title, "ok": c.ok, "text": c.text, "hint": c.hint}
+            {
+                "number": c.number,
+                "ok": c.ok,
+                "own_words": is_own_words(c.text),
+                **said.told(f"authority_{c.code}", title=c.title, text=c.text, hint=c.hint),
+            }
             for c in line.clauses
         ],
     }
 
 
-def _receipts(receipts: Receipts | None) -> dict[str, Any] | None:
+def _own_words(why: str) -> str:
+    """What a person typed is nobody's to translate."""
+    return why if isinstance(why, Sentence) else own_words(why)
+
+
+def _receipts(receipts: Receipts | None, said: Sayings) -> dict[str, Any] | None:
     if receipts is None:
         return None
     return {
         "complete": receipts.complete,
         "items": [
             {
-                "what": NAMES.get(item.what, item.what),
                 "items": item.items,
                 "when": utc_text(item.when_us * 1000),
-                "how": item.how,
                 "key_destroyed": item.key_destroyed,
+                "what": said(NAMES.get(item.what, item.what)).text,
+                # As the record says it, and in its language: the page marks it so.
+                "how": item.how,
                 "checked": item.checked,
                 "left": item.left,
             }
@@ -193,7 +207,7 @@ def _receipts(receipts: Receipts | None) -> dict[str, Any] | None:
 
 
 async def _answer(request: web.Request) -> web.Response:
-    return web.json_response(picture_view(await _control(request).picture()))
+    return web.json_response(picture_view(await _control(request).picture(), spoken(request).said))
 
 
 def _control(request: web.Request) -> DeploymentControl:

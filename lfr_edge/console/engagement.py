@@ -10,6 +10,7 @@ from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.console.bodies import EmptyBody, OutcomeBody, TakeBody, read_body
 from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import PORTS
+from lfr_edge.console.language import spoken
 from lfr_edge.console.pages import render
 from lfr_edge.console.views import referral_view, view_for
 
@@ -18,10 +19,10 @@ RECENT: Final = 20  # referrals a phone keeps in view, open ones first
 
 def street_view(request: web.Request) -> dict[str, Any]:
     """Referrals, and the cursor to follow from."""
-    desk = request.app[PORTS].desk
+    desk, said = request.app[PORTS].desk, spoken(request).said
     return {
         "cursor": desk.feed.cursor,
-        "referrals": [referral_view(alert) for alert in desk.book.on_the_street(RECENT)],
+        "referrals": [referral_view(alert, said) for alert in desk.book.on_the_street(RECENT)],
     }
 
 
@@ -39,7 +40,7 @@ async def take(request: web.Request) -> web.Response:
     body = await read_body(request, TakeBody)
     session = session_of(request)
     alert = await request.app[PORTS].desk.engage(request.match_info["token"], session.actor, body.version)
-    return web.json_response(view_for(request.app[PORTS].desk, session, alert))
+    return web.json_response(view_for(request.app[PORTS].desk, session, alert, spoken(request).said))
 
 
 async def outcome(request: web.Request) -> web.Response:
@@ -49,7 +50,7 @@ async def outcome(request: web.Request) -> web.Response:
     alert = await request.app[PORTS].desk.record_outcome(
         request.match_info["token"], session.actor, body.outcome, body.identity, body.version
     )
-    return web.json_response(view_for(request.app[PORTS].desk, session, alert))
+    return web.json_response(view_for(request.app[PORTS].desk, session, alert, spoken(request).said))
 
 
 async def receipt(request: web.Request) -> web.Response:
@@ -57,7 +58,7 @@ async def receipt(request: web.Request) -> web.Response:
     await read_body(request, EmptyBody)
     session = session_of(request)
     alert = await request.app[PORTS].desk.issue_receipt(request.match_info["token"], session.actor)
-    return web.json_response(view_for(request.app[PORTS].desk, session, alert))
+    return web.json_response(view_for(request.app[PORTS].desk, session, alert, spoken(request).said))
 
 
 ROUTES: Final = {

@@ -95,9 +95,12 @@ def fault_response(request: web.Request, error: LfrError, status: int | None = N
     status = status or status_of(error)
     if not request.path.startswith(("/api/", "/live")) and "text/html" in request.headers.get("Accept", ""):
         return fault_page(request, error, status)
-    body: dict[str, object] = {"error": error.code, "message": error.message, "hint": error.hint}
+    told = spoken(request).said.told(error.code, message=error.message, hint=error.hint)
+    body: dict[str, object] = {"error": error.code, **told}
     if isinstance(error, AlreadyDecidedError | AlreadyTakenError) and SESSION in request:
-        body["winner"] = view_for(request.app[PORTS].desk, request[SESSION], error.winner)
+        body["winner"] = view_for(
+            request.app[PORTS].desk, request[SESSION], error.winner, spoken(request).said
+        )
     return web.json_response(body, status=status)
 
 

@@ -9,6 +9,7 @@ import jinja2
 from aiohttp import web
 
 from lfr_edge.console.keys import PORTS, RULES, SPOKEN
+from lfr_edge.console.sayings import Sayings
 from lfr_edge.console.texts import ENGLISH, LANGUAGES, Texts
 
 COOKIE: Final = (
@@ -22,6 +23,7 @@ class Spoken:
     """The console in one language."""
 
     texts: Texts
+    said: Sayings
     pages: jinja2.Environment
 
 

@@ -21,6 +21,7 @@ from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.door.sessions import Session
 from lfr_edge.console.engagement import street_view
 from lfr_edge.console.keys import PORTS
+from lfr_edge.console.language import spoken
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.console.views import status_view, view_for
 from lfr_edge.errors import AlertError, DeploymentError
@@ -80,7 +81,9 @@ async def _send(request: web.Request, socket: web.WebSocketResponse, session: Se
                 cursor = await _catch_up(request, socket, session, seat, cursor)
             if loop.time() >= due:
                 due = loop.time() + STATUS_S
-                view = status_view(ports.system.status(), ports.desk_counts(as_shown=True))
+                view = status_view(
+                    ports.system.status(), ports.desk_counts(as_shown=True), spoken(request).said
+                )
                 await _put(
                     socket, {"t": "status", "idle_left_s": ports.sessions.idle_left_s(session), **view}
                 )
@@ -112,7 +115,7 @@ async def _catch_up(
         alert = desk.get(event.token)
         if _on_the_street(session) and alert.state not in ON_THE_STREET:
             continue  # not referred: nothing for the street to know
-        view = view_for(desk, session, alert)
+        view = view_for(desk, session, alert, spoken(request).said)
         await _put(socket, {"t": "alert", "cursor": event.cursor, "kind": event.kind, "alert": view})
     return cursor
 

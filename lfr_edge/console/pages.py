@@ -14,8 +14,9 @@ from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.door.guard import see_other, session_of
 from lfr_edge.console.keys import PORTS, RULES, SESSION
 from lfr_edge.console.language import spoken
+from lfr_edge.console.sayings import Sayings
 from lfr_edge.console.texts import LANGUAGES, Texts
-from lfr_edge.console.views import status_view
+from lfr_edge.console.views import source_title, status_view
 from lfr_edge.deployment.report.svg import svg
 from lfr_edge.deployment.report.wording import percent
 
@@ -40,7 +41,7 @@ _HOME: Final[dict[Role, tuple[str, ...]]] = {
 }
 
 
-def environment(texts: Texts) -> jinja2.Environment:
+def environment(texts: Texts, said: Sayings) -> jinja2.Environment:
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("lfr_edge.console"),
         autoescape=True,
@@ -49,7 +50,10 @@ def environment(texts: Texts) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     pages.globals["t"] = texts
+    pages.globals["said"] = said.html
     pages.globals["languages"] = LANGUAGES
+    pages.globals["role_name"] = lambda role: texts(f"role.{role}") if role in set(Role) else role
+    pages.globals["source_title"] = lambda code: source_title(code, said)
     pages.filters["utc"] = lambda wall_ns: utc_text(wall_ns)[:19].replace("T", " ") + " UTC"
     pages.filters["percent"] = lambda share: f"{percent(share)} %"
     pages.globals["svg"] = svg
@@ -92,7 +96,7 @@ async def system(request: web.Request) -> web.Response:
     ports = request.app[PORTS]
     status = ports.system.status()
     may_pause = request.app[RULES]["POST /api/pause"].admits(session_of(request).role)
-    view = status_view(status, ports.desk_counts())
+    view = status_view(status, ports.desk_counts(), spoken(request).said)
     return render(request, "system.html", status=status, view=view, may_pause=may_pause)
 
 

@@ -58,8 +58,8 @@ async def page(request: web.Request) -> web.Response:
     try:
         view = supervision_view(request.app[PORTS].desk)
     except DeploymentError as error:
-        return render(request, "supervision.html", view=None, why=error.message)
-    return render(request, "supervision.html", view=view, why="")
+        return render(request, "supervision.html", view=None, why=error)
+    return render(request, "supervision.html", view=view, why=None)
 
 
 async def people(request: web.Request) -> web.Response:

@@ -9,6 +9,7 @@ from lfr_edge.audit.check import LogCheck, Trust
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.report import Finding, Verdict, VerifyReport
 from lfr_edge.clock import Clock, utc_text
+from lfr_edge.console.sayings import Sayings
 from lfr_edge.errors import AuditError
 
 _WORDS: Final = {
@@ -52,9 +53,14 @@ class Verification:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        return tuple(str(self.report).splitlines()) if self.report else ()
+        return tuple(self.report.text().splitlines()) if self.report else ()
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def found(self) -> tuple[Finding, ...]:
+        """What is wrong and what is missing, one by one."""
+        return (*self.report.findings, *self.report.reservations) if self.report else ()
+
+    def to_json(self, said: Sayings) -> dict[str, Any]:
         # The check keeps the offset of each entry that it has read: that many are done.
         done = len(self._check.offsets)
         checked = self.checked_wall_ns
@@ -64,6 +70,7 @@ class Verification:
             "of": max(self._of, done),
             "verdict": self.verdict,
             "lines": list(self.lines),
+            "found": [{"seq": one.seq, **said.told(one.code, text=one.message)} for one in self.found],
             "checked": utc_text(checked) if checked and not self.running else None,
         }
 
@@ -75,6 +82,12 @@ class Verification:
             report = VerifyReport(path, verdict, (log,), log.findings, log.reservations)
         except (AuditError, OSError) as error:
             code = error.code if isinstance(error, AuditError) else "audit_log_unreadable"
-            report = VerifyReport(path, "unreadable", (), (Finding(code, str(error)),), ())
+            report = VerifyReport(
+                path,
+                "unreadable",
+                (),
+                (Finding(code, error.message if isinstance(error, AuditError) else str(error)),),
+                (),
+            )
         self.checked_wall_ns = self._clock.wall_ns()
         return report

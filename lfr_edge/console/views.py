@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from lfr_edge.alerts.alert import ON_THE_STREET, SCORE_SCALE, Alert, Look
 from lfr_edge.alerts.desk import AlertDesk, DeskCounts
@@ -11,17 +11,26 @@ from lfr_edge.clock import utc_text
 from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.door.sessions import Session
 from lfr_edge.console.ports import SystemStatus
+from lfr_edge.console.sayings import Sayings
 from lfr_edge.errors import AlertError
-from lfr_edge.watchlist.entry import categories
+from lfr_edge.watchlist.entry import categories, image_sources
+
+_ENGLISH: Final = Sayings()  # for programs, and for tests
 
 
-def category_title(code: str) -> str:
+def category_title(code: str, said: Sayings = _ENGLISH) -> str:
     """A category in the policy's words."""
     known = categories().get(code)
-    return known.title if known else code
+    return said(known.title).text if known else code
 
 
-def alert_view(desk: AlertDesk, alert: Alert, viewer: str) -> dict[str, Any]:
+def source_title(code: str, said: Sayings = _ENGLISH) -> str:
+    """Where a candidate image comes from, in the policy's words."""
+    known = image_sources().get(code)
+    return said(known.title).text if known else code
+
+
+def alert_view(desk: AlertDesk, alert: Alert, viewer: str, said: Sayings = _ENGLISH) -> dict[str, Any]:
     """One alert as JSON. Before `viewer` has looked there is no score, no threshold, no reference and no sign of
     what anybody else answered; ``after`` is absent, not hidden.
     """
@@ -32,10 +41,11 @@ def alert_view(desk: AlertDesk, alert: Alert, viewer: str) -> dict[str, Any]:
         "version": alert.version,
         "camera": facts.camera,
         "captured": utc_text(facts.captured_wall_ns),
-        "category": category_title(facts.category),
+        "category": category_title(facts.category, said),
         "response": facts.requested_response,
         "candidate_taken": facts.candidate_taken,
         "candidate_source": facts.candidate_source,
+        "source_title": source_title(facts.candidate_source, said),
         "look_alikes": len(facts.look_alikes),
         "pictures": not alert.pictures_erased,
         "open": alert.undecided,
@@ -99,7 +109,7 @@ def _look(look: Look) -> dict[str, Any]:
     }
 
 
-def referral_view(alert: Alert) -> dict[str, Any]:
+def referral_view(alert: Alert, said: Sayings = _ENGLISH) -> dict[str, Any]:
     """One referral for the officer on the street: what was seen and by whom it was looked at. No score: the person
     is judged by eyes, and the number would decide for them (domain.md 8).
     """
@@ -111,11 +121,12 @@ def referral_view(alert: Alert) -> dict[str, Any]:
         "state": str(alert.state),
         "camera": facts.camera,
         "captured": utc_text(facts.captured_wall_ns),
-        "category": category_title(facts.category),
+        "category": category_title(facts.category, said),
         "response": facts.requested_response,
         "reference": facts.reference,
         "candidate_taken": facts.candidate_taken,
         "candidate_source": facts.candidate_source,
+        "source_title": source_title(facts.candidate_source, said),
         "pictures": not alert.pictures_erased,
         "looks": [
             {name: _look(look)[name] for name in ("answer", "factors", "note")} for look in alert.looks
@@ -128,11 +139,11 @@ def referral_view(alert: Alert) -> dict[str, Any]:
     }
 
 
-def view_for(desk: AlertDesk, session: Session, alert: Alert) -> dict[str, Any]:
+def view_for(desk: AlertDesk, session: Session, alert: Alert, said: Sayings = _ENGLISH) -> dict[str, Any]:
     """One alert as this person's page knows it."""
     if session.role is Role.ENGAGEMENT_OFFICER:
-        return referral_view(alert)
-    return alert_view(desk, alert, session.account)
+        return referral_view(alert, said)
+    return alert_view(desk, alert, session.account, said)
 
 
 def refuse_before_referral(session: Session, alert: Alert) -> None:
@@ -145,7 +156,7 @@ def refuse_before_referral(session: Session, alert: Alert) -> None:
         raise AlertError("alert_unknown", "there is no such referral", hint="reload the page")
 
 
-def status_view(status: SystemStatus, counts: DeskCounts) -> dict[str, Any]:
+def status_view(status: SystemStatus, counts: DeskCounts, said: Sayings = _ENGLISH) -> dict[str, Any]:
     """The state of the box for every role: counts and health, nothing about any person."""
     view: dict[str, Any] = asdict(status)
     deployment = view["deployment"]
@@ -153,4 +164,9 @@ def status_view(status: SystemStatus, counts: DeskCounts) -> dict[str, Any]:
         wall_ns = deployment.pop(f"{name}_wall_ns")
         deployment[name] = utc_text(wall_ns) if wall_ns else None
     view["desk"] = asdict(counts)
+    view["troubles"] = [
+        {"health": one.health, **said.told(text=one.text, hint=one.hint)} for one in status.troubles
+    ]
+    for camera, seen in zip(view["cameras"], status.cameras, strict=True):
+        camera |= said.told(note=seen.note)
     return view

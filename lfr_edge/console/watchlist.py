@@ -13,19 +13,19 @@ from pydantic import Field
 from lfr_edge.alerts.record import Plain
 from lfr_edge.console.bodies import Body, read_body
 from lfr_edge.console.compile_order import Order, calibrations
-from lfr_edge.console.compiling import MOST_BYTES, Compiler
+from lfr_edge.console.compiling import MOST_BYTES, Compiler, spoken_row
 from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import COMPILER, PORTS, RULES
+from lfr_edge.console.language import spoken
 from lfr_edge.console.pages import render
 from lfr_edge.console.recording import record
-from lfr_edge.console.views import category_title
+from lfr_edge.console.views import category_title, source_title
 from lfr_edge.errors import DeploymentError, WatchlistError
 from lfr_edge.matching.forecast import forecast
 from lfr_edge.sentences import say
 from lfr_edge.settings import Settings
 from lfr_edge.watchlist.bundle import Limits as ArchiveLimits
 from lfr_edge.watchlist.container import SealedWatchlist
-from lfr_edge.watchlist.entry import image_sources
 from lfr_edge.watchlist.keys import read_key_file
 
 PAGE: Final = 50  # entries a page of the table shows
@@ -77,6 +77,7 @@ async def entries(request: web.Request) -> web.Response:
         int(query["offset"]) if query.get("offset", "").isascii() and query.get("offset", "").isdigit() else 0
     )
     rows, count = request.app[COMPILER].rows(query.get("verdict", ""), query.get("find", ""), offset, PAGE)
+    rows = [spoken_row(row, spoken(request).said) for row in rows]
     return web.json_response({"entries": rows, "count": count, "offset": offset, "page": PAGE})
 
 
@@ -96,7 +97,8 @@ async def expected(request: web.Request) -> web.Response:
         faces_per_hour=_number(request, "faces_per_hour", _MOST_FACES),
         hours=_number(request, "hours", _MOST_HOURS),
     )
-    return web.json_response(found.to_json() | {"text": str(found), "threshold": threshold})
+    basis = spoken(request).said.told(basis=found.basis)
+    return web.json_response(found.to_json() | {"text": str(found), "threshold": threshold} | basis)
 
 
 async def receive(request: web.Request) -> web.Response:
@@ -165,7 +167,7 @@ async def submit(request: web.Request) -> web.Response:
     addition to the one that runs."""
     body = await read_body(request, SubmitBody)
     compiler, control = request.app[COMPILER], request.app[PORTS].deployment
-    actor, left_out = session_of(request).actor, compiler.now.to_json()["left_out"]
+    actor, left_out = session_of(request).actor, compiler.now.left_out
     if left_out and not body.leave_out:
         raise WatchlistError(
             "compile_left_out",
@@ -195,7 +197,7 @@ async def submit(request: web.Request) -> web.Response:
             await compiler.take_back(target)
             raise
     told = {"proposal": proposal.id, "change_sha256": proposal.sha256}
-    return web.json_response(compiler.now.to_json() | told)
+    return web.json_response(compiler.now.to_json(spoken(request).said) | told)
 
 
 def addition_path(place: Path, digest: str) -> Path:
@@ -239,15 +241,13 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
 
 
 def _answer(request: web.Request, status: int = 200) -> web.Response:
-    view = request.app[COMPILER].now.to_json()
+    said = spoken(request).said
+    view = request.app[COMPILER].now.to_json(said)
     if view["result"]:
         # Titles are the policy's words; codes stay for scripts.
         shares = view["result"]["shares"]
-        sources = image_sources()
-        view["categories"] = [[category_title(code), *rest] for code, *rest in shares["categories"]]
-        view["sources"] = [
-            [sources[code].title if code in sources else code, *rest] for code, *rest in shares["sources"]
-        ]
+        view["categories"] = [[category_title(code, said), *rest] for code, *rest in shares["categories"]]
+        view["sources"] = [[source_title(code, said), *rest] for code, *rest in shares["sources"]]
     return web.json_response(view, status=status)
 
 

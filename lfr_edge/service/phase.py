@@ -48,7 +48,7 @@ def already_running() -> DeploymentError:
 def is_busy(doing: str) -> DeploymentError:
     return DeploymentError(
         "deployment_busy",
-        say("the deployment is {doing} just now", doing=doing),
+        say("the deployment is {doing} just now", doing=say(doing)),
         hint="wait a moment, then look again",
     )
 

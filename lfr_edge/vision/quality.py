@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfr_edge.capture.frame import UInt8Array
+from lfr_edge.sentences import say
 from lfr_edge.vision.faces import Faces, Float32Array
 
 Float64Array = NDArray[np.float64]
@@ -90,24 +91,26 @@ class Quality:
 
     def explain(self, i: int) -> tuple[str, ...]:
         """What is wrong with face `i`, in plain words, worst first; empty where nothing is."""
-        side = "left" if self.yaw_deg[i] < 0 else "right"
-        upright = "down" if self.pitch_deg[i] > 0 else "up"
+        side = say("left") if self.yaw_deg[i] < 0 else say("right")
+        upright = say("down") if self.pitch_deg[i] > 0 else say("up")
         turned = abs(self.yaw_deg[i]) >= abs(self.pitch_deg[i])
         if self.luma[i] < _DARK[1]:
-            light = "too dark"
+            light = say("too dark")
         elif self.luma[i] > _BRIGHT[1]:
-            light = "too bright"
+            light = say("too bright")
         else:
-            light = "too little contrast"
+            light = say("too little contrast")
         words = {
-            "size": f"too small: {self.eye_px[i]:.0f} px between the eyes",
-            "sharpness": "blurred",
-            "pose": f"turned {abs(self.yaw_deg[i]):.0f}° to the picture's {side}"
+            "size": say("too small: {px:.0f} px between the eyes", px=self.eye_px[i]),
+            "sharpness": say("blurred"),
+            "pose": say(
+                "turned {degrees:.0f}° to the picture's {side}", degrees=abs(self.yaw_deg[i]), side=side
+            )
             if turned
-            else f"looking {abs(self.pitch_deg[i]):.0f}° {upright}",
+            else say("looking {degrees:.0f}° {way}", degrees=abs(self.pitch_deg[i]), way=upright),
             "light": light,
-            "inside": "cut off by the edge of the picture",
-            "score": "the detector is not sure that this is a face",
+            "inside": say("cut off by the edge of the picture"),
+            "score": say("the detector is not sure that this is a face"),
         }
         weak = [(float(getattr(self, name)[i]), name) for name in words if getattr(self, name)[i] < _WEAK]
         return tuple(words[name] for _, name in sorted(weak))

@@ -336,7 +336,7 @@ def _judge(
 
 
 def _listed(weaknesses: Sequence[str]) -> str:
-    return listed(map(say, weaknesses)) or say("low overall quality")
+    return listed(weaknesses) or say("low overall quality")
 
 
 def _refusal(refused: Sequence[EntryReport]) -> WatchlistError:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.models.licence import Purpose
-from lfr_edge.sentences import say
+from lfr_edge.sentences import Sentence, say
 from lfr_edge.watchlist.entry import Entry
 from lfr_edge.watchlist.lawful import gaps
 from lfr_edge.watchlist.pictures import read_picture
@@ -55,9 +55,18 @@ class Problem:
     message: str
     hint: str = ""
 
+    @property
+    def sentence(self) -> str:
+        place = say("line {line}, {field}", line=self.line, field=self.field) if self.line else self.field
+        values = {"place": place, "message": _sentence(self.message), "hint": _sentence(self.hint)}
+        return say("{place}: {message} ({hint})" if self.hint else "{place}: {message}", **values)
+
     def __str__(self) -> str:
-        place = f"line {self.line}, {self.field}" if self.line else self.field
-        return f"{place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        return str(self.sentence)
+
+
+def _sentence(text: str) -> Sentence:
+    return text if isinstance(text, Sentence) else say(text.replace("{", "{{").replace("}", "}}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,10 +207,10 @@ def van_status() -> SystemStatus:
     south = CameraStatus("south", "live", 25.0, 38, 21.0, 33.0, 0.64, 0.48, 130, 97, 2)
     models = (
         ModelStatus(
-            "yunet-2023mar", "detection", "MIT", True, "8f2383e4dd3cfbb4553ea8718107fc0423210dc9", "CPU"
+            "yunet-2023mar", "detector", "MIT", True, "8f2383e4dd3cfbb4553ea8718107fc0423210dc9", "CPU"
         ),
         ModelStatus(
-            "mobilefacenet-192", "embedding", "MIT", True, "0ac3ee4c0fd8e0f1f1b8f6a1f0e4cd1b6d5a23b7", "CPU"
+            "mobilefacenet-192", "embedder", "MIT", True, "0ac3ee4c0fd8e0f1f1b8f6a1f0e4cd1b6d5a23b7", "CPU"
         ),
     )
     return SystemStatus(

@@ -106,7 +106,9 @@ class FakeControl:
         self.said.append(("unseal", actor.account))
         if passphrase not in {None, PASSPHRASE}:
             raise WatchlistError(
-                "watchlist_passphrase_wrong", "the passphrase does not open this list", hint="again"
+                "watchlist_passphrase_wrong",
+                "the passphrase does not open this list",
+                hint="check the keyboard layout and try again; after an alteration the list must be sealed anew",
             )
         self.now = replace(self.now, lines=lines(*self._missing("list_unsealed")), list_sha256="ef" * 32,
                            list_size=1204, threshold=0.48)  # fmt: skip

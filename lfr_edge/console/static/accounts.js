@@ -11,7 +11,7 @@ function showCode(name, code) {
 }
 
 function wrong(body) {
-  put($("#problem"), say("error", { message: body.message }));
+  put($("#problem"), say("error", { message: body.message }), body.language ?? "");
   $("#problem").hidden = false;
 }
 

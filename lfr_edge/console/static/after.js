@@ -1,6 +1,6 @@
 // What is shown beside an alert, and what only after the look.
 
-import { el, say } from "./dom.js";
+import { el, marked, say } from "./dom.js";
 import { drawMap } from "./explanation.js";
 
 const OUTCOMES = ["arrest", "other_disposal", "no_action", "not_located"];
@@ -18,7 +18,7 @@ export function facts(node, view) {
     [say("camera"), view.camera],
     [say("captured"), `${view.captured.slice(11, 19)} UTC`],
     [say("age"), age(view.candidate_taken)],
-    [say("source"), view.candidate_source],
+    [say("source"), view.source_title],
   ];
   if (view.look_alikes) list.push([say("look_alikes"), say("look_alikes_count", { count: view.look_alikes })]);
   node.replaceChildren(...pairs(list));
@@ -150,7 +150,7 @@ function explanation(view) {
       if (response.ok) {
         button.hidden = true;
         drawMap(box, body, `/alerts/${view.token}/probe.jpg`);
-      } else box.replaceChildren(el("p", { role: "status" }, say("explain_failed", { message: body.message })));
+      } else box.replaceChildren(marked(el("p", { role: "status" }, say("explain_failed", { message: body.message })), body.language));
     } catch {
       box.replaceChildren(el("p", { role: "status" }, say("lost")));
     }

@@ -9,7 +9,7 @@ for (const form of $$("form.confirm")) {
     const { ok, body } = await post(`/api/anchors/${form.dataset.deployment}/confirm`, { code });
     const problem = $(".problem", form);
     problem.hidden = ok;
-    if (!ok) return put(problem, say("error", { message: `${body.message}. ${body.hint}` }));
+    if (!ok) return put(problem, say("error", { message: `${body.message}. ${body.hint}` }), body.language ?? "");
     location.reload();
   };
 }

@@ -1,6 +1,6 @@
 // What waits for a second person: read it, prove who you are, say yes or no. And the keys this box believes.
 
-import { $, askWhy, el, post, put, say } from "./dom.js";
+import { $, askWhy, el, post, put, recorded, say } from "./dom.js";
 import { freshly } from "./fresh.js";
 
 const REFRESH_MS = 3000;
@@ -11,9 +11,9 @@ const groups = (digest) => digest.match(/.{1,8}/g).join(" ");
 const time = (utc) => `${utc.slice(0, 16).replace("T", " ")} UTC`;
 const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
-function tell(text, failed = false) {
+function tell(text, failed = false, language = "") {
   const told = $("#told");
-  put(told, text);
+  put(told, text, language);
   told.dataset.health = failed ? "failed" : "ok";
   told.hidden = false;
 }
@@ -26,8 +26,8 @@ const leftText = (proposal) => {
 async function approve(proposal) {
   if (!(await freshly())) return;
   const { ok, body } = await post(`/api/approvals/${proposal.id}/approve`, { sha256: proposal.sha256 });
-  if (!ok) tell(say("error", { message: `${body.message}. ${body.hint}` }), true);
-  else if (body.problem) tell(say("approvals.approved_failed", { message: body.problem }), true);
+  if (!ok) tell(say("error", { message: `${body.message}. ${body.hint}` }), true, body.language);
+  else if (body.problem) tell(say("approvals.approved_failed", { message: body.problem }), true, body.language);
   else tell(say(body.carried_out ? "approvals.carried_out" : "approvals.approved"));
   await refresh();
 }
@@ -41,7 +41,7 @@ function refuse(proposal) {
       await refresh();
     }
     return answer;
-  });
+  }, document.documentElement.lang === "en" ? "" : "en");
 }
 
 function buttons(proposal) {
@@ -69,7 +69,7 @@ function card(proposal) {
     : proposal.why_not ? say(`approvals.why_not.${proposal.why_not}`) : say("approvals.your_turn");
   const title = el("h3", { id: `title-${proposal.id}` }, say(`approvals.kind.${proposal.kind}`));
   const node = el("article", { className: "card proposal" }, title,
-    el("ul", {}, ...proposal.summary.map((line) => el("li", {}, line))),
+    el("ul", {}, ...proposal.summary.map((line) => recorded(el("li", {}, line)))),
     el("dl", { className: "facts" },
       fact(say("approvals.proposer"), `${proposal.proposer}, ${time(proposal.at)}`),
       fact(say("approvals.left_label"), left),
@@ -99,7 +99,7 @@ function keyRow(key, remove) {
 
 async function proposed(answer) {
   if (answer.ok) tell(say("approvals.proposed"));
-  else tell(say("error", { message: answer.body.message }), true);
+  else tell(say("error", { message: answer.body.message }), true, answer.body.language);
   await refresh();
   return answer.ok;
 }
@@ -146,7 +146,7 @@ if (form) {
     const problem = $(".problem", form);
     const answer = await post("/api/trust", given);
     problem.hidden = answer.ok;
-    if (!answer.ok) return put(problem, say("error", { message: answer.body.message }));
+    if (!answer.ok) return put(problem, say("error", { message: answer.body.message }), answer.body.language ?? "");
     form.reset();
     $("#enrol").open = false;
     await proposed(answer);

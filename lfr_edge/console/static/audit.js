@@ -1,6 +1,6 @@
 // "Verify now": the server reads the whole record again and says how far it has come, and what it found.
 
-import { $, grouped, post, put, say } from "./dom.js";
+import { $, el, grouped, marked, post, put, say } from "./dom.js";
 
 const card = $("#verdict-card");
 const POLL_MS = 400;
@@ -24,11 +24,14 @@ $("#verify").onclick = async () => {
   clearInterval(watching);
   $("#progress").hidden = true;
   $("#verify").disabled = false;
-  if (!ok) return put($("#verdict"), say("error", { message: body.message }));
+  if (!ok) return put($("#verdict"), say("error", { message: body.message }), body.language ?? "");
   card.dataset.verdict = body.verdict;
   put($("#verdict"), say(`verdict.${body.verdict}`));
   if (body.checked) put($("#checked"), `${body.checked.slice(0, 19).replace("T", " ")} UTC`);
   $("#words").hidden = body.lines.length === 0;
+  $("#told").replaceChildren(...body.found.map((one) => marked(
+    el("li", {}, one.seq === null ? one.text : `${one.text} (${say("entry", { number: one.seq })})`), one.language)));
+  $("#told").hidden = body.found.length === 0;
   put($("#lines"), body.lines.join("\n"));
 };
 
@@ -36,5 +39,5 @@ $("#export")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const alerts = $("#export-alerts").value.split(/[ ,]+/).filter(Boolean).map(Number);
   const { ok, body } = await post("/api/audit/exports", { alerts, why: $("#export-why").value.trim() });
-  put($("#export-said"), ok ? say("export_asked") : say("error", { message: body.message }));
+  put($("#export-said"), ok ? say("export_asked") : say("error", { message: body.message }), body.language ?? "");
 });

@@ -1,7 +1,7 @@
 // A bundle is sent, its progress shown, its findings listed, and the list submitted. The server keeps the state: a page
 // that is opened again shows where things are.
 
-import { $, $$, el, grouped, post, put, say } from "./dom.js";
+import { $, $$, el, grouped, marked, post, put, say } from "./dom.js";
 
 const POLL_MS = 500;
 const MB = 1024 * 1024;
@@ -48,9 +48,9 @@ function drawRefused(state) {
   if (state.phase !== "refused") return;
   const problems = state.survey.problems ?? [];
   // The survey's problems are listed one by one; the error's text would only repeat the first of them.
-  put($("#refusal"), problems.length ? say("compile.refused") : state.refusal.message);
-  put($("#refusal-hint"), state.refusal.hint);
-  const lines = problems.map((text) => el("li", {}, text));
+  put($("#refusal"), problems.length ? say("compile.refused") : state.refusal.message, problems.length ? "" : state.refusal.language ?? "");
+  put($("#refusal-hint"), state.refusal.hint, state.refusal.language ?? "");
+  const lines = problems.map((text) => marked(el("li", {}, text), state.survey.language));
   if (state.survey.more_problems) lines.push(el("li", {}, say("compile.more_problems", { count: grouped(state.survey.more_problems) })));
   $("#problems").replaceChildren(...lines);
 }
@@ -72,7 +72,8 @@ function drawFound(state) {
   const { result } = state;
   put($("#outcome"), say("compile.done", { entries: grouped(result.facts.entries), images: grouped(result.facts.images) }));
   for (const node of $$("#found [data-verdict]")) if (node.tagName === "DD") put(node, grouped(result.verdicts[node.dataset.verdict] ?? 0));
-  const findings = result.findings.map((finding) => el("li", {}, finding.text, ...(finding.hint ? [" ", el("span", { className: "quiet" }, finding.hint)] : [])));
+  const findings = result.findings.map((finding) => marked(
+    el("li", {}, finding.text, ...(finding.hint ? [" ", el("span", { className: "quiet" }, finding.hint)] : [])), finding.language));
   $("#findings").replaceChildren(...(findings.length ? findings : [el("li", {}, say("compile.no_findings"))]));
   drawShares("categories", state.categories);
   drawShares("sources", state.sources);
@@ -90,10 +91,11 @@ async function drawEntries() {
   if (!page) return;
   $("#compiled").replaceChildren(...page.entries.map((entry) => {
     const reasons = entry.images.flatMap((image) => image.reasons.map((reason) => `${image.image}: ${reason}`));
+    const language = entry.images.find((image) => image.language)?.language;
     const verdict = el("td", {}, say(`compile.${entry.verdict}`));
     verdict.dataset.verdict = entry.verdict;
     const near = entry.look_alikes.map(([reference, score]) => say("compile.near", { reference, score: score.toFixed(2) }));
-    return el("tr", {}, el("th", { scope: "row" }, entry.reference), verdict, el("td", {}, reasons.join("; ")), el("td", {}, near.join(", ")));
+    return el("tr", {}, el("th", { scope: "row" }, entry.reference), verdict, marked(el("td", {}, reasons.join("; ")), language), el("td", {}, near.join(", ")));
   }));
   const last = offset + page.entries.length;
   put($("#place"), page.count ? say("compile.place", { from: offset + 1, to: last, count: grouped(page.count) }) : say("compile.none"));
@@ -103,10 +105,23 @@ async function drawEntries() {
   $("#earlier").onclick = () => { offset = Math.max(0, offset - page.page); void drawEntries(); };
 }
 
+const figure = (value) => (value >= 10 ? grouped(Math.round(value)) : value >= 0.1 ? value.toFixed(1) : String(Number(value.toPrecision(2))));
+
+/** The forecast as a sentence, and what it rests on as whoever measured it wrote it down. */
+function drawExpected(found) {
+  const basis = marked(el("span", { className: "quiet" }, found.basis), found.language);
+  if (found.alerts === null) return $("#expected").replaceChildren(say("compile.expected_none"), " ", basis);
+  const between = found.kind === "estimate" && found.low !== null
+    ? say("compile.expected_between", { low: figure(found.low), high: figure(found.high) }) : "";
+  const text = say(`compile.expected_${found.kind}`, { alerts: figure(found.alerts), between, passages: grouped(Math.round(found.passages)) });
+  $("#expected").replaceChildren(text, " ", basis, found.extrapolated ? ` ${say("compile.expected_beyond")}` : "");
+}
+
 async function reckon() {
   const query = new URLSearchParams({ faces_per_hour: $("#faces").value, hours: $("#hours").value });
   const found = await ask(`/api/compile/forecast?${query}`);
-  put($("#expected"), found ? found.text : "");
+  if (found) drawExpected(found);
+  else put($("#expected"), "");
 }
 
 function draw(state) {
@@ -124,7 +139,7 @@ async function refresh() {
 }
 
 function refuse(body) {
-  draw({ phase: "refused", survey: {}, refusal: { message: wrong(body), hint: "" } });
+  draw({ phase: "refused", survey: {}, refusal: { message: wrong(body), hint: "", language: body.language } });
 }
 
 /** XMLHttpRequest, because fetch does not tell how much of a body has left. */
@@ -181,7 +196,7 @@ function ready() {
     const passphrase = $("#unseal-passphrase")?.value || null;
     const { ok, body } = await post("/api/compile/submit", { leave_out: $("#leave-out").checked, passphrase });
     show($("#not-submitted"), !ok);
-    if (!ok) return put($("#not-submitted"), wrong(body));
+    if (!ok) return put($("#not-submitted"), wrong(body), body.language ?? "");
     await refresh();
   };
 }

@@ -1,6 +1,6 @@
 // One deployment from preparation to receipts. The server decides; this page shows, asks, and refreshes every two seconds.
 
-import { $, $$, askWhy, el, grouped, post, put, say } from "./dom.js";
+import { $, $$, askWhy, el, grouped, marked, post, put, recorded, say } from "./dom.js";
 
 const REFRESH_MS = 2000;
 const { may, me, view: first } = JSON.parse($("#view").textContent);
@@ -93,10 +93,17 @@ function lineNode(line) {
   return node;
 }
 
+/** An authority's own words are of the language in which the officer wrote it. */
+function clauseNode(clause) {
+  const text = el("span", {}, clause.text);
+  const node = el("li", {}, `${clause.ok ? "✓" : "✗"} ${clause.number} ${clause.title}: `, clause.own_words ? recorded(text) : text);
+  return marked(node, clause.language);
+}
+
 function clausesNode(clauses) {
   const broken = clauses.filter((clause) => !clause.ok).length;
   return el("details", {}, el("summary", {}, say("deployment.clauses", { count: clauses.length, broken })),
-    el("ul", {}, ...clauses.map((clause) => el("li", {}, `${clause.ok ? "✓" : "✗"} ${clause.number} ${clause.title}: ${clause.text}`))));
+    el("ul", {}, ...clauses.map((clause) => clauseNode(clause))));
 }
 
 function drawLines() {
@@ -109,8 +116,8 @@ function drawLines() {
     node.dataset.state = state;
     put($(".mark", node), say(`deployment.mark.${state}`));
     put($("strong", node), say(`deployment.line.${line.code}`));
-    put($(".says", node), line.text);
-    put($(".hint", node), line.hint);
+    put($(".says", node), line.text, line.language ?? "");
+    put($(".hint", node), line.hint, line.language ?? "");
     show($(".hint", node), Boolean(line.hint));
     const known = JSON.stringify(line.clauses);
     if (node.dataset.clauses !== known && line.clauses.length) {
@@ -135,9 +142,9 @@ function drawForms() {
   show($("#threshold-form"), running);
   show($("#retention-form"), running);
   show($("#model-form"), preparing);
-  const proposed = view.proposed.map((one) => say(`deployment.proposed.${one.state}`, { what: one.summary[0], account: one.proposer }));
+  const proposed = view.proposed.map((one) => [one.summary[0], say(`deployment.proposed.${one.state}`, { what: "", account: one.proposer })]);
   const list = $("#proposed");
-  if (list && list.textContent !== proposed.join("")) list.replaceChildren(...proposed.map((text) => el("li", {}, text)));
+  if (list && list.textContent !== proposed.flat().join("")) list.replaceChildren(...proposed.map(([what, text]) => el("li", {}, recorded(el("span", {}, what)), text)));
 }
 
 function drawBriefing() {
@@ -146,11 +153,11 @@ function drawBriefing() {
   const box = $("#briefing");
   if (box.dataset.sha256 !== view.briefing.sha256) {
     box.dataset.sha256 = view.briefing.sha256;
-    box.replaceChildren(...text.split(/\n\s*\n/).filter(Boolean).map((part) => el("p", {}, part)));
+    box.replaceChildren(...text.split(/\n\s*\n/).filter(Boolean).map((part) => recorded(el("p", {}, part))));
   }
   const conditions = view.authority?.conditions ?? [];
   show($("#conditions-title"), conditions.length > 0);
-  if ($("#conditions").textContent !== conditions.join("")) $("#conditions").replaceChildren(...conditions.map((one) => el("li", {}, one)));
+  if ($("#conditions").textContent !== conditions.join("")) $("#conditions").replaceChildren(...conditions.map((one) => recorded(el("li", {}, one))));
   put($("#acknowledged"), acknowledged.length ? say("deployment.acknowledged", { accounts: acknowledged.join(", ") }) : say("deployment.nobody"));
   show($("#acknowledge"), !acknowledged.includes(me));
 }
@@ -161,8 +168,8 @@ function drawReceipts() {
   put($("#receipts-verdict"), say(receipts === null ? "deployment.receipts_none" : receipts.complete ? "deployment.receipts_complete" : "deployment.receipts_incomplete"));
   $("#receipts-verdict").className = receipts && !receipts.complete ? "problem" : "";
   const rows = (receipts?.items ?? []).map((item) => el("tr", {}, el("th", { scope: "row" }, item.what), el("td", {}, grouped(item.items)),
-    el("td", {}, time(item.when)), el("td", { className: "breaks" }, item.how), el("td", {}, say(item.key_destroyed ? "deployment.yes" : "deployment.no")),
-    el("td", {}, item.left ? say("deployment.still_there", { left: item.left }) : item.checked)));
+    el("td", {}, time(item.when)), recorded(el("td", { className: "breaks" }, item.how)), el("td", {}, say(item.key_destroyed ? "deployment.yes" : "deployment.no")),
+    recorded(el("td", {}, item.left || item.checked))));
   if ($("#receipts").children.length !== rows.length) $("#receipts").replaceChildren(...rows);
 }
 
@@ -210,7 +217,7 @@ async function act(path, body, problem = $("#problem")) {
     draw(answer.body);
     await drawCounters();
   } else {
-    put(problem, [answer.body.message, answer.body.hint].filter(Boolean).join(". "));
+    put(problem, [answer.body.message, answer.body.hint].filter(Boolean).join(". "), answer.body.language ?? "");
     problem.hidden = false;
   }
   return answer;

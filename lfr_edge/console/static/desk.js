@@ -1,7 +1,7 @@
 // The desk: queue, the alert in the centre, keys. What a look may know is decided on the server; this page cannot
 // show a score before the look because it does not have one.
 
-import { $, $$, askWhy, el, grouped, post, put, say } from "./dom.js";
+import { $, $$, askWhy, el, grouped, marked, post, put, say } from "./dom.js";
 import { Live, Tone } from "./live.js";
 import { afterLook, facts } from "./after.js";
 
@@ -199,8 +199,8 @@ function toggle(factor) {
   readiness(drawDraft() ? say("ready") : "");
 }
 
-function readiness(text, wrong = false) {
-  put($("#readiness"), text);
+function readiness(text, wrong = false, language = "") {
+  put($("#readiness"), text, language);
   $("#readiness").className = wrong ? "wrong" : "quiet";
 }
 
@@ -226,7 +226,7 @@ async function record() {
   } else if (answer.body.error === "alert_changed") {
     readiness(say("changed"), true);
   } else {
-    readiness(say("failed", { message: answer.body.message }), true);
+    readiness(say("failed", { message: answer.body.message }), true, answer.body.language);
   }
   drawDraft();
 }
@@ -265,13 +265,13 @@ function flash(text) {
 
 function drawBanners() {
   const lines = [];
-  const add = (health, text) => lines.push([health, text]);
+  const add = (health, text, language) => lines.push([health, text, language]);
   if (!linked) add("failed", say("lost"));
   if (state?.paused) add("failed", say("paused"));
-  for (const trouble of state?.troubles ?? []) add(trouble.health, `${trouble.text} ${trouble.hint}`.trim());
+  for (const trouble of state?.troubles ?? []) add(trouble.health, `${trouble.text} ${trouble.hint}`.trim(), trouble.language);
   for (const camera of state?.cameras ?? []) {
     if (["lost", "stalled"].includes(camera.state)) {
-      add("failed", say("camera_lost", { camera: camera.id, state: say(`camera_state.${camera.state}`), note: camera.note ? `: ${camera.note}` : "" }));
+      add("failed", say("camera_lost", { camera: camera.id, state: say(`camera_state.${camera.state}`), note: camera.note ? `: ${camera.note}` : "" }), camera.language);
     }
   }
   for (const view of openOnes().filter((v) => v.escalated && v.token !== shown)) {
@@ -284,7 +284,7 @@ function drawBanners() {
   const key = JSON.stringify(lines);
   if (box.dataset.key === key) return;
   box.dataset.key = key;
-  box.replaceChildren(...lines.map(([health, text]) => el("p", { className: "banner", "data-health": health }, text)));
+  box.replaceChildren(...lines.map(([health, text, language]) => marked(el("p", { className: "banner", "data-health": health }, text), language)));
 }
 
 function drawStatus() {

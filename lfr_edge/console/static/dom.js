@@ -24,9 +24,20 @@ export function el(tag, properties = {}, ...children) {
 
 export const grouped = (number) => String(number).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
 
-/** Sets text only where it differs: a screen reader is not told what did not change. */
-export function put(node, text) {
+/** Says in which language a text is, where it is not the page's: what has no translation stays English. */
+export function marked(node, language) {
+  if (language) node.lang = language;
+  else node.removeAttribute("lang");
+  return node;
+}
+
+/** What stands in the record or in a signed paper stays in the one language in which it was written: English. */
+export const recorded = (node) => marked(node, document.documentElement.lang === "en" ? "" : "en");
+
+/** Sets text only where it differs: a screen reader is not told what did not change. `language`: where it may differ. */
+export function put(node, text, language = null) {
   if (node && node.textContent !== text) node.textContent = text;
+  if (node && language !== null) marked(node, language);
 }
 
 /** POST JSON; resolves to {ok, status, body}. A lost sign-in leads to the sign-in page. */
@@ -44,13 +55,13 @@ export async function post(path, body) {
   }
 }
 
-/** Asks for a reason in the page's dialog; `act(why)` resolves to {ok, body}. */
-export function askWhy(title, text, act) {
+/** Asks for a reason in the page's dialog; `act(why)` resolves to {ok, body}. `language`: of the text, where it is another. */
+export function askWhy(title, text, act, language = "") {
   const dialog = $("#why");
   const why = $("#why-why");
   const problem = $(".problem", dialog);
   put($("#why-title"), title);
-  put($("#why-text"), text);
+  put($("#why-text"), text, language);
   why.value = "";
   problem.hidden = true;
   $("[data-cancel]", dialog).onclick = () => dialog.close();
@@ -58,7 +69,7 @@ export function askWhy(title, text, act) {
     event.preventDefault();
     const answer = await act(why.value.trim());
     if (answer.ok) return dialog.close();
-    put(problem, say("error", { message: answer.body.message }));
+    put(problem, say("error", { message: answer.body.message }), answer.body.language ?? "");
     problem.hidden = false;
   };
   dialog.showModal();

@@ -107,7 +107,7 @@ function show(token) {
     [say("camera"), view.camera],
     [say("captured"), `${view.captured.slice(11, 19)} UTC`],
     [say("reference"), view.reference],
-    [say("source"), view.candidate_source],
+    [say("source"), view.source_title],
     ...(view.identity ? [[say("identity_title"), say(`identity.${view.identity}`)]] : []),
   ].map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
   $("#looks").replaceChildren(...view.looks.map((look) => {
@@ -133,7 +133,7 @@ async function act(path, body) {
   const view = answer.ok ? answer.body : answer.body.winner;
   if (view && (referrals.get(token)?.version ?? 0) <= view.version) referrals.set(token, view);
   $("#problem").hidden = answer.ok;
-  put($("#problem"), answer.ok ? "" : say("failed", { message: answer.body.message }));
+  put($("#problem"), answer.ok ? "" : say("failed", { message: answer.body.message }), answer.body.language ?? "");
   banner(answer.ok ? "" : say("failed", { message: answer.body.message }));
   put($("#announce"), answer.ok ? say("recorded") : "");
   show(token);

@@ -1,6 +1,6 @@
 // Asks a person to prove again who they are, before an act that must not rest on a session somebody left open.
 
-import { $, el, post, say } from "./dom.js";
+import { $, el, post, put, say } from "./dom.js";
 
 const MARGIN_S = 10; // the act itself still has to arrive within the 60 seconds
 
@@ -60,7 +60,7 @@ export async function freshly() {
   const proved = await new Promise((resolve) => {
     const judge = (answer) => {
       if (answer.ok) return resolve(true);
-      parts.problem.textContent = say("error", { message: answer.body.message });
+      put(parts.problem, say("error", { message: answer.body.message }), answer.body.language ?? "");
       parts.problem.hidden = false;
       parts.password.select();
     };

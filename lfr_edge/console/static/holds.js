@@ -3,15 +3,15 @@
 import { $, $$, askWhy, post, put, say } from "./dom.js";
 import { freshly } from "./fresh.js";
 
-function tell(text) {
+function tell(text, language = "") {
   const told = $("#told");
-  put(told, text);
+  put(told, text, language);
   told.dataset.health = "failed";
   told.hidden = false;
   told.scrollIntoView({ block: "nearest" });
 }
 
-const done = ({ ok, body }) => (ok ? location.reload() : tell(say("error", { message: `${body.message}. ${body.hint}` })));
+const done = ({ ok, body }) => (ok ? location.reload() : tell(say("error", { message: `${body.message}. ${body.hint}` }), body.language));
 
 /** A dialog's act: the page is read anew where it took effect. */
 async function act(path, body) {
@@ -50,7 +50,7 @@ for (const button of $$("[data-hold]")) {
       const asked = { deployment, alert: hold, ground: ground.value, reason: reason.value.trim(), days: Number(days.value) };
       const answer = await act("/api/holds", asked);
       if (answer.ok) return;
-      put(problem, say("error", { message: answer.body.message }));
+      put(problem, say("error", { message: answer.body.message }), answer.body.language ?? "");
       problem.hidden = false;
     };
     dialog.showModal();

@@ -1,10 +1,10 @@
 // My account: add and remove passkeys. The sign-in page: use one.
 
-import { $, $$, post, say } from "./dom.js";
+import { $, $$, post, put, say } from "./dom.js";
 import { askDevice, byPasskey, freshly } from "./fresh.js";
 
 function complain(answer) {
-  $("#problem").textContent = say("error", { message: answer.body.message });
+  put($("#problem"), say("error", { message: answer.body.message }), answer.body.language ?? "");
   $("#problem").hidden = false;
 }
 

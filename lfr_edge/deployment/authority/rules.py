@@ -11,7 +11,7 @@ from lfr_edge.deployment.authority.document import SignedAuthority
 from lfr_edge.deployment.authority.facts import Facts, distance_m
 from lfr_edge.deployment.authority.terms import ALERT_IMAGES_MAX_H, Authority
 from lfr_edge.deployment.authority.words import instant_ns, use_cases
-from lfr_edge.sentences import listed, say
+from lfr_edge.sentences import listed, own_words, say
 from lfr_edge.watchlist.entry import categories
 
 HOUR_NS: Final = 3_600_000_000_000
@@ -473,4 +473,4 @@ def _list(items: Iterable[str]) -> str:
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return say("{prose}", prose=line if len(line) <= 200 else line[:199] + "…")  # the officer's own words
+    return own_words(line if len(line) <= 200 else line[:199] + "…")

@@ -29,7 +29,7 @@ from lfr_edge.deployment.control.proposal import (
 )
 from lfr_edge.deployment.control.proposal_store import ProposalStore
 from lfr_edge.errors import AuditError
-from lfr_edge.sentences import say
+from lfr_edge.sentences import listed, say
 
 __all__ = ["LIFE_S", "Approvals", "ControlError", "Kind", "Proposal"]
 
@@ -239,8 +239,11 @@ class Approvals:
         if now not in roles:
             raise ControlError(
                 "control_role_refused",
-                say("your role may not {what} this", what=what),
-                hint=say("somebody with one of these roles may: {roles}", roles=", ".join(sorted(roles))),
+                say("your role may not {what} this", what=say(what)),
+                hint=say(
+                    "somebody with one of these roles may: {roles}",
+                    roles=listed(say(role.replace("_", " ")) for role in sorted(roles)),
+                ),
             )
 
     def _require_proposer(self, proposal: Proposal) -> None:

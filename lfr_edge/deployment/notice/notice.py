@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from lfr_edge.deployment.authority.terms import Authority
 from lfr_edge.deployment.authority.words import use_cases
 from lfr_edge.deployment.keeping.retention import alert_images_h
+from lfr_edge.sentences import say
 from lfr_edge.settings import Settings
 from lfr_edge.watchlist.entry import categories
 
@@ -59,12 +60,14 @@ def notice_of(authority: Authority, settings: Settings) -> Notice:
     known = categories()
     sought = [known[code] for code in authority.watchlist.categories if code != _CONSENTING]
     start, end = _local(authority.start_ns), _local(authority.end_ns)
-    last = f"{end:%H:%M %Z}" if start.date() == end.date() else f"{end.day} {end:%B %H:%M %Z}"
+    last: str = f"{end:%H:%M %Z}"
+    if start.date() != end.date():
+        last = say("{day} {month} {time}", day=end.day, month=say(f"{end:%B}"), time=f"{end:%H:%M %Z}")
     return Notice(
         force=settings.notice.force,
         place=authority.place.name,
         zone=authority.place.zone,
-        day=f"{start.day} {start:%B %Y}",
+        day=say("{day} {month} {year}", day=start.day, month=say(f"{start:%B}"), year=start.year),
         start=f"{start:%H:%M}",
         end=last,
         use_case=use_case.title,
