@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -88,6 +90,41 @@ def release(tmp_path: Path, keys: Keys) -> Release:
         return out
 
     return make
+
+
+def missing(*programs: str) -> str:
+    """What a trial with the real release needs and this machine lacks, in words; "" where it has all."""
+    lacking = [name for name in programs if shutil.which(name) is None]
+    return ", ".join([*lacking, "root"] if os.geteuid() != 0 else lacking)
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a Debian 12 with Python and openssl, and nothing else. Needs root and a mirror."""
+    root = tmp_path_factory.mktemp("debian") / "root"
+    packages = "--include=python3,python3-venv,openssl"
+    subprocess.run(["debootstrap", "--variant=minbase", packages, "bookworm", str(root)], check=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def medium(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> Path:
+    """What an engineer brings on a stick: this commit's bundle with the demo, the installer, keys, both approvals.
+
+    Needs a network, and a machine on which the demo ran once.
+    """
+    folder, clone = tmp_path_factory.mktemp("medium"), tmp_path_factory.mktemp("clone") / "lfr-edge"
+    subprocess.run(["git", "clone", "--quiet", str(OFFLINE.parents[1]), str(clone)], check=True)
+    cache = Path.home() / ".cache" / "lfr-edge"
+    options = ["--key", str(keys.private("release")), "--store", str(cache / "models")]
+    options += ["--demo-cache", str(cache), "--no-audit-report", "a trial", "--out", str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(clone / "deploy" / "offline")}
+    subprocess.run([sys.executable, "-m", "lfr_bundle", *options], env=environment, check=True)
+    (folder / "installers").mkdir()
+    for name in ("anna", "ben"):
+        shutil.copy(keys.public(name), folder / "installers")
+    shutil.copy(keys.public("release"), folder)
+    return folder
 
 
 def tree_digest(folder: Path) -> str:
