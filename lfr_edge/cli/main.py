@@ -11,32 +11,33 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
 from lfr_edge.errors import LfrError
 
-GROUPS = (
-    "setup",
-    "demo",
-    "serve",
-    "doctor",
-    "camera",
-    "models",
-    "watchlist",
-    "drill",
-    "evaluate",
-    "calibrate",
-    "accounts",
-    "authority",
-    "audit",
-    "config",
-    "report",
-    "retention",
-    "status",
-    "support-bundle",
-    "tls",
-)
+# In the order of the overview, with its lines: for the overview alone no group is imported.
+GROUPS = {
+    "setup": "set this box up: accounts, keys, cameras, checks, a measured verdict",
+    "demo": "see it work: no camera, no GPU, nothing to configure",
+    "serve": "prepare and run deployments",
+    "doctor": "check every prerequisite and say what to do",
+    "camera": "look at a camera",
+    "models": "fetch, import, list and verify the networks",
+    "watchlist": "check, seal, inspect, compare and destroy lists of sought persons",
+    "drill": "make and check known-answer alerts of consenting staff",
+    "evaluate": "measure recognition on pictures and clips with known truth",
+    "calibrate": "find the threshold that keeps false alerts to a rate, for a list's length",
+    "accounts": "who may sign in to the console",
+    "authority": "why, where and when: write, check, sign and cancel an authority",
+    "audit": "verify and read audit logs",
+    "config": "check a configuration; explain a field or an error code",
+    "report": "tables, pages and packs from the audit log alone",
+    "retention": "what is kept and until when; erase what is over",
+    "status": "how a running box does: cameras, alerts, erasure, troubles",
+    "support-bundle": "collect what a helper from afar needs; nothing about any person",
+    "tls": "certificates of the console, from the force's own authority",
+}
 
 _EPILOG = """\
 examples:
@@ -53,7 +54,25 @@ configuration, 130 interrupted.
 """
 
 
-def build_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
+def build_parser(groups: Iterable[str] = GROUPS) -> argparse.ArgumentParser:
+    """The parser with these groups, each of which is imported."""
+    parser, commands = _top()
+    for group in groups:
+        importlib.import_module(f"lfr_edge.cli.{group.replace('-', '_')}").register(commands)
+    for below in commands.choices.values():
+        _complete(below)
+    return parser
+
+
+def overview() -> argparse.ArgumentParser:
+    """The parser where no group was named: it can only say what there is, or that this is no command."""
+    parser, commands = _top()
+    for group, line in GROUPS.items():
+        commands.add_parser(group, help=line)
+    return parser
+
+
+def _top() -> tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(
         prog="lfr-edge",
         description="Overt live facial recognition that an auditor, a court and the public can check.",
@@ -62,12 +81,7 @@ def build_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lfr-edge {version('lfr-edge')}")
     parser.add_argument("--verbose", action="store_true", help="show a traceback with an error")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in groups:
-        importlib.import_module(f"lfr_edge.cli.{group.replace('-', '_')}").register(commands)
-    for below in commands.choices.values():
-        _complete(below)
-    return parser
+    return parser, parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
 def _complete(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +103,7 @@ def _complete(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     named = next((word for word in arguments if not word.startswith("-")), None)
-    parser = build_parser([named] if named in GROUPS else GROUPS)
+    parser = build_parser([named]) if named in GROUPS else overview()
     args = parser.parse_args(arguments)
     try:
         return int(args.run(args))

@@ -55,7 +55,7 @@ def test_every_module_of_the_package_that_registers_is_a_group() -> None:
 
 
 def _raising(error: BaseException):
-    def build(groups: object = GROUPS) -> argparse.ArgumentParser:
+    def build() -> argparse.ArgumentParser:
         def run(args: argparse.Namespace) -> int:
             raise error
 
@@ -75,7 +75,7 @@ def _raising(error: BaseException):
     ],
 )
 def test_an_error_is_told_with_code_and_hint_and_no_traceback(monkeypatch, capsys, error, status) -> None:
-    monkeypatch.setattr(command, "build_parser", _raising(error))
+    monkeypatch.setattr(command, "overview", _raising(error))
     assert main([]) == status
     err = capsys.readouterr().err
     assert err == f"lfr-edge: {error.message} [{error.code}]\n  → {error.hint}\n"
@@ -86,7 +86,7 @@ def test_an_error_is_told_with_code_and_hint_and_no_traceback(monkeypatch, capsy
 def test_a_question_to_nobody_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "build_parser", _raising(EOFError()))
+    monkeypatch.setattr(command, "overview", _raising(EOFError()))
     assert main([]) == 2
     err = capsys.readouterr().err
     assert "[input_ended]" in err
@@ -94,7 +94,7 @@ def test_a_question_to_nobody_is_no_traceback(
 
 
 def test_an_interrupt_is_no_error(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(command, "build_parser", _raising(KeyboardInterrupt()))
+    monkeypatch.setattr(command, "overview", _raising(KeyboardInterrupt()))
     assert main([]) == 130
     assert capsys.readouterr().err == ""
 
@@ -136,6 +136,17 @@ def test_help_of_a_group_imports_nothing_heavy(group: str) -> None:
         f"import sys\nfrom lfr_edge.cli.main import build_parser\nbuild_parser(['{group}']).format_help()\n"
         "heavy = {'onnxruntime', 'av', 'cv2', 'faiss', 'aiohttp', 'onnx'} & set(sys.modules)\n"
         "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_overview_is_what_the_whole_parser_says_and_imports_no_group() -> None:
+    assert command.overview().format_help() == build_parser().format_help()
+    code = (
+        "import sys\nfrom lfr_edge.cli.main import overview\noverview().format_help()\n"
+        "ours = {name for name in sys.modules if name.startswith('lfr_edge.')}\n"
+        "assert ours == {'lfr_edge.cli', 'lfr_edge.cli.main', 'lfr_edge.errors'}, ours"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -169,7 +169,7 @@ function drawReceipts() {
   $("#receipts-verdict").className = receipts && !receipts.complete ? "problem" : "";
   const rows = (receipts?.items ?? []).map((item) => el("tr", {}, el("th", { scope: "row" }, item.what), el("td", {}, grouped(item.items)),
     el("td", {}, time(item.when)), recorded(el("td", { className: "breaks" }, item.how)), el("td", {}, say(item.key_destroyed ? "deployment.yes" : "deployment.no")),
-    recorded(el("td", {}, item.left || item.checked))));
+    el("td", {}, item.left ? say("deployment.still_there", { left: "" }) : "", recorded(el("span", {}, item.left || item.checked)))));
   if ($("#receipts").children.length !== rows.length) $("#receipts").replaceChildren(...rows);
 }
 
