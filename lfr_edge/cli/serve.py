@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lfr_edge.logs import STYLES, install
 
 if TYPE_CHECKING:
     from lfr_edge.service import Service
@@ -40,6 +40,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--config", type=Path, required=True, help="the configuration (TOML); see deploy/lfr.toml"
     )
+    parser.add_argument(
+        "--log", choices=STYLES, default="auto",
+        help="lines on the error stream: text, journal (with priorities), json; auto: journal under systemd, else text",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -47,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from lfr_edge.settings import load_settings
 
     settings = load_settings(args.config)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    install(args.log)
     from lfr_edge.service import Service
 
     return asyncio.run(_serve(Service(settings)))

@@ -208,6 +208,8 @@ def _ledger(samples: Samples) -> Table:
     table.add_row(
         "latency", "no alert yet" if p95 is None else f"p95 {p95 * 1000:.0f} ms from frame to alert"
     )
+    watts = samples["lfr_power_watts"].get(())
+    table.add_row("power", "not measured" if watts is None else f"{watts:.0f} W, processors and cards")
     return table
 
 

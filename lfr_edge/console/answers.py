@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lfr_edge.alerts.book import DeskCounts
 from lfr_edge.console.ports import CameraStatus, Counters, Latency, Ledger, ModelStatus, Trouble
+from lfr_edge.energy import Energy
 
 
 class Answer(BaseModel):
@@ -94,6 +95,7 @@ class StatusAnswer(Answer):
     latency: Latency
     loop_lag_ms: float
     troubles: list[Trouble]
+    energy: Energy
     desk: DeskCounts
 
 

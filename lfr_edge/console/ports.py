@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.alerts.record import Actor, Recorder
 from lfr_edge.clock import Clock
+from lfr_edge.energy import NOT_MEASURED, Energy
 from lfr_edge.errors import DeploymentError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class CameraStatus:
     drops: int
     epoch: int
     note: str = ""  # why it is not live, in words, without any address
+    drift: Mapping[str, float] = field(default_factory=dict)  # PSI by measure; empty: not enough passages yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class SystemStatus:
     latency: Latency
     loop_lag_ms: float
     troubles: tuple[Trouble, ...] = ()
+    energy: Energy = NOT_MEASURED
 
 
 @dataclass(frozen=True, slots=True)

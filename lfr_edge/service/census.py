@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from lfr_edge.capture.keeper import CameraStatus
 from lfr_edge.deployment.sightings import latency_bin
+from lfr_edge.energy import meter
+from lfr_edge.recogniser.drift import MEASURES
 
-_RAPL: Final = Path("/sys/class/powercap/intel-rapl:0")
 _COUNTED: Final = ("frames", "detections", "passages", "probes", "opportunities")
 
 
@@ -26,6 +26,7 @@ class Census:
     began_ns: int  # monotonic, of the span that is under way
     blind_s: dict[str, float] = field(default_factory=dict)
     seen: dict[str, Counter[str]] = field(default_factory=dict)
+    bins: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
     scores: Counter[str] = field(default_factory=Counter)
     latencies: int = 0
     energy_uj: int | None = field(default_factory=lambda: energy_uj())
@@ -69,6 +70,7 @@ class Census:
         self.began_ns = now_ns
         self.blind_s = {status.camera: status.blind_s for status in cameras}
         self.seen = {name: _numbers(view) for name, view in views.items()}
+        self.bins = {name: _bins(view) for name, view in views.items()}
         self.scores = _scores(views)
         self.latencies = len(latencies)
         self.energy_uj = energy_uj()
@@ -76,12 +78,13 @@ class Census:
     def restarted(self) -> None:
         """Another recogniser counts from zero."""
         self.seen.clear()
+        self.bins.clear()
         self.scores.clear()
 
-    def _camera(self, status: CameraStatus, view: Mapping[str, Any] | None, span_ms: int) -> dict[str, int]:
+    def _camera(self, status: CameraStatus, view: Mapping[str, Any] | None, span_ms: int) -> dict[str, Any]:
         blind_ms = round((status.blind_s - self.blind_s.get(status.camera, 0.0)) * 1000)
         blind_ms = max(0, min(span_ms, blind_ms))
-        row = {"live_ms": span_ms - blind_ms, "blind_ms": blind_ms}
+        row: dict[str, Any] = {"live_ms": span_ms - blind_ms, "blind_ms": blind_ms}
         if view is None:
             return row
         before = self.seen.get(status.camera, Counter())
@@ -93,12 +96,21 @@ class Census:
         ):
             if view[name] is not None:
                 row[key] = round(view[name] * scale)
+        bins = self.bins.get(status.camera, {})
+        fresh = {name: dict(seen - bins.get(name, Counter())) for name, seen in _bins(view).items()}
+        if any(fresh.values()):
+            row["seen"] = fresh
         return row
 
 
 def _numbers(view: Mapping[str, Any]) -> Counter[str]:
     counts = view["counts"]
     return Counter({name: int(counts[name]) for name in _COUNTED} | {"dropped": int(view["dropped"])})
+
+
+def _bins(view: Mapping[str, Any]) -> dict[str, Counter[str]]:
+    counts = view["counts"]
+    return {name: Counter({str(at): int(n) for at, n in counts.get(name, {}).items()}) for name in MEASURES}
 
 
 def _scores(views: Mapping[str, Mapping[str, Any]]) -> Counter[str]:
@@ -109,8 +121,6 @@ def _scores(views: Mapping[str, Mapping[str, Any]]) -> Counter[str]:
 
 
 def energy_uj() -> int | None:
-    """Microjoules that the processor package has used since some start (RAPL); None where it does not tell."""
-    try:
-        return int((_RAPL / "energy_uj").read_text())
-    except (OSError, ValueError):
-        return None
+    """Microjoules since this process began to count; None where the box does not tell."""
+    joules = meter().joules()
+    return None if joules is None else int(joules * 1_000_000)

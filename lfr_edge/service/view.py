@@ -26,6 +26,7 @@ from lfr_edge.console.ports import (
     Trouble,
 )
 from lfr_edge.console.views import category_title
+from lfr_edge.energy import meter
 from lfr_edge.errors import AlertError, DeploymentError, RecogniserError
 from lfr_edge.matching.standing import Standing
 from lfr_edge.sentences import say
@@ -87,6 +88,7 @@ class View:
             ),
             loop_lag_ms=round(service.lag.worst_ms, 1),
             troubles=tuple(self._troubles(cameras)),
+            energy=meter().read(service.clock.monotonic_ns()),
         )
 
     def _one_in(self, run: Run) -> int | None:
@@ -188,6 +190,7 @@ class View:
             blind_s=round(kept.blind_s),
             drops=int(seen.get("dropped", 0)),
             epoch=kept.epoch,
+            drift=dict(run.warden.drift.of(kept.camera).values),
             note="the picture does not change"
             if kept.frozen
             else kept.error_message
@@ -234,6 +237,7 @@ class View:
             Trouble("degraded", say("could not be erased: {what}", what=what), reason)
             for what, reason in service.unerased
         ]
+        troubles += run.warden.drift.troubles()
         if service.anchoring.trouble:
             troubles.append(
                 Trouble("degraded", "the witness outside the box refuses", service.anchoring.trouble)
@@ -255,7 +259,7 @@ class View:
             witness = service.anchoring.witness
             report = verify(audit.folder, witnesses=() if witness is None else (witness,))
             verdict = _VERDICTS[report.verdict]
-            lines = tuple(str(report).splitlines())
+            lines = tuple(report.text().splitlines())
         return LogSummary(
             origin=audit.origin,
             entries=audit.size,

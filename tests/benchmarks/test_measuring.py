@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import _line, energy, peers
+from benchmarks import _line, peers
 from benchmarks._bare import Bare, best
 from benchmarks._drive import Block, Drive
 from benchmarks._meter import Meter, is_network
@@ -130,24 +130,6 @@ def test_a_short_last_round_does_not_count() -> None:
 def test_everybody_begins_a_round_once() -> None:
     assert peers._turn(["a", "b", "c"], 1) == ["b", "c", "a"]
     assert {peers._turn(["a", "b", "c"], number)[0] for number in range(3)} == {"a", "b", "c"}
-
-
-def test_an_energy_counter_that_wraps_goes_on_rising(tmp_path: Path) -> None:
-    (tmp_path / "max_energy_range_uj").write_text("1000000")
-    counter = tmp_path / "energy_uj"
-    counter.write_text("900000")
-    read = energy._Rapl(tmp_path)
-    assert read() == 900
-    counter.write_text("100000")
-    assert read() == 1100
-
-
-def test_a_machine_without_counters_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(energy, "_POWERCAP", tmp_path / "none")
-    monkeypatch.setattr(energy, "_nvml", lambda: (_ for _ in ()).throw(OSError()))
-    found, absent = energy.meters()
-    assert not found
-    assert set(absent) == {"rapl", "nvml"}
 
 
 def test_children_are_seen_with_their_cpu_time() -> None:

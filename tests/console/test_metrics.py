@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lfr_edge.console.door.accounts import Role
+from lfr_edge.energy import Energy
 from lfr_edge.settings import IntegrationSettings, Settings, SystemSettings
 from tests.fakes.box import House, ListRecorder, house, raised
 
@@ -63,6 +65,10 @@ async def test_figures_are_the_boxes_own(watched: House) -> None:
         absent = camera.frame_age_ms is None
         assert (("lfr_camera_frame_age_seconds", (("camera", camera.id),)) not in found) is absent
     assert found["lfr_alerts", (("state", "raised"),)] == 1
+    assert ("lfr_power_watts", ()) not in found, "not measured is absent, never zero"
+    watched.system.now = replace(now, energy=Energy(31.5, 1200.0, ("rapl:package-0",)))
+    found = _samples((await _scrape(watched, TOKENS["monitor"]))[1])
+    assert (found["lfr_power_watts", ()], found["lfr_energy_joules_total", ()]) == (31.5, 1200)
 
 
 async def test_no_alert_and_no_entry_is_named(watched: House) -> None:

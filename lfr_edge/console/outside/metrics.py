@@ -38,6 +38,11 @@ class BoxMetrics(Collector):
         yield from self._cameras()
         yield from self._alerts()
         yield _gauge("event_loop_lag_seconds", "Worst of the last ten seconds.", status.loop_lag_ms * _MILLI)
+        yield _gauge(
+            "power_watts", "Drawn by processors and cards; absent: not measured.", status.energy.watts
+        )
+        if status.energy.joules is not None:
+            yield _counter("energy_joules", "Used since the service started.", status.energy.joules)
         troubles = GaugeMetricFamily("lfr_troubles", "Troubles that stand on the banner.", labels=["health"])
         for health in get_args(Health):
             troubles.add_metric([health], sum(one.health == health for one in status.troubles))
@@ -78,6 +83,16 @@ class BoxMetrics(Collector):
             yield family
         yield _per_camera("camera_dropped_frames", "Frames that a newer one replaced.", cameras, "drops")
         yield _per_camera("camera_blind_seconds", "Seconds without recognition.", cameras, "blind_s")
+
+        drift = GaugeMetricFamily(
+            "lfr_camera_drift_psi",
+            "Distance of the last 500 passages from the baseline: 0.1 warn, 0.25 stop and review.",
+            labels=["camera", "measure"],
+        )
+        for camera in cameras:
+            for measure, value in camera.drift.items():
+                drift.add_metric([camera.id, measure], value)
+        yield drift
 
     def _alerts(self) -> Iterator[Metric]:
         desk = GaugeMetricFamily(

@@ -11,6 +11,10 @@ const CELLS = {
   light: (camera) => (camera.light === null ? "–" : camera.light.toFixed(2)),
   blind_s: (camera) => `${camera.blind_s} s`,
   drops: (camera) => grouped(camera.drops),
+  drift: (camera) => {
+    const moved = Object.values(camera.drift);
+    return moved.length ? Math.max(...moved).toFixed(2) : "–";
+  },
 };
 
 function draw(state) {
@@ -22,6 +26,7 @@ function draw(state) {
     put(node, value === null ? "–" : `${value.toFixed(0)} ms`);
   }
   put($("#lag"), `${state.loop_lag_ms.toFixed(1)} ms`);
+  if (state.energy.watts !== null) put($("#power"), `${state.energy.watts.toFixed(0)} W`);
   const { processed, erased, retained } = state.ledger;
   const exact = processed === erased + retained;
   $("#ledger-exact").hidden = !exact;
@@ -31,7 +36,7 @@ function draw(state) {
     if (!row) continue;
     const cell = $("[data-cell='state']", row);
     cell.dataset.state = camera.state;
-    put(cell, [say(`camera_state.${camera.state}`), camera.note].filter(Boolean).join(" · "));
+    put(cell, [say(`camera_state.${camera.state}`), camera.note].filter(Boolean).join(" · "), camera.language ?? "");
     for (const [name, text] of Object.entries(CELLS)) put($(`[data-cell='${name}']`, row), text(camera));
   }
 }
