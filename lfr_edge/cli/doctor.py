@@ -12,8 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from lfr_edge.clock import SystemClock
 from lfr_edge.errors import LfrError
+from lfr_edge.formats import refuse_newer
 from lfr_edge.setup.finding import Finding
+from lfr_edge.setup.outside import examine_anchoring
 from lfr_edge.setup.storage import cores, examine_storage, space, swap
 from lfr_edge.setup.time_source import examine_clock
 
@@ -150,14 +153,26 @@ def _confinement() -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _data_format(data: Path) -> Finding:
+    """Raises ConfigError ``format_newer``, ``format_unreadable``."""
+    from lfr_edge.service.migration import format_of, newest
+
+    found = format_of(data)
+    refuse_newer(found, newest(), data)
+    text = f"{found}" if found == newest() else f"{found}, brought to {newest()} at the next start"
+    return Finding("data format", "ok", text)
+
+
 def _configuration(path: Path) -> Iterator[Finding]:
     from lfr_edge.models.licence import require_permission
     from lfr_edge.models.store import ModelStore
     from lfr_edge.settings import load_settings
 
     settings = load_settings(path)
-    yield from examine_storage(settings.data)
     yield Finding("configuration", "ok", f"{path}: {len(settings.cameras)} cameras")
+    yield from examine_storage(settings.data)
+    yield _data_format(settings.data)
+    yield from examine_anchoring(settings, SystemClock())
     pack = ModelStore(settings.models.store).load(settings.models.pack)
     yield Finding("networks", "ok", f"{pack.name} {pack.manifest.version}, verified")
     require_permission(pack, settings.models.purpose, settings.models.licence_reference)
