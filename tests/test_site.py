@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Request, sync_playwright
 
 from tests.conftest import REPOSITORY
 
@@ -52,6 +54,37 @@ def test_nothing_is_loaded_from_another_server(site: Path) -> None:
     }
     assert away == set()
     assert list(_loads('<script defer src="https://cdn.example/x.js">')) == ["https://cdn.example/x.js"]
+
+
+@pytest.mark.browser
+def test_it_opens_and_searches_from_a_usb_stick(site: Path) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("NOT TESTED: no Chromium on this machine")
+    faults: list[str] = []
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        for size in ({"width": 1366, "height": 768}, {"width": 390, "height": 844}):
+            page = running.new_page(viewport=size)
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("request", note)
+            for name in ("index.html", "explanation/clauses.html", "reference/configuration.html"):
+                page.goto((site / name).as_uri())
+                wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                assert wide <= 0, f"{name} is {wide} px too wide at {size['width']}"
+            if size["width"] > 1000:
+                page.locator("input[name=query]").click()
+                page.keyboard.type("threshold", delay=20)
+                page.locator(".md-search-result__item").first.wait_for(timeout=30_000)
+            page.close()
+        running.close()
+    assert faults == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "about:"))] == []
 
 
 def test_no_markdown_is_left_standing(site: Path) -> None:

@@ -85,10 +85,14 @@ def _is_bundled(name: str) -> bool:
 def _library(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     file = name.rpartition("/")[2]
     known = _LIBRARY.fullmatch(file)
+    content = hashlib.sha256()
+    with archive.open(name) as library:
+        while piece := library.read(1 << 20):  # CUDA's are hundreds of megabytes
+            content.update(piece)
     component: dict[str, Any] = {
         "type": "library",
         "name": known["name"] if known else file,
-        "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(archive.read(name)).hexdigest()}],
+        "hashes": [{"alg": "SHA-256", "content": content.hexdigest()}],
         "properties": [{"name": "lfr-edge:path", "value": name}],
     }
     if known and known["version"]:
