@@ -20,14 +20,13 @@ from lfr_edge.alerts.alert import (
     DeskPolicy,
     Drill,
     Facts,
-    Hold,
     Look,
     RaisedAlert,
     State,
     Step,
     advance,
 )
-from lfr_edge.alerts.book import SECOND_NS, DeskCounts
+from lfr_edge.alerts.book import DeskCounts
 from lfr_edge.alerts.deadlines import Due, due
 from lfr_edge.alerts.entries import (
     answer_data,
@@ -39,11 +38,12 @@ from lfr_edge.alerts.entries import (
 )
 from lfr_edge.alerts.factors import Answer, Factors, clean_note
 from lfr_edge.alerts.feed import KEPT_EVENTS, Feed
+from lfr_edge.alerts.kept_pictures import KeptPictures
 from lfr_edge.alerts.material import AlertMaterial, AlertPictures
 from lfr_edge.alerts.policy import step_after
 from lfr_edge.alerts.record import Actor, Plain, Recorder
 from lfr_edge.alerts.referrals import Referrals
-from lfr_edge.alerts.refusals import AlreadyDecidedError, refuse_late, refuse_unlooked
+from lfr_edge.alerts.refusals import AlreadyDecidedError, refuse_late
 from lfr_edge.alerts.store import AlertStore, FeedEvent
 from lfr_edge.alerts.turns import Turns
 from lfr_edge.audit.entry import Entry
@@ -58,7 +58,7 @@ _TICK_S: Final = 0.5  # finer than any deadline of the desk; costs a walk over t
 __all__ = ["AlertDesk", "AlreadyDecidedError", "DeskCounts"]
 
 
-class AlertDesk(Referrals):
+class AlertDesk(Referrals, KeptPictures):
     """**Thread rule:** every method belongs to the event loop; disk work leaves it."""
 
     def __init__(
@@ -144,47 +144,6 @@ class AlertDesk(Referrals):
         return await self._whole(
             self._decide(token, actor, answer, factors, clean_note(note), expected_version)
         )
-
-    async def hold(
-        self, token: str, actor: Actor, hold: Hold, approval: Mapping[str, str] | None = None
-    ) -> Alert:
-        """Keep the pictures beyond their retention, for a reason, until a date."""
-        return await self._whole(self._hold(token, actor, hold, approval or {}))
-
-    async def release(self, token: str, actor: Actor, why: str) -> Alert:
-        """End a hold before its date; the pictures go when their retention is over, which may be now.
-
-        Raises:
-            AlertError: ``alert_not_held``.
-        """
-        return await self._whole(self._release(token, actor, why))
-
-    async def picture(self, token: str, actor: Actor, which: Literal["probe", "candidate"]) -> bytes:
-        """One JPEG; who viewed it is on the record before the first byte leaves.
-
-        Raises:
-            AlertError: ``alert_unknown``, ``alert_pictures_erased``, ``alert_pictures_damaged``.
-        """
-        alert = self.get(token)
-        pictures: AlertPictures = await asyncio.to_thread(self._material.read, token)
-        await self._record(
-            "evidence.viewed", actor, token, {"number": alert.id.number, "which": which}, "desk"
-        )
-        return pictures.probe_jpeg if which == "probe" else pictures.candidate_jpeg
-
-    async def pictures_to_explain(self, token: str, actor: Actor) -> AlertPictures:
-        """Both pictures, for the recogniser to show which regions carried the similarity; on the record first.
-
-        Raises:
-            AlertError: ``alert_look_first`` while anybody still has to look, ``alert_is_drill``,
-                ``alert_unknown``, ``alert_pictures_erased``, ``alert_pictures_damaged``.
-        """
-        alert = self.get(token)
-        refuse_unlooked(alert)
-        pictures: AlertPictures = await asyncio.to_thread(self._material.read, token)
-        data: dict[str, Plain] = {"number": alert.id.number, "which": "explanation"}
-        await self._record("evidence.viewed", actor, token, data, "desk")
-        return pictures
 
     def open_alerts(self) -> tuple[Alert, ...]:
         """Alerts that await a look, oldest first."""
@@ -348,33 +307,6 @@ class AlertDesk(Referrals):
             )
             await self._change(after, "decided")
 
-    async def _hold(self, token: str, actor: Actor, hold: Hold, approval: Mapping[str, str]) -> Alert:
-        async with self._lock(token):
-            alert = self.get(token)
-            if alert.pictures_erased:
-                raise AlertError(
-                    "alert_pictures_erased",
-                    "the pictures of this alert are erased",
-                    hint="nothing is left to hold",
-                )
-            after = replace(alert, hold=hold)
-            data: dict[str, Plain] = {
-                "number": after.id.number,
-                "expires_s": hold.expires_wall_ns // SECOND_NS,
-                "authoriser": hold.authoriser,
-                **approval,
-            }
-            await self._record("alert.held", actor, token, data, hold.reason)
-            return await self._change(after, "held")
-
-    async def _release(self, token: str, actor: Actor, why: str) -> Alert:
-        async with self._lock(token):
-            alert = self.get(token)
-            if alert.hold is None:
-                raise AlertError("alert_not_held", "this alert is not on hold", hint="reload the page")
-            await self._record("alert.released", actor, token, {"number": alert.id.number}, why)
-            return await self._change(replace(alert, hold=None), "released")
-
     async def _expire(self, token: str) -> None:
         async with self._lock(token):
             alert = self.book.get(token)
@@ -389,14 +321,6 @@ class AlertDesk(Referrals):
             else:
                 await self._record("alert.expired", None, token, data, "nobody decided in time")
             await self._change(replace(advance(alert, Step.EXPIRE), assigned_to=None), "expired")
-
-    async def _erase(self, token: str) -> None:
-        async with self._lock(token):
-            alert = self.book.get(token)
-            await asyncio.to_thread(self._material.erase, token)
-            data: dict[str, Plain] = {"number": alert.id.number, "key_destroyed": True}
-            await self._record("alert.erased", None, token, data, "retention ended")
-            await self._change(replace(alert, pictures_erased=True, hold=None), "erased")
 
     async def _turn(self, token: str, escalated: bool) -> None:
         """Pass the alert to the next operator, or call everybody. Changes no version: an answer under way counts."""
