@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	tornHead = regexp.MustCompile(`^[0-9]{1,16}( ([A-Za-z0-9+/=]{0,44}|[A-Za-z0-9+/=]{44} [0-9a-f]{0,8}))?$`)
-	tornNote = regexp.MustCompile(`^([0-9]{0,16}|(0|[1-9][0-9]{0,15})\n[A-Za-z0-9+/=]{0,44})$`)
+	tornHead      = regexp.MustCompile(`^[0-9]{1,16}( ([A-Za-z0-9+/=]{0,44}|[A-Za-z0-9+/=]{44} [0-9a-f]{0,8}))?$`)
+	tornSignature = regexp.MustCompile(`^[A-Za-z0-9+/=]{0,92}\n?$`)
 )
 
 type head struct {
@@ -64,6 +64,7 @@ func (l *log) checkHeads(files folder) (map[head]bool, error) {
 	}
 	heads := map[head]bool{}
 	before := int64(0)
+	l.last.size = -1
 	for text := string(raw); text != ""; {
 		line, rest, whole := strings.Cut(text, "\n")
 		if !whole && tornHead.MatchString(line) && !(l.closed && before == l.size) {
@@ -84,7 +85,7 @@ func (l *log) checkHeads(files folder) (map[head]bool, error) {
 		if err := l.check(h); err != nil {
 			return nil, err
 		}
-		heads[h], before, text = true, h.size, rest
+		heads[h], l.last, before, text = true, h, h.size, rest
 	}
 	return heads, nil
 }
@@ -142,24 +143,12 @@ func (l *log) openCheckpoint(raw []byte) (head, error) {
 	return h, err
 }
 
-// torn: is text the beginning, and only that, of a checkpoint of this log?
+// torn: is text the beginning, and only that, of the checkpoint over the last head on disk? None is written down before
+// the checkpoint of the one before it.
 func (l *log) torn(text string) bool {
-	if strings.HasPrefix(l.origin+"\n", text) {
-		return true
+	front := fmt.Sprintf("%s\n%d\n%s\n\n— %s ", l.origin, l.last.size, l.last.root, l.origin)
+	if l.last.size < 0 || len(text) <= len(front) {
+		return l.last.size >= 0 && strings.HasPrefix(front, text)
 	}
-	if !strings.HasPrefix(text, l.origin+"\n") {
-		return false
-	}
-	text = strings.TrimPrefix(text, l.origin+"\n")
-	front, signature, found := strings.Cut(text, "\n\n")
-	if !found {
-		return tornNote.MatchString(strings.TrimSuffix(text, "\n"))
-	}
-	line := "— " + l.origin + " "
-	if len(signature) <= len(line) {
-		return tornNote.MatchString(front) && strings.HasPrefix(line, signature)
-	}
-	encoded := strings.TrimSuffix(strings.TrimPrefix(signature, line), "\n")
-	return strings.HasPrefix(signature, line) && tornNote.MatchString(front) && len(encoded) <= 92 &&
-		!strings.ContainsAny(encoded, "\n ")
+	return strings.HasPrefix(text, front) && tornSignature.MatchString(strings.TrimPrefix(text, front))
 }

@@ -16,8 +16,9 @@ type log struct {
 	hashes store
 	size   int64
 	closed bool
-	device bool // signed by the device's own key
-	signed head
+	device bool    // signed by the device's own key
+	signed head    // by the last checkpoint
+	last   head    // on disk; of size -1 where there is none
 	boxes  []entry // what the device log says of other logs
 
 	offset, follows int64 // where the next frame starts, and its distance from the start of a write it may belong to

@@ -228,7 +228,8 @@ class LogCheck:
     ) -> Head:
         """Check every signed head; returns the largest that holds."""
         complete = self._is_complete(checkpoints.whole[-1].head if checkpoints.whole else None)
-        torn = certificate is not None and is_torn_checkpoint(checkpoints.rest, certificate.origin)
+        last = heads.whole[-1] if heads.whole else None
+        torn = certificate is not None and is_torn_checkpoint(checkpoints.rest, certificate.origin, last)
         if checkpoints.rest and (complete or not torn):
             self._find(
                 "checkpoint_malformed",

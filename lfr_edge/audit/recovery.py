@@ -127,7 +127,7 @@ def _last_head(folder: LogFolder, origin: str, key: VerifierKey) -> Head:
     _cut(folder.heads, heads.end, len(heads.rest))
     head = heads.whole[-1] if heads.whole else Head(0, EMPTY_ROOT)
     checkpoints = parse_checkpoints(_read(folder.checkpoints))
-    if checkpoints.rest and not is_torn_checkpoint(checkpoints.rest, origin):
+    if not is_torn_checkpoint(checkpoints.rest, origin, heads.whole[-1] if heads.whole else None):
         raise _freeze(
             folder,
             say(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,8 @@ def test_a_witness_from_key_to_anchor(box: Box, tmp_path: Path, capsys: Capture)
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).resolve().parents[2],
+        # A shell that runs this in the background ignores Control-C, and so would the child.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         url = re.search(r"http://\S+", process.stdout.readline())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import threading
 import time
@@ -98,6 +99,53 @@ def test_whoever_claims_the_disk_comes_before_the_next_write(box: Box) -> None:
     assert [one == threading.get_ident() for one in disk.at_the_disk] == [True, False, False, False]
     assert len(set(disk.at_the_disk)) == 2
     assert heads == [3]
+
+
+def test_who_waited_for_another_s_write_signs_for_itself_and_once_for_all(box: Box) -> None:
+    disk = Crowded()
+    log = box.create(disk=disk)
+    others: list[threading.Thread] = []
+
+    def arrives(number: int) -> None:
+        if number == 1:
+            others.extend(beside(lambda: log.append(DECIDED)) for _ in range(3))
+            until(lambda: log._group.waiting == 3)
+
+    disk.at_the_disk.clear()
+    disk.arrives = arrives
+    log.append(LOST)
+    joined(others)
+    assert log.latest is not None
+    assert log.latest.head.size == log.size == 5
+    me = threading.get_ident()
+    # ours, theirs in one write, and one head with its signature over all three
+    assert [one == me for one in disk.at_the_disk] == [True, True, False, False]
+
+
+def test_a_write_that_fails_fails_for_all_who_shared_it(box: Box) -> None:
+    disk = Crowded()
+    log = box.create(disk=disk)
+    others: list[threading.Thread] = []
+    codes: list[str] = []
+
+    def work() -> None:
+        with pytest.raises(AuditError) as caught:
+            log.append(DECIDED)
+        codes.append(caught.value.code)
+
+    def arrives(number: int) -> None:
+        if number == 1:
+            others.extend(beside(work) for _ in range(3))
+            until(lambda: log._group.waiting == 3)
+            disk.plan["datasync", disk.calls["datasync"]] = errno.EIO
+
+    disk.at_the_disk.clear()
+    disk.arrives = arrives
+    with pytest.raises(AuditError):
+        log.append(LOST)
+    joined(others)
+    assert codes == ["audit_log_failed"] * 3
+    assert log.size == 2
 
 
 class Interrupted(Place):
@@ -251,7 +299,7 @@ def test_a_disk_that_dies_wakes_everybody(box: Box) -> None:
 
     threads = [beside(lambda event=event: work(log, event)) for event in [LOST, DECIDED] * 4]  # type: ignore[misc]
     until(lambda: log.size > 50)
-    disk.plan = {(call, number): 5 for call in ("datasync",) for number in range(10**4)}
+    disk.plan = {(call, number): errno.EIO for call in ("datasync",) for number in range(10**4)}
     joined(threads)
     assert codes == ["audit_log_failed"] * 8
     log.suspend()

@@ -211,6 +211,25 @@ def test_go_gives_the_same_verdict_on_every_trial(go_verifier: Path, box: Box, c
         assert trials(ask, box.folder(), 150, seed=closed) > 0
 
 
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("name", ["checkpoints", "heads"])
+def test_go_says_the_same_of_torn_ends(go_verifier: Path, box: Box, name: str, closed: bool) -> None:
+    """Where a write was cut short, and where somebody only pretends that."""
+    log = box.create(checkpoint_every=8, ballast_bytes=0)
+    box.fill(log, 30)
+    if closed:
+        log.close()
+    else:
+        log._release()
+    path = box.folder() / name
+    raw = path.read_bytes()
+    with asked(go_verifier) as ask:
+        for end in range(len(raw) - 250, len(raw) + 1, 13):
+            for more in (b"", b"\xb8", b"\n", b"\n\n", b"7"):
+                path.write_bytes(raw[:end] + more)
+                agree(ask, box.folder(), (end, more))
+
+
 @pytest.mark.trial
 @pytest.mark.slow
 @pytest.mark.timeout(3600)

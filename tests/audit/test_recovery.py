@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lfr_edge.audit.checkpoint import is_torn_checkpoint
+from lfr_edge.audit.checkpoint import Head, is_torn_checkpoint, parse_checkpoints
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.folder import is_torn_head
 from lfr_edge.audit.log import AuditLog
@@ -202,17 +202,27 @@ def test_what_a_torn_checkpoint_looks_like(box: Box) -> None:
     log.suspend()
     raw = (box.folder() / "checkpoints").read_bytes()
     note = raw[: raw.index(b"\n\n", raw.index(b"\n\n") + 2) + 2]
+    head = parse_checkpoints(note).whole[0].head
     for length in range(1, len(note)):
-        assert is_torn_checkpoint(note[:length], box.origin()), note[:length]
+        assert is_torn_checkpoint(note[:length], box.origin(), head), note[:length]
+        for more in (b"\xb8", b"\xe2", b"\n\n", b"?"):
+            if not note.startswith(note[:length] + more):
+                assert not is_torn_checkpoint(note[:length] + more, box.origin(), head), (length, more)
+        assert not is_torn_checkpoint(note[:length], box.origin(), None)
+    assert is_torn_checkpoint(b"", box.origin(), head)
+    assert is_torn_checkpoint(b"", box.origin(), None)
+    start = note.index(b"\n") + 1
+    for other in (Head(head.size + 1, head.root), Head(head.size, bytes(32))):
+        assert is_torn_checkpoint(note[:start], box.origin(), other)  # says nothing yet
+        assert not is_torn_checkpoint(note[: start + 40], box.origin(), other)
     for bad in (
         note[:-1] + b"J",
         note[:-2] + b"JJ",
         note[:20] + b"\x00",
         note.replace(b"\n\n", b"\nX", 1)[:-1],
     ):
-        assert not is_torn_checkpoint(bad, box.origin()), bad
-    assert not is_torn_checkpoint(b"other.example/1\n5\n", box.origin())
-    assert not is_torn_checkpoint(b"other", box.origin())
+        assert not is_torn_checkpoint(bad, box.origin(), head), bad
+    assert not is_torn_checkpoint(b"other", box.origin(), head)
 
 
 @pytest.mark.parametrize(
