@@ -34,6 +34,7 @@ examples:
   lfr-edge calibrate faces faces --label-errors errors.csv --out calibration.json
   lfr-edge calibrate show calibration.json --list-size 16000
   lfr-edge calibrate drift faces --against default-fp16
+  lfr-edge calibrate baseline audit_logs/var/2026-11-20-van-1 --out baseline.json
 """
 _FACES = """\
 examples:
@@ -57,6 +58,15 @@ examples:
 The same faces go through the reference (--pack, --providers) and through the other. Exit status 1: a threshold does
 not mean the same on both. In use a threshold is refused on another pack, provider or precision in any case;
 this says how much lies between them, before anybody calibrates anew.
+"""
+_BASELINE = """\
+examples:
+  lfr-edge calibrate baseline audit_logs/var/2026-11-20-van-1 --out baseline.json
+  lfr-edge calibrate baseline LOG1 LOG2 --out baseline.json
+
+Sums, for each camera, how good faces were, how sure the detector was and how much strangers resembled people on the
+list: counts in bins, nothing about anybody. Name the file in matching.drift_baseline. Where the list has another
+length than in these deployments, the third histogram moves with it.
 """
 
 
@@ -104,6 +114,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     add_providers(drift, "--against-providers", "of the other")
     drift.set_defaults(run=_run_drift)
+    baseline = _action(
+        actions, "baseline", "make the drift watch's baseline out of good deployments", _BASELINE
+    )
+    baseline.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="folders of audit logs")
+    baseline.add_argument("--out", type=Path, required=True, metavar="FILE", help="write the histograms here")
+    baseline.set_defaults(run=_run_baseline)
 
 
 def _action(
@@ -199,6 +215,18 @@ def _run_drift(args: argparse.Namespace) -> int:
     else:
         print(_parity(found, models))
     return 1 if found.problems else 0
+
+
+def _run_baseline(args: argparse.Namespace) -> int:
+    from lfr_edge.deployment.verified import read_verified
+    from lfr_edge.service.baseline import baselines_of, save_baselines
+
+    logs = [log for path in args.logs for log in read_verified(path)]
+    fingerprint, cameras = baselines_of(entry for log in logs for _, entry in log.view.entries())
+    save_baselines(args.out, fingerprint, cameras)
+    for camera, bins in cameras.items():
+        print(f"{camera}: {bins['quality'].total():,} passages")
+    return 0
 
 
 def _searched(

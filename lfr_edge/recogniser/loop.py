@@ -300,6 +300,7 @@ class Recogniser:
         looks, unused = [], []
         for at, ((row, passage), probe) in enumerate(zip(due, probes, strict=True)):
             look = _Shot(passage, frame, faces, row, probe, quality, at, float(overall[at]))
+            passage.shown(look.overall, float(faces.scores[row]))
             enough = look.overall >= self._settings.min_quality
             if enough and passage.worth(look.overall, now_ns, budget) > 0:
                 looks.append(look)
@@ -370,7 +371,9 @@ class Recogniser:
         passage = look.passage
         passage.alerted = True
         # One look lives on as the alert's picture; the templates of all looks are overwritten here and now.
-        self._cameras[passage.key.camera].view.counts.ended(verdict.score)
+        counts = self._cameras[passage.key.camera].view.counts
+        counts.ended(verdict.score)
+        counts.passed(passage.shown_quality, passage.shown_score, None)
         self.ledger.retained(1)
         self.ledger.erased(passage.looks - 1)
         self._scrub_due = True
@@ -403,6 +406,11 @@ class Recogniser:
             self.ledger.erased(passage.looks)
             if passage.looks:
                 camera.view.counts.ended(passage.score)
+            if passage.shown_score and passage.slot != NO_SLOT:  # else it was counted with its alert
+                stranger = passage.looks and not passage.alerted
+                camera.view.counts.passed(
+                    passage.shown_quality, passage.shown_score, passage.score if stranger else None
+                )
             self._judge.forget(passage.key)
         self._scrub_due = True
 

@@ -31,6 +31,8 @@ class Passage:
     last_look_ns: int = 0
     last_seen_ns: int = 0
     score: float = 0.0  # last fused score against the best entry
+    shown_quality: float = 0.0  # the best that was seen of it, worth a template or not
+    shown_score: float = 0.0  # the detector's best
     alerted: bool = False  # an alert of this passage stands: its face is not blurred in the camera's tile
 
     def worth(self, quality: float, now_ns: int, budget: int) -> float:
@@ -51,6 +53,11 @@ class Passage:
         """Order of looks when time is short: a passage that is near an alert does not wait for new ones."""
         near = min(1.0, max(0.0, self.score / threshold)) if threshold > 0 else 0.0
         return self.worth(quality, now_ns, budget) + 3 * near
+
+    def shown(self, quality: float, detector: float) -> None:
+        """It was cut out of a frame."""
+        self.shown_quality = max(self.shown_quality, quality)
+        self.shown_score = max(self.shown_score, detector)
 
     def looked(self, quality: float, now_ns: int) -> None:
         self.looks += 1

@@ -26,13 +26,29 @@ class Counts:
         default_factory=Counter
     )  # last score of each opportunity, in bins of 0.02 (× 10⁴)
 
+    quality: Counter[int] = field(
+        default_factory=Counter
+    )  # best of each passage that was cut out; in twentieths
+    detector: Counter[int] = field(default_factory=Counter)  # best score of the same passages; in fiftieths
+    strangers: Counter[int] = field(default_factory=Counter)  # as `scores`, of passages without an alert
+
+    def passed(self, quality: float, detector: float, score: float | None) -> None:
+        """A passage is over, or raised an alert: then, or without a comparison, `score` is None."""
+        self.quality[int(quality * 20)] += 1
+        self.detector[int(detector * 50)] += 1
+        if score is not None:
+            self.strangers[math.floor(score * 10_000 / SCORE_BIN_E4) * SCORE_BIN_E4] += 1
+
     def ended(self, score: float) -> None:
         self.opportunities += 1
         self.scores[math.floor(score * 10_000 / SCORE_BIN_E4) * SCORE_BIN_E4] += 1
 
     def to_json(self) -> dict[str, Any]:
-        numbers = {name: getattr(self, name) for name in self.__slots__ if name != "scores"}
-        return {**numbers, "scores": {str(edge): count for edge, count in self.scores.items()}}
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {
+            name: {str(edge): count for edge, count in value.items()} if isinstance(value, Counter) else value
+            for name, value in fields.items()
+        }
 
 
 @dataclass(slots=True)

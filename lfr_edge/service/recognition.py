@@ -11,6 +11,7 @@ from lfr_edge.errors import RecogniserError
 from lfr_edge.recogniser.channel import Message
 from lfr_edge.recogniser.handle import RecogniserHandle
 from lfr_edge.recogniser.spec import StartSpec
+from lfr_edge.service.drift import watches_for
 from lfr_edge.service.warden import Warden
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Recognition:
             record=run.record,
             fail=run.fail,
             on_alert=on_alert,
+            drift=watches_for(run.settings.matching.drift_baseline, run.pack.fingerprint),
         )
 
     async def look(self) -> None:

@@ -31,6 +31,7 @@ from lfr_edge.service.box import Box
 from lfr_edge.service.cameras import CameraBank
 from lfr_edge.service.desk_room import DeskRoom
 from lfr_edge.service.diary import CameraDiary
+from lfr_edge.service.drift import watches_for
 from lfr_edge.service.drilling import schedule_drills
 from lfr_edge.service.ending import wipe_run
 from lfr_edge.service.gauges import Latencies
@@ -160,6 +161,7 @@ class Run:
         refuse_unless(self.phase, Phase.PREPARING)
         self._forget_key()
         self.pack, self.listing, self.threshold = pack, None, None
+        self.warden.drift = watches_for(self.settings.matching.drift_baseline, pack.fingerprint)
 
     async def unseal(self, credential: bytes | str, actor: Actor = SYSTEM) -> None:
         """Open the list with its key or its passphrase.

@@ -15,6 +15,7 @@ from lfr_edge.recogniser.handle import Ending, RecogniserHandle
 from lfr_edge.sentences import say
 from lfr_edge.service.cameras import CameraBank
 from lfr_edge.service.census import Census
+from lfr_edge.service.drift import DriftWatches
 from lfr_edge.service.gauges import Latencies, Totals
 
 log = logging.getLogger("lfr_edge.service")
@@ -50,9 +51,11 @@ class Warden:
         record: Record,
         fail: Callable[[str], None],
         on_alert: Callable[[Message], None],
+        drift: DriftWatches,
     ) -> None:
         self.totals = Totals()
         self.pulse: dict[str, Any] = {}
+        self.drift = drift
         self.ready: dict[str, Any] = {}
         self.restarts = 0
         self.suppressed = 0
@@ -143,6 +146,7 @@ class Warden:
             self._on_alert(message)
         elif message.kind == "pulse":
             self.pulse = message.body
+            self.drift.update(message.body["cameras"])
             self.suppressed = int(message.body["suppressed"])
             self.totals.update(message.body["ledger"])
 

@@ -99,6 +99,11 @@ class MatchingSettings(Section):
         title="Margin",
         description="Least lead of the best entry over the runner-up (cosine).",
     )
+    drift_baseline: Path | None = Field(
+        None,
+        title="Drift baseline",
+        description="File of what each camera usually sees. Empty: the first 1,000 passages of each deployment.",
+    )
     cooldown_s: Seconds = Field(
         60.0,
         title="Cool-down",
