@@ -62,12 +62,21 @@ def _wheel(path: Path) -> dict[str, Any]:
         "hashes": [{"alg": "SHA-256", "content": digest(path)}],
         "properties": [{"name": "lfr-edge:wheel", "value": path.name}],
     }
-    licence = about.get("License-Expression") or about.get("License")
-    if licence and len(licence) < 100:  # some packages put the whole text there
-        component["licenses"] = [{"license": {"name": str(licence)}}]
+    licence = _licence(about)
+    if licence:
+        component["licenses"] = [{"license": {"name": licence}}]
     if libraries:
         component["components"] = libraries
     return component
+
+
+def _licence(about: EmailMessage) -> str:
+    """Of three places the first that says it in few words; some packages put the whole text into the second."""
+    for said in (about.get("License-Expression"), about.get("License")):
+        if said and len(said) < 100:
+            return str(said)
+    classed = [str(name) for name in about.get_all("Classifier", ()) if str(name).startswith("License ::")]
+    return " and ".join(name.rpartition(" :: ")[2] for name in classed)
 
 
 def _metadata(archive: zipfile.ZipFile) -> EmailMessage:
