@@ -62,10 +62,13 @@ def test_libraries_inside_wheels_are_named_with_version_and_digest(tmp_path: Pat
         ("License-Expression: MIT\nLicense: something else\n", "MIT"),
         ("License: Apache 2.0\n", "Apache 2.0"),
         ("License: " + "x" * 400 + "\nClassifier: License :: OSI Approved :: BSD License\n", "BSD License"),
-        ("Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: Public Domain\n", "MIT License and Public Domain"),
+        (
+            "Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: Public Domain\n",
+            "MIT License and Public Domain",
+        ),
         ("", None),
     ],
-)  # fmt: skip
+)
 def test_the_licence_is_found_where_the_package_says_it(
     tmp_path: Path, about: str, licence: str | None
 ) -> None:
