@@ -117,7 +117,7 @@ def medium(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(OFFLINE.parents[1]), str(clone)], check=True)
     cache = Path.home() / ".cache" / "lfr-edge"
     options = ["--key", str(keys.private("release")), "--store", str(cache / "models")]
-    options += ["--demo-cache", str(cache), "--no-audit-report", "a trial", "--out", str(folder)]
+    options += ["--demo-cache", str(cache), "--no-audit-report", "a trial", "--site", "--out", str(folder)]
     environment = os.environ | {"PYTHONPATH": str(clone / "deploy" / "offline")}
     subprocess.run([sys.executable, "-m", "lfr_bundle", *options], env=environment, check=True)
     (folder / "installers").mkdir()

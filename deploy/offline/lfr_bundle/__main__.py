@@ -68,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="~/.cache/lfr-edge of a machine where `lfr-edge demo` ran once: the demo then runs on the box, too",
     )
+    parser.add_argument(
+        "--site",
+        action="store_true",
+        help="carry the documents, readable in a browser from the box or the medium",
+    )
     report = parser.add_mutually_exclusive_group(required=True)
     report.add_argument("--audit-report", type=Path, metavar="JSON", help="what pip-audit wrote")
     report.add_argument("--no-audit-report", metavar="WHY", help="the reason stands in the bundle")
@@ -95,6 +100,8 @@ def make(args: argparse.Namespace) -> Path:
             parts.copy_pack(args.store / pack, folder / "models")
         if args.demo_cache:
             parts.copy_demo_cache(args.demo_cache, folder / "cache" / "lfr-edge")
+        if args.site:
+            parts.build_site(PROJECT, folder / "site", epoch)
         _copy_files(folder, args.profile)
         (folder / "vulnerabilities.json").write_bytes(_vulnerabilities(args))
         bill = sbom(folder, parts.members(folder), version=version, created=created)

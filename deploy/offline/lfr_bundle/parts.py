@@ -40,6 +40,17 @@ def build_wheel(project: Path, into: Path, epoch: int) -> None:
     _run(command, "make_wheel", {"SOURCE_DATE_EPOCH": str(epoch)}, project)
 
 
+def build_site(project: Path, into: Path, epoch: int) -> None:
+    """The documents, readable from the medium in any browser; equal bytes for an equal tree and `epoch`.
+
+    Raises:
+        InstallError: ``make_site``.
+    """
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(into)]
+    environment = {"SOURCE_DATE_EPOCH": str(epoch), "NO_MKDOCS_2_WARNING": "1"}
+    _run(command, "make_site", environment, project)
+
+
 def copy_pack(pack: Path, into: Path) -> None:
     """An installed model pack. Raises InstallError ``make_pack`` where there is none."""
     if not (pack / "pack.json").is_file():
