@@ -23,6 +23,7 @@ from lfr_edge.evaluation.openset import operating_points, threshold_at
 from lfr_edge.evaluation.page import page
 from lfr_edge.evaluation.passages import assess
 from lfr_edge.evaluation.protocol import Protocol, draw_protocol, read_protocol
+from lfr_edge.evaluation.series import KINDS, variants_of
 from lfr_edge.evaluation.truth import read_truth
 from lfr_edge.matching.judge import Policy
 from lfr_edge.matching.threshold import choose, load_calibrations, save_calibrations
@@ -43,6 +44,7 @@ examples:
   lfr-edge evaluate identities faces --protocol faces/protocol.csv
   lfr-edge evaluate identities faces/lfw250 --seed 7 --json > result.json
   lfr-edge evaluate identities faces --protocol p.csv --face-px 64 48 32 24
+  lfr-edge evaluate identities faces --protocol p.csv --series --html result.html
   lfr-edge evaluate identities faces --protocol p.csv --calibration calibration.json
 
 The protocol is a CSV: role(gallery|mated|nonmated),path,identity, further columns are groups; paths count from
@@ -90,6 +92,21 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=[],
         metavar="PX",
         help="also with probes shrunk to these widths",
+    )
+    for kind in KINDS[1:]:
+        usual = " ".join(f"{value:g}" for value in kind.usual)
+        identities.add_argument(
+            f"--{kind.name}",
+            type=float,
+            nargs="+",
+            default=[],
+            metavar="X",
+            help=f"also with worse probes: {kind.unit.replace('%', '%%')}, for example {usual}",
+        )
+    identities.add_argument(
+        "--series",
+        action="store_true",
+        help="also with worse probes of every kind: size, blur, compression, light",
     )
     identities.add_argument(
         "--gallery-px", type=int, nargs="+", default=[], metavar="PX", help="also enrol shrunk pictures"
@@ -203,7 +220,7 @@ def _run_identities(args: argparse.Namespace) -> int:
             args.folder,
             protocol,
             gallery_variants=[Degradation(px) for px in args.gallery_px],
-            probe_variants=[Degradation(px) for px in args.face_px],
+            probe_variants=variants_of(_asked(args)),
             progress=lambda role, done, total: bar.update(tasks[role], completed=done, total=total),
         )
     errors = read_label_errors(args.label_errors) if args.label_errors else ()
@@ -225,6 +242,12 @@ def _run_identities(args: argparse.Namespace) -> int:
         args.html.write_text(page(result), encoding="utf-8")
     print(json.dumps(result, indent=2) if args.json else _summary(result))
     return 0
+
+
+def _asked(args: argparse.Namespace) -> dict[str, Sequence[float]]:
+    """The conditions that were asked for, by kind; ``--series`` fills in those that were not named."""
+    named = {"size": args.face_px} | {kind.name: getattr(args, kind.name) for kind in KINDS[1:]}
+    return {kind.name: named[kind.name] or (kind.usual if args.series else ()) for kind in KINDS}
 
 
 def _run_clip(args: argparse.Namespace) -> int:
@@ -361,8 +384,12 @@ def _summary(result: dict[str, Any]) -> str:
         for name in ("false_negatives", "false_positives"):
             if name in body:
                 lines.append(f"{column}, {name.replace('_', ' ')}: {body[name]['verdict']}")
-    for row in result["by_face_px"]:
-        at = row["tpir_at_fpir"]["0.01"]
-        shown = "cannot tell" if at["value"] is None else f"{100 * at['value']:.1f} % at 1 % FPIR"
-        lines.append(f"{row['face_px']} px     {shown}")
+    for row in result["by_condition"]:
+        at = row["at_native_threshold"].get("0.01", {}).get("tpir", {"value": None})
+        shown = (
+            "cannot tell"
+            if at["value"] is None
+            else f"{100 * at['value']:.1f} % at the same threshold (1 % FPIR)"
+        )
+        lines.append(f"{row['kind']} {row['value']:g}: {shown}")
     return "\n".join(lines)

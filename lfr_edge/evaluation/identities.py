@@ -15,7 +15,6 @@ from lfr_edge.evaluation.faces import Float32Array, Templates, embed_samples
 from lfr_edge.evaluation.intervals import binomial_rate
 from lfr_edge.evaluation.labels import LabelError, mislabelled
 from lfr_edge.evaluation.openset import (
-    FPIR_TARGETS,
     Operating,
     Searches,
     det_curve,
@@ -24,6 +23,7 @@ from lfr_edge.evaluation.openset import (
     threshold_at,
 )
 from lfr_edge.evaluation.protocol import Protocol, Sample
+from lfr_edge.evaluation.series import rate_key, series
 from lfr_edge.settings import VisionSettings
 from lfr_edge.vision.portraits import Degradation
 from lfr_edge.watchlist.enrol import Portraitist
@@ -148,8 +148,8 @@ def report(
         "fta": failed / probes,
         "fte_interval": binomial_rate(run.gallery.failures, len(run.gallery.usable)).to_json(),
         "fta_interval": binomial_rate(failed, probes).to_json(),
-        "tpir_at_fpir": {_key(point.target_fpir): point.tpir.to_json() for point in points},
-        "threshold_at_fpir": {_key(point.target_fpir): _threshold(point) for point in points},
+        "tpir_at_fpir": {rate_key(point.target_fpir): point.tpir.to_json() for point in points},
+        "threshold_at_fpir": {rate_key(point.target_fpir): _threshold(point) for point in points},
         "rank_1": rank_one(searches),
         "n": {
             "gallery_people": len(scores.people),
@@ -163,7 +163,7 @@ def report(
         "seed": run.protocol.seed,
         "bootstrap_seed": seed,
         "by_list_size": by_list_size(run, scores, points, seed=seed),
-        "by_face_px": _by_variant(run, points, seed=seed),
+        **series(run, points, seed=seed),
         "det": det_curve(searches),
         "histograms": _histograms(searches),
         "highest_nonmated": _highest(run, scores),
@@ -230,38 +230,9 @@ def _numbered(samples: Sequence[Sample]) -> NDArray[np.intp]:
     return np.array([numbers.setdefault(sample.identity, len(numbers)) for sample in samples], np.intp)
 
 
-def _key(rate: float) -> str:
-    return f"{rate:.4f}".rstrip("0")
-
-
 def _threshold(point: Operating) -> dict[str, Any]:
     body = {"value": point.threshold, "low": point.threshold_low, "high": point.threshold_high}
     return body | ({"note": point.tpir.note} if point.tpir.note else {})
-
-
-def _by_variant(run: IdentitiesRun, points: Sequence[Operating], *, seed: int) -> list[dict[str, Any]]:
-    """TPIR for probes shrunk to a face width, at that size's own threshold and at the native one's."""
-    rows = []
-    for number, variant in enumerate(run.variants, 1):
-        searches = run.searches(run.scores(number))
-        own = operating_points(searches, FPIR_TARGETS, seed=seed)
-        native = {
-            _key(p.target_fpir): {
-                "tpir": float((searches.hits >= p.threshold).mean()),
-                "fpir": float((searches.nonmated >= p.threshold).mean()),
-            }
-            for p in points
-            if p.threshold is not None
-        }
-        rows.append(
-            {
-                "face_px": variant.face_px,
-                "jpeg_quality": variant.jpeg_quality,
-                "tpir_at_fpir": {_key(p.target_fpir): p.tpir.to_json() for p in own},
-                "at_native_threshold": native,
-            }
-        )
-    return rows
 
 
 def _histograms(searches: Searches) -> dict[str, Any]:
@@ -304,8 +275,8 @@ def _without_errors(
     points = operating_points(kept, seed=seed)
     return {
         "without_label_errors": {
-            "tpir_at_fpir": {_key(point.target_fpir): point.tpir.to_json() for point in points},
-            "threshold_at_fpir": {_key(point.target_fpir): _threshold(point) for point in points},
+            "tpir_at_fpir": {rate_key(point.target_fpir): point.tpir.to_json() for point in points},
+            "threshold_at_fpir": {rate_key(point.target_fpir): _threshold(point) for point in points},
             "searches_left_out": int(wrong.sum()),
             "errors": [asdict(error) for error in errors],
         }

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
-from lfr_edge.evaluation.drawing import det, histogram, percent, rate, table
+from lfr_edge.evaluation.drawing import det, histogram, intervals, percent, rate, table
 from lfr_edge.evaluation.page_groups import group_chapters
+from lfr_edge.evaluation.series import KINDS
 
 _STYLE: Final = """
 :root { color-scheme: light dark; }
@@ -56,8 +57,7 @@ def page(result: dict[str, Any]) -> str:
             ),
         ),
     ]
-    if result["by_face_px"]:
-        parts += ["<h2>Size of the face</h2>", _sizes(result["by_face_px"])]
+    parts += _series(result["by_condition"])
     parts += group_chapters(result.get("by_group", {}))
     parts += [
         "<h2>Strangers most like somebody listed</h2>",
@@ -98,9 +98,34 @@ def _without(part: dict[str, Any]) -> list[str]:
     ]
 
 
-def _sizes(rows: Sequence[dict[str, Any]]) -> str:
-    rates = list(rows[0]["tpir_at_fpir"])
-    return table(
-        ("width of the face", *(f"TPIR at {percent(float(target), 2)} FPIR" for target in rates)),
-        ((f"{row['face_px']} px", *(rate(row["tpir_at_fpir"][target]) for target in rates)) for row in rows),
-    )
+def _series(rows: Sequence[dict[str, Any]]) -> list[str]:
+    parts = []
+    for kind in KINDS:
+        mine = [row for row in rows if row["kind"] == kind.name]
+        if not mine:
+            continue
+        told = list(mine[0]["at_native_threshold"])
+        at = "0.01" if "0.01" in told else told[-1] if told else None
+        parts.append(f"<h2>{kind.title}: what is left of recognition</h2>")
+        if at is None:
+            parts.append("<p>cannot tell: no threshold could be measured</p>")
+            continue
+        shown = [(f"{row['value']:g}", row["at_native_threshold"][at]) for row in mine]
+        label = f"TPIR at the threshold of {percent(float(at), 2)} FPIR for pictures as they are"
+        parts += [
+            f"<p>{label}; faces found on the good picture. Values: {escape(kind.unit)}.</p>",
+            intervals([(name, one["tpir"]) for name, one in shown], f"{kind.title}: {label}"),
+            table(
+                (
+                    kind.unit,
+                    "TPIR there",
+                    "FPIR there",
+                    f"TPIR at an own threshold for {percent(float(at), 2)}",
+                ),
+                (
+                    (name, rate(one["tpir"]), rate(one["fpir"]), rate(row["tpir_at_fpir"][at]))
+                    for (name, one), row in zip(shown, mine, strict=True)
+                ),
+            ),
+        ]
+    return parts

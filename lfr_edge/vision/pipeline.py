@@ -192,16 +192,24 @@ def _found(faces: Faces, quality: Quality, i: int) -> Found:
 
 
 def _as_seen(still: Still, face: int, variant: Degradation | None) -> tuple[UInt8Array, Float32Array]:
-    """The picture as a street camera would have shown it: shrunk until the face is so wide, then JPEG."""
+    """The picture as a street camera would have shown it."""
     picture, points = still.pixels, still.faces.points[face]
     if variant is None:
         return picture, points
     box = still.faces.boxes[face]
-    scale = min(1.0, variant.face_px / max(float(box[2] - box[0]), 1.0))
+    width = max(float(box[2] - box[0]), 1.0)
+    scale = 1.0 if variant.face_px is None else min(1.0, variant.face_px / width)
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, variant.jpeg_quality])
-    seen = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    seen = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if variant.light != 1:
+        # The sensor loses light, the file holds gamma-coded values (2.2, as sRGB nearly is).
+        table = np.clip(np.arange(256) * variant.light ** (1 / 2.2), 0, 255).astype(np.uint8)
+        seen = np.asarray(cv2.LUT(seen, table), np.uint8)
+    if variant.blur:
+        seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), variant.blur / 100 * width * scale), np.uint8)
+    if variant.jpeg_quality is not None:
+        _, data = cv2.imencode(".jpg", seen, [cv2.IMWRITE_JPEG_QUALITY, variant.jpeg_quality])
+        seen = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     stretch = np.array([size[0] / picture.shape[1], size[1] / picture.shape[0]], np.float32)
     moved = ((points + 0.5) * stretch - 0.5).astype(np.float32)
     return seen, moved

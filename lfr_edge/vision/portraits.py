@@ -45,7 +45,9 @@ class Portrait:
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """How a street camera would have shown this picture: a gallery template that resembles a probe."""
+    """How a street camera would have shown this picture: shrunk, darkened, blurred, compressed, in this order."""
 
-    face_px: int  # width of the face's box after shrinking
-    jpeg_quality: int = 85
+    face_px: int | None = None  # width of the face's box after shrinking; None: as it is
+    jpeg_quality: int | None = 85  # None: not compressed again
+    blur: float = 0.0  # standard deviation of a Gaussian, in hundredths of the face's width
+    light: float = 1.0  # share of the light that is left, before gamma: 0.25 are two stops

@@ -23,6 +23,7 @@ from lfr_edge.evaluation.identities import report, run_identities
 from lfr_edge.evaluation.labels import LabelError, read_label_errors
 from lfr_edge.evaluation.page import page
 from lfr_edge.evaluation.protocol import Protocol, Sample
+from lfr_edge.evaluation.series import KINDS, variants_of
 from lfr_edge.vision.portraits import Degradation
 
 MODEL = {"fingerprint": "fake", "dimension": 8, "provider": "cpu", "precision": "fp32"}
@@ -123,7 +124,24 @@ def test_probes_shrunk_to_a_size_are_reported_beside_the_native_ones(faces):
     (row,) = report(run, MODEL)["by_face_px"]
     assert row["face_px"] == 32
     assert row["tpir_at_fpir"]["0.1"]["value"] < 0.9  # the fake's variants are other random faces
-    assert row["at_native_threshold"]["0.1"]["fpir"] == pytest.approx(0.1, abs=0.06)
+    assert row["at_native_threshold"]["0.1"]["fpir"]["value"] == pytest.approx(0.1, abs=0.06)
+
+
+def test_a_series_of_every_kind(faces):
+    folder, protocol = faces
+    asked = {kind.name: kind.usual for kind in KINDS}
+    run = run_identities(FakePortraitist(), folder, protocol, probe_variants=variants_of(asked))
+    result = report(run, MODEL | {"pack": "fake", "version": "1"})
+    assert [(row["kind"], row["value"]) for row in result["by_condition"]] == [
+        (kind.name, value) for kind in KINDS for value in kind.usual
+    ]
+    row = result["by_condition"][-1]
+    assert row["at_native_threshold"]["0.1"]["tpir"]["high"] < 1
+    assert "0.001" not in row["at_native_threshold"], "400 strangers cannot show it"
+    text = page(result)
+    for kind in KINDS:
+        assert f"{kind.title}: what is left of recognition" in text
+    json.dumps(result, allow_nan=False)
 
 
 def test_several_gallery_templates_of_a_person_the_best_counts(faces):
@@ -191,7 +209,8 @@ def test_the_page_says_what_the_result_says_and_asks_for_nothing(faces):
     HTMLParser().feed(text)
     assert "cannot tell" in text
     assert "rule of 3" in text
-    assert "48 px" in text
+    assert "Width of the face" in text
+    assert "<td>48</td>" in text or ">48</text>" in text
     assert "The same without 1 mislabelled searches" in text
     assert "<script" not in text
     assert "http" not in text

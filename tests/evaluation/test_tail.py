@@ -78,7 +78,7 @@ def cap_quantile(share: float, dimension: int) -> float:
 
 
 def crowd_covered(seed: int) -> bool | None:
-    people, size, target = 700, 5000, 0.01
+    people, size, target = 1200, 5000, 0.01
     strangers = crowd(np.random.default_rng(seed), people, 32)
     tops = strangers.tops(people)
     rate = 1 - (1 - target) ** (people / size)
@@ -90,7 +90,7 @@ def crowd_covered(seed: int) -> bool | None:
 
 
 def test_pairs_that_are_met_twice_do_not_shrink_the_interval():
-    assert sum(crowd_covered(seed) is True for seed in range(12)) >= 9
+    assert sum(crowd_covered(seed) is True for seed in range(10)) >= 7
 
 
 @pytest.mark.trial

@@ -68,6 +68,25 @@ def test_a_portrait(stack, group):
     assert not any(array.any() for array in stills.memory.arrays)
 
 
+def test_worse_pictures_of_one_face(stack, group):
+    """Each kind moves the template, the worse the further; nothing moves it where nothing is asked."""
+    portrait = stack.look(jpeg(group, 95))
+    ways = (
+        (Degradation(jpeg_quality=None), Degradation(jpeg_quality=None)),
+        (Degradation(jpeg_quality=None, blur=1), Degradation(jpeg_quality=None, blur=5)),
+        (Degradation(jpeg_quality=50), Degradation(jpeg_quality=6)),
+        (Degradation(jpeg_quality=None, light=0.5), Degradation(jpeg_quality=None, light=0.01)),
+    )
+    for way in ways:
+        own = stack.templates(portrait, 0, way)
+        little, much = float(own[0] @ own[1]), float(own[0] @ own[2])
+        if way is ways[0]:
+            assert little == much == pytest.approx(1, abs=1e-5)
+        else:
+            assert much < little < 1.0001
+            assert little > 0.8
+
+
 def test_a_small_still_is_looked_at_twice_its_size_and_measured_in_its_own(stack, group):
     small = cv2.resize(group, (640, 443), interpolation=cv2.INTER_AREA)
     portrait = stack.look(jpeg(small, 95))
