@@ -7,16 +7,20 @@ import asyncio
 import getpass
 import json
 import sys
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lfr_edge.errors import ConfigError, LfrError
+from lfr_edge.errors import AccessError, ConfigError, LfrError
 
 if TYPE_CHECKING:
+    from lfr_edge.settings import ConsoleSettings
+    from lfr_edge.setup.page import PageSetup
     from lfr_edge.setup.preparation import Measured, Preparation
     from lfr_edge.setup.write import Written
 
+_FAREWELL_S: Final = 3.0
 _EPILOG: Final = """\
 examples:
   lfr-edge setup --config /etc/lfr-edge/lfr.toml --user lfr-edge     questions at this terminal
@@ -65,6 +69,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--interface", action="append", metavar="ADDRESS",
         help="look for cameras from this own address only (default: all networks of the box)",
     )  # fmt: skip
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="with --page: own address to listen on (127.0.0.1)"
+    )
+    parser.add_argument("--port", type=int, default=8443, help="with --page: 0 takes a free one (8443)")
+    parser.add_argument(
+        "--certificate", type=Path, metavar="PEM", help="with --page: needed off the loopback"
+    )
+    parser.add_argument("--key", type=Path, metavar="PEM", help="with --page: of the certificate")
     parser.add_argument("--json", action="store_true", help="with --answers: print one JSON object")
     parser.set_defaults(run=run)
 
@@ -191,4 +203,44 @@ def _report(written: Written, measured: Measured | None) -> dict[str, Any]:
 
 
 def _by_page(args: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from lfr_edge.clock import SystemClock
+    from lfr_edge.logs import install
+    from lfr_edge.settings import ConsoleSettings
+    from lfr_edge.setup.page import PageSetup
+    from lfr_edge.setup.preparation import Preparation
+
+    install()
+    box = PageSetup(Preparation(args.config, SystemClock()), owner=args.user, interfaces=args.interface)
+    if box.gone():
+        raise AccessError(
+            "access_first_account_exists",
+            "this box already has an account",
+            hint="sign in to the console; lfr-edge setup without --page still asks at this terminal",
+        )
+    try:
+        console = ConsoleSettings(
+            host=args.host, port=args.port, tls_certificate=args.certificate, tls_key=args.key
+        )
+    except ValueError:
+        raise ConfigError(
+            "setup_page_needs_tls",
+            f"{args.host} can be reached by others",
+            hint="give --certificate and --key",
+        ) from None
+    return asyncio.run(_serve_page(box, console))
+
+
+async def _serve_page(box: PageSetup, console: ConsoleSettings) -> int:
+    from lfr_edge.clock import SystemClock
+    from lfr_edge.console.first_run import Door, build_first_run
+    from lfr_edge.service.site import listen
+
+    door = Door(SystemClock(), tls=console.tls_certificate is not None)
+    async with AsyncExitStack() as stack:
+        address = await listen(stack, console, lambda _: build_first_run(box, door))
+        print(f"setup page  {address}first-run", flush=True)
+        print(f"setup code  {door.new_code()}  (once, for one browser, within an hour)", flush=True)
+        await door.finished.wait()
+        print("The box is set up; the page shows the accounts' codes and is gone.", flush=True)
+        await asyncio.sleep(_FAREWELL_S)  # its style sheet may still be on the way
+    return 0

@@ -74,7 +74,7 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(
             "config_missing",
             f"{path}: {error.strerror}",
-            hint="give the file with --config; deploy/lfr.toml is an example",
+            hint="lfr-edge setup writes one; deploy/lfr.toml is an example",
         ) from None
     try:
         raw = tomllib.loads(text)

@@ -9,27 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lfr_edge.console.door.book import Role
 from lfr_edge.errors import CameraError, ConfigError, LfrError
 from lfr_edge.settings import CameraSettings, Settings
-from lfr_edge.setup.answers import AccountAnswer
 from lfr_edge.setup.finding import Finding
 from lfr_edge.setup.onvif import FoundCamera, Stream, find, streams_of
+from lfr_edge.setup.people import PEOPLE, accounts_of, missing_roles
 from lfr_edge.setup.preparation import CameraAnswer, Preparation, describe, require_stream, warning
 from lfr_edge.setup.write import Written
 
 MARK: Final = {"ok": "  ok  ", "warn": " warn ", "fail": " FAIL "}
 _SYSTEM_DATA: Final = "/var/lib/lfr-edge"
-# Who a deployment needs at least, and what each does, in the order in which they are asked for.
-_PEOPLE: Final = (
-    (Role.DEPLOYMENT_OFFICER, "starts and ends deployments, keeps the accounts"),
-    (Role.AUTHORISING_OFFICER, "approves what needs two persons; does not operate"),
-    (Role.OPERATOR, "decides alerts"),
-    (Role.ENGAGEMENT_OFFICER, "speaks to people on the street"),
-    (Role.AUDITOR, "reads and checks the record"),
-    (Role.ENGINEER, "cameras and health; never pictures or lists"),
-)
-_NEEDED: Final = frozenset({Role.DEPLOYMENT_OFFICER, Role.AUTHORISING_OFFICER, Role.OPERATOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +92,7 @@ class Dialogue:
             "One person, one account, one role; several names with blanks between. Empty: nobody yet."
         )
         accounts = list(self._box.draft.answers.accounts)
-        for role, does in _PEOPLE:
+        for role, does in PEOPLE:
             there = [account.name for account in accounts if account.role is role]
             known = f" [{' '.join(there)}]" if there else ""
             while True:
@@ -112,16 +101,16 @@ class Dialogue:
                     break
                 others = [account for account in accounts if account.role is not role]
                 try:
-                    fresh = _accounts(names, role, others)
+                    fresh = accounts_of(names, role, others)
                 except ConfigError as error:
                     self._voice.say(f"  {error.message}")
                     continue
                 accounts = [*others, *fresh]
                 self._box.draft.keep(accounts=tuple(accounts))
                 break
-        missing = _NEEDED - {account.role for account in accounts}
+        missing = missing_roles(accounts)
         if missing:
-            roles = ", ".join(sorted(role.replace("_", " ") for role in missing))
+            roles = ", ".join(role.replace("_", " ") for role in missing)
             self._voice.say(f"  Still needed before a deployment: {roles} (lfr-edge accounts add).")
 
     def _cameras(self) -> None:
@@ -253,12 +242,9 @@ class Dialogue:
                 return
 
     def _set(self, name: str, value: Any) -> bool:
-        before = self._box.draft.answers
-        self._box.draft.configure(**{name: value})
         try:
-            self._box.draft.answers.settings()
+            self._box.change(**{name: value})
         except ConfigError as error:
-            self._box.draft.keep(**before.model_dump())
             self._voice.say(f"  {re.sub('^configuration: ', '', error.message)}")
             return False
         return True
@@ -292,26 +278,6 @@ def written_text(written: Written, settings: Settings) -> str:
     if not settings.cameras:
         lines.insert(-1, f"  lfr-edge setup --config {written.configuration}       to add cameras")
     return "\n".join(lines)
-
-
-def _accounts(names: Sequence[str], role: Role, others: Sequence[AccountAnswer]) -> list[AccountAnswer]:
-    """Raises ConfigError ``setup_account_invalid``."""
-    taken = {account.name for account in others}
-    made = []
-    for name in dict.fromkeys(names):
-        if name in taken:
-            raise ConfigError(
-                "setup_account_invalid", f"{name} has another role already", hint="another name"
-            )
-        try:
-            made.append(AccountAnswer(name=name, role=role))
-        except ValueError:
-            raise ConfigError(
-                "setup_account_invalid",
-                f"{name[:40]!r} cannot be a name: 2 to 32 characters of a-z 0-9 . _ -, a letter first",
-                hint="a shoulder number after a letter does",
-            ) from None
-    return made
 
 
 def _default(settings: Settings, table: str, name: str) -> str:

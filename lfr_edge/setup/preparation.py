@@ -79,6 +79,20 @@ class Preparation:
     def at(self, path: Path) -> Path:
         return self.path.parent / path
 
+    def change(self, **fields: Any) -> None:
+        """Set fields of the configuration; a table's as a mapping, which is merged. Kept at once, or not at all.
+
+        Raises:
+            ConfigError: ``setup_configuration_invalid``.
+        """
+        before = self.draft.answers
+        self.draft.configure(**fields)
+        try:
+            self.draft.answers.settings()
+        except ConfigError:
+            self.draft.keep(**before.model_dump())
+            raise
+
     def add_camera(self, answer: CameraAnswer) -> CameraSettings:
         """Put a camera into the draft, in place of one with the same id; its password into a file.
 

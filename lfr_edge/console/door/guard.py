@@ -21,7 +21,7 @@ from lfr_edge.settings import SystemSettings
 _LOG = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_HEADERS: Final = {
+HEADERS: Final = {
     # Nothing from anywhere else, nothing inline, no frames: a page is exactly what this box serves.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -50,7 +50,7 @@ def cookie_name(ports: ConsolePorts) -> str:
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers of reliability.md 3 on every answer, errors and handshakes included."""
-    response.headers.update(_HEADERS)
+    response.headers.update(HEADERS)
     if request.app[PORTS].tls:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
 
@@ -59,7 +59,8 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse before the handler runs; turn our errors into answers after."""
     try:
-        _refuse_strangers(request)
+        ports = request.app[PORTS]
+        refuse_strangers(request, tls=ports.tls, answers_to=ports.answers_to)
         rule = _rule_of(request)
         if rule is not None:
             redirect = _admit(request, rule)
@@ -131,11 +132,14 @@ def _system(request: web.Request) -> SystemSettings:
     return system
 
 
-def _refuse_strangers(request: web.Request) -> None:
-    """Refuse other sites' pages: by host name, by Origin, by what the browser says of the request's source."""
-    ports = request.app[PORTS]
+def refuse_strangers(request: web.Request, *, tls: bool, answers_to: Callable[[str], bool]) -> None:
+    """Refuse other sites' pages: by host name, by Origin, by what the browser says of the request's source.
+
+    Raises:
+        AccessError: ``access_host_refused``, ``access_cross_site``.
+    """
     name = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
-    if not ports.answers_to(name):
+    if not answers_to(name):
         raise AccessError("access_host_refused", "this console does not answer to that name")
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     socket = request.headers.get("Upgrade", "").lower() == "websocket"
@@ -143,7 +147,7 @@ def _refuse_strangers(request: web.Request) -> None:
         if site in {"cross-site", "same-site"} and request.headers.get("Sec-Fetch-Mode") != "navigate":
             raise _cross_site()
         return
-    origin = f"{'https' if ports.tls else 'http'}://{request.host}"
+    origin = f"{'https' if tls else 'http'}://{request.host}"
     if request.headers.get("Origin") != origin or site != "same-origin":
         raise _cross_site()
 
