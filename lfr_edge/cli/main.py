@@ -28,6 +28,7 @@ GROUPS = {
     "drill": "make and check known-answer alerts of consenting staff",
     "evaluate": "measure recognition on pictures and clips with known truth",
     "calibrate": "find the threshold that keeps false alerts to a rate, for a list's length",
+    "fieldtest": "plan, run and analyse a field test with consenting people",
     "accounts": "who may sign in to the console",
     "authority": "why, where and when: write, check, sign and cancel an authority",
     "audit": "verify and read audit logs",

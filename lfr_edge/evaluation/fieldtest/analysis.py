@@ -1,0 +1,141 @@
+"""The filled-in table → the True Recognition Rate, by group and by camera, with what cannot be told."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation.drawing import intervals, rate, table
+from lfr_edge.evaluation.fieldtest.people import Participant
+from lfr_edge.evaluation.fieldtest.plan import Plan
+from lfr_edge.evaluation.fieldtest.sheets import COLUMNS
+from lfr_edge.evaluation.groups import Trials, differential
+from lfr_edge.evaluation.intervals import person_rate
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0}"
+    "svg{max-width:100%}svg text{font-size:12px;fill:currentColor}.axis{stroke:currentColor;fill:none}"
+    ".grid{stroke:#8884}.span{stroke:#0b6e99;stroke-width:3}.dot{fill:#0b6e99}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """One passage that was walked."""
+
+    participant: str
+    camera: str
+    alerted: bool
+
+
+def read_passages(path: Path, people: Sequence[Participant]) -> tuple[Walked, ...]:
+    """Raises EvaluationError ``fieldtest_passages_invalid``."""
+    known = {one.code for one in people}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise ValueError(f"the first line must be {','.join(COLUMNS)}")
+            walked = []
+            for row in reader:
+                if row["participant"] not in known:
+                    raise ValueError(f"line {reader.line_num}: {row['participant']!a} takes no part")
+                if (row["alert_at"] or "").strip() and not (row["walked_at"] or "").strip():
+                    raise ValueError(f"line {reader.line_num}: an alert, and nobody walked")
+                if (row["walked_at"] or "").strip():
+                    alerted = bool((row["alert_at"] or "").strip())
+                    walked.append(Walked(row["participant"], str(row["camera"]), alerted))
+    except (OSError, ValueError, csv.Error) as error:
+        raise EvaluationError(
+            "fieldtest_passages_invalid",
+            f"{path}: {error}",
+            hint="fill in walked_at, and alert_at where the desk showed this person's alert; change nothing else",
+        ) from None
+    if not walked:
+        raise EvaluationError(
+            "fieldtest_passages_invalid", f"{path}: nobody has walked yet", hint="fill in walked_at"
+        )
+    return tuple(walked)
+
+
+def analyse(plan: Plan, people: Sequence[Participant], walked: Sequence[Walked]) -> dict[str, Any]:
+    """Rates are fractions; intervals 95 %, with whole persons as the unit. Nobody is named in the result."""
+    by_code = {one.code: one for one in people}
+    listed = [walk for walk in walked if by_code[walk.participant].role == "listed"]
+    decoys = [walk for walk in walked if by_code[walk.participant].role == "decoy"]
+    cameras = tuple(walk.camera for walk in listed)
+    return {
+        "name": plan.name,
+        "planned": {"passages": plan.passages * plan.participants, "half_width": plan.half_width},
+        "participants": len({walk.participant for walk in listed}),
+        "passages": len(listed),
+        "trr": person_rate(_events(listed), _people(listed)).to_json(),
+        "by_camera": {
+            camera: person_rate(_events(mine), _people(mine)).to_json()
+            for camera in plan.cameras
+            if (mine := [walk for walk in listed if walk.camera == camera])
+        },
+        "cameras_differ": differential(Trials(~_events(listed), _people(listed), cameras)).chance
+        if len(set(cameras)) > 1
+        else None,
+        "by_group": {
+            column: differential(
+                Trials(
+                    ~_events(listed),
+                    _people(listed),
+                    tuple(by_code[walk.participant].groups[column] for walk in listed),
+                )
+            ).to_json()
+            for column in plan.groups
+        },
+        "decoys": {
+            "people": len({walk.participant for walk in decoys}),
+            "false_alerts": person_rate(_events(decoys), _people(decoys)).to_json(),
+        },
+    }
+
+
+def report(result: Mapping[str, Any]) -> str:
+    """The result as one self-contained page."""
+    rows = [("all cameras", result["trr"]), *result["by_camera"].items()]
+    parts = [
+        f"<h1>Field test: {escape(result['name'])}</h1>",
+        f"<p>{result['participants']} consenting people on the list walked {result['passages']} times; "
+        f"{result['planned']['passages']} passages were planned.</p>",
+        "<h2>True Recognition Rate</h2>",
+        intervals(rows, "True Recognition Rate by camera"),
+        table(("camera", "TRR (95 %)", "passages"), ((name, rate(one), one["n"]) for name, one in rows)),
+    ]
+    for column, body in result["by_group"].items():
+        groups = list(body["rates"].items())
+        parts += [
+            f"<h2>Missed, by group: {escape(column)}</h2>",
+            intervals(groups, f"share missed by {column}"),
+            table(("group", "missed (95 %)", "passages"), ((n, rate(one), one["n"]) for n, one in groups)),
+            f"<p><strong>{escape(body['verdict'])}.</strong> Power: {escape(body['power'])}.</p>",
+        ]
+    decoys = result["decoys"]
+    parts.append(
+        f"<h2>False alerts</h2><p>{decoys['people']} people who were not listed: {rate(decoys['false_alerts'])}.</p>"
+    )
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Field test</title>"
+        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+
+
+def _events(walks: Sequence[Walked]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.array([walk.alerted for walk in walks], np.bool_)
+
+
+def _people(walks: Sequence[Walked]) -> np.ndarray[Any, np.dtype[np.intp]]:
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(walk.participant, len(numbers)) for walk in walks], np.intp)
