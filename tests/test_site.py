@@ -96,7 +96,7 @@ def test_no_markdown_is_left_standing(site: Path) -> None:
 
 def test_every_page_of_the_documents_is_in_the_navigation(site: Path) -> None:
     written = {
-        path.relative_to(REPOSITORY / "docs").as_posix() for path in (REPOSITORY / "docs").rglob("*.md")
+        path.relative_to(REPOSITORY / "docs").as_posix() for path in (REPOSITORY / "docs").rglob("[!+]*.md")
     }
     listed = set(re.findall(r"[\w/.-]+\.md", (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")))
     assert written <= listed, "mkdocs.yml, nav"
@@ -117,7 +117,7 @@ def test_a_dead_link_fails_the_build(tmp_path: Path) -> None:
 
 def test_every_fragment_of_the_changes_is_gathered() -> None:
     """A misspelt kind would be left out of the release's changes without a word."""
-    fragments = [path for path in (REPOSITORY / "changes").iterdir() if path.name != "README.md"]
+    fragments = [path for path in (REPOSITORY / "docs" / "changes").iterdir() if path.name != "README.md"]
     command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "next"]
     told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     for fragment in fragments:
