@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 const deviceLog = "device"
@@ -37,14 +38,14 @@ func checkBox(path string, given []byte) (said, wrong []string) {
 	}
 	opened, closed := map[string]bool{}, map[string]head{}
 	for _, e := range device.boxes {
-		switch e.Ev {
+		switch e.ev {
 		case "device.deployment_opened":
-			opened[e.Ref] = true
-			if logs[e.Ref] == nil {
-				wrong = append(wrong, "the log of "+e.Ref+" is not here")
+			opened[e.ref] = true
+			if logs[e.ref] == nil {
+				wrong = append(wrong, "the log of "+e.ref+" is not here")
 			}
 		case "device.deployment_closed":
-			closed[e.Ref] = e.head()
+			closed[e.ref] = e.head()
 		}
 	}
 	for origin, end := range closed {
@@ -58,8 +59,8 @@ func checkBox(path string, given []byte) (said, wrong []string) {
 		}
 	}
 	for _, e := range device.boxes {
-		if end, found := closed[e.Ref]; e.Ev == "anchor.confirmed" && (!found || end != e.head()) {
-			wrong = append(wrong, "a sheet was confirmed for "+e.Ref+" that does not show its end")
+		if end, found := closed[e.ref]; e.ev == "anchor.confirmed" && (!found || end != e.head()) {
+			wrong = append(wrong, "a sheet was confirmed for "+e.ref+" that does not show its end")
 		}
 	}
 	return said, wrong
@@ -67,21 +68,14 @@ func checkBox(path string, given []byte) (said, wrong []string) {
 
 // head is the size and root that an entry names; one that no log has where it names none.
 func (e entry) head() head {
-	h := head{size: -1}
-	var named map[string]json.RawMessage
-	if json.Unmarshal(e.D, &named) != nil {
-		return h
+	size, isNumber := e.d["size"].(json.Number)
+	text, isText := e.d["root"].(string)
+	raw, err := hex.DecodeString(text)
+	if !isNumber || !isText || err != nil || len(raw) != tlog.HashSize || text != strings.ToLower(text) {
+		return head{size: -1}
 	}
-	if size, err := strconv.ParseInt(string(named["size"]), 10, 64); err == nil {
-		h.size = size
-	}
-	var text string
-	if json.Unmarshal(named["root"], &text) == nil && text == strings.ToLower(text) {
-		if raw, err := hex.DecodeString(text); err == nil && len(raw) == len(h.root) {
-			copy(h.root[:], raw)
-			return h
-		}
-	}
-	h.size = -1
+	h := head{}
+	h.size, _ = size.Int64()
+	copy(h.root[:], raw)
 	return h
 }

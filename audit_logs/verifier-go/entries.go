@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -17,15 +16,6 @@ const (
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-type entry struct {
-	V   int             `json:"v"`
-	Dep string          `json:"dep"`
-	Seq int64           `json:"seq"`
-	Ev  string          `json:"ev"`
-	Ref string          `json:"ref"`
-	D   json.RawMessage `json:"d"`
-}
 
 type store []tlog.Hash
 
@@ -87,13 +77,15 @@ func (l *log) readEntries(data []byte) (string, error) {
 		if l.closed {
 			return "", fmt.Errorf("entry %d, byte %d: follows log.closed", l.size, l.offset)
 		}
-		var e entry
-		if err := json.Unmarshal(body, &e); err != nil || e.V != 1 || e.Seq != l.size || e.Dep != l.origin ||
-			(e.Ev == "log.opened") != (l.size == 0) {
+		e, err := parseEntry(body)
+		if err != nil {
+			return "", fmt.Errorf("entry %d, byte %d: %w", l.size, l.offset, err)
+		}
+		if e.seq != l.size || e.dep != l.origin || (e.ev == "log.opened") != (l.size == 0) {
 			return "", fmt.Errorf("entry %d, byte %d: not entry %d of %s", l.size, l.offset, l.size, l.origin)
 		}
-		l.closed = e.Ev == "log.closed"
-		switch e.Ev {
+		l.closed = e.ev == "log.closed"
+		switch e.ev {
 		case "device.deployment_opened", "device.deployment_closed", "anchor.confirmed":
 			l.boxes = append(l.boxes, e)
 		}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -16,7 +17,9 @@ from typing import Any
 import pytest
 
 from lfr_edge.audit.__main__ import main
+from lfr_edge.audit.entry import Entry
 from lfr_edge.audit.event import Event
+from lfr_edge.audit.stamp import Stamp
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
 
@@ -209,6 +212,67 @@ def test_go_gives_the_same_verdict_on_every_trial(go_verifier: Path, box: Box, c
     with asked(go_verifier) as ask:
         assert not agree(ask, box.folder(), "untouched")
         assert trials(ask, box.folder(), 150, seed=closed) > 0
+
+
+def _told(**changes: object) -> bytes:
+    """An entry as somebody with the log's key could sign it: fields exchanged, None removes one."""
+    plain = Entry("van.example/3/d1", 1, "boot-1", 1_795_000_000_000_000, 5, "ntp", Event("camera.lost"))
+    raw = {name: value for name, value in {**plain.as_json(), **changes}.items() if value is not None}
+    return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+_ODD = '"\\/\b\t\n\v\f\r\x00\x1f\x7f é\u2028\U0001f600'
+BODIES = {
+    "plain": (_told(), False),
+    "odd letters": (
+        _told(why=_ODD, d={"k": [_ODD, {}], "é": [], "\U0001f600": True, "\uffee": [None]}),
+        False,
+    ),
+    "numbers": (_told(d={"a": 0, "b": -1, "c": 2**53 - 1, "d": 1 - 2**53, "e": False}), False),
+    "order": (_told().replace(b'"ref":"","seq":1', b'"seq":1,"ref":""'), True),
+    "space": (_told() + b" ", True),
+    "more after it": (_told() + b"{}", True),
+    "twice": (_told().replace(b'"ref":""', b'"ref":"","ref":""'), True),
+    "needless escape": (_told(why="A").replace(b'"A"', b'"\\u0041"'), True),
+    "escape in capitals": (_told(why="\x1f").replace(b"\\u001f", b"\\u001F"), True),
+    "slash": (_told().replace(b"example/3", b"example\\/3"), True),
+    "half a character": (_told(why="A").replace(b'"A"', b'"\xc3"'), True),
+    "half a pair": (_told(why="A").replace(b'"A"', b'"\\ud83d"'), True),
+    "fraction": (_told(d={"a": 1.5}), True),
+    "whole fraction": (_told(d={"a": 1.0}), True),
+    "exponent": (_told(d={"a": 7}).replace(b'"a":7', b'"a":1e2'), True),
+    "minus zero": (_told(d={"a": 7}).replace(b'"a":7', b'"a":-0'), True),
+    "54 bits": (_told(d={"a": 2**53}), True),
+    "endless": (_told(d={"a": 7}).replace(b'"a":7', b'"a":NaN'), True),
+    "member missing": (_told(why=None), True),
+    "member more": (_told(z=1), True),
+    "member in capitals": (_told(why=None, WHY=""), True),
+    "format true": (_told(v=True), True),
+    "format 2": (_told(v=2), True),
+    "number as text": (_told(seq="1"), True),
+    "time before time": (_told(t_wall=-1), True),
+    "text as number": (_told(ref=7), True),
+    "data as list": (_told(d=[]), True),
+    "actor short": (_told(actor={"account": "a", "role": "b"}), True),
+    "actor odd": (_told(actor={"account": "a", "role": "b", "session": 1}), True),
+    "another log": (_told(dep="van.example/3/d2"), True),
+    "another number": (_told(seq=2), True),
+    "no object": (b"[]", True),
+    "nothing": (b"", True),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_go_reads_entries_as_strictly(
+    go_verifier: Path, box: Box, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The owner of the key may sign what he likes: both refuse what is not an entry of the format."""
+    body, altered = BODIES[name]
+    log = box.create(ballast_bytes=0)
+    monkeypatch.setattr(Stamp, "entry", lambda self, seq, draft: body)
+    log.append(Event("camera.lost"))
+    log.suspend()
+    assert agree(lambda folder: go(go_verifier, folder), box.folder(), name) == altered
 
 
 @pytest.mark.parametrize("closed", [True, False])
