@@ -13,6 +13,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
+// recoveryEntries is what opening a log may add before it signs: log.recovered and disk.full.
+const recoveryEntries = 2
+
 var (
 	tornHead      = regexp.MustCompile(`^[0-9]{1,16}( ([A-Za-z0-9+/=]{0,44}|[A-Za-z0-9+/=]{44} [0-9a-f]{0,8}))?$`)
 	tornSignature = regexp.MustCompile(`^[A-Za-z0-9+/=]{0,92}\n?$`)
@@ -65,6 +68,7 @@ func (l *log) checkHeads(files folder) (map[head]bool, error) {
 	heads := map[head]bool{}
 	before := int64(0)
 	l.last.size = -1
+	l.order = nil
 	for text := string(raw); text != ""; {
 		line, rest, whole := strings.Cut(text, "\n")
 		if !whole && tornHead.MatchString(line) && !(l.closed && before == l.size) {
@@ -86,6 +90,7 @@ func (l *log) checkHeads(files folder) (map[head]bool, error) {
 			return nil, err
 		}
 		heads[h], l.last, before, text = true, h, h.size, rest
+		l.order = append(l.order, h)
 	}
 	return heads, nil
 }
@@ -95,7 +100,7 @@ func (l *log) checkCheckpoints(files folder, heads map[head]bool) error {
 	if !found {
 		return errors.New("checkpoints is missing")
 	}
-	signed := head{root: sha256.Sum256(nil)}
+	signed, all := head{root: sha256.Sum256(nil)}, map[head]bool{}
 	for text := string(raw); text != ""; {
 		body, rest, ok := strings.Cut(text, "\n\n")
 		signature, after, whole := strings.Cut(rest, "\n\n")
@@ -115,9 +120,14 @@ func (l *log) checkCheckpoints(files folder, heads map[head]bool) error {
 		if h.size < signed.size {
 			return errors.New("a checkpoint is smaller than the one before it")
 		}
-		signed, text = h, after
+		signed, all[h], text = h, true, after
 	}
 	l.signed = signed
+	for i := 1; i < len(l.order); i++ {
+		if unsigned := l.order[i-1]; !all[unsigned] && l.order[i].size > unsigned.size+recoveryEntries {
+			return fmt.Errorf("the checkpoint over %d entries is missing", unsigned.size)
+		}
+	}
 	return nil
 }
 

@@ -17,6 +17,7 @@ type log struct {
 	size   int64
 	closed bool
 	device bool    // signed by the device's own key
+	order  []head  // all on disk
 	signed head    // by the last checkpoint
 	last   head    // on disk; of size -1 where there is none
 	boxes  []entry // what the device log says of other logs

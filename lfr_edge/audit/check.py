@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from lfr_edge.audit.anchor import printed_code, read_cosignature, same_code
@@ -25,6 +26,7 @@ from lfr_edge.audit.folder import Heads, LogFolder, is_torn_head, parse_heads
 from lfr_edge.audit.keys import Certificate, open_certificate, read_certificate
 from lfr_edge.audit.merkle import EMPTY_ROOT, Peaks
 from lfr_edge.audit.note import VerifierKey, encode64
+from lfr_edge.audit.recovery import RECOVERY_ENTRIES
 from lfr_edge.audit.report import AnchorReport, Finding, HeadReport, KeySource, LogReport
 from lfr_edge.audit.segment import BadFrame, Content, judge_tail, map_segment, read_frames
 from lfr_edge.audit.timestamp import stamped_at, stamped_sizes
@@ -216,10 +218,20 @@ class LogCheck:
         """Whether the first entries have this root; if not, the first bad one lies at `good` or after."""
         root = self.roots.get(head.size)
         if root is None:
-            text = f"a {what} covers {head.size} entries, {len(self.offsets)} are readable"
+            text = say(
+                "{what} covers {size} entries, {readable} are readable",
+                what=say(f"a {what}"),
+                size=head.size,
+                readable=len(self.offsets),
+            )
             self._find("entries_missing", text, len(self.offsets))
         elif root != head.root:
-            text = f"entries {good} to {head.size - 1} are not those a {what} covers"
+            text = say(
+                "entries {first} to {last} are not those {what} covers",
+                first=good,
+                last=head.size - 1,
+                what=say(f"a {what}"),
+            )
             self._find("entries_altered", text, good)
         return root == head.root
 
@@ -235,6 +247,7 @@ class LogCheck:
                 "checkpoint_malformed",
                 say("{reason} (byte {end})", reason=checkpoints.reason, end=checkpoints.end),
             )
+        self._check_unsigned(heads, checkpoints)
         known = set(heads.whole)
         good = Head(0, EMPTY_ROOT)
         for number, checkpoint in enumerate(checkpoints.whole):
@@ -260,6 +273,14 @@ class LogCheck:
                 good = head
         return good
 
+    def _check_unsigned(self, heads: Heads, checkpoints: Checkpoints) -> None:
+        """A head without its checkpoint is where the power went; the next was signed as soon as it came back."""
+        signed = {checkpoint.head for checkpoint in checkpoints.whole}
+        for head, following in pairwise(heads.whole):
+            if head not in signed and following.size > head.size + RECOVERY_ENTRIES:
+                text = say("the checkpoint over {size} entries is missing", size=head.size)
+                self._find("checkpoint_missing", text, head.size)
+
     def _signed(self, checkpoint: Checkpoint, certificate: Certificate | None, name: str) -> bool:
         if certificate is None:
             return False
@@ -279,7 +300,7 @@ class LogCheck:
         if tail.damage or self.findings or self.closed or self.folder.frozen.exists():
             self.findings.insert(0, Finding("entry_damaged", bad.reason, seq, bad.offset))
         else:
-            text = f"a write was torn at the end ({bad.reason}); recovery moves it aside"
+            text = say("a write was torn at the end ({reason}); recovery moves it aside", reason=bad.reason)
             self.reservations.append(Finding("torn_write", text, seq, bad.offset))
 
     def _check_anchors(
@@ -372,8 +393,13 @@ class LogCheck:
             )
         reach = max((anchor.size for anchor in anchored), default=0)
         if reach < signed.size:
-            what = f"the entries from {reach} on are" if reach else "nothing is"
-            text = f"{what} anchored outside the box: whoever owns it could have rewritten them"
+            text = say("nothing is anchored outside the box: whoever owns it could have rewritten them")
+            if reach:
+                text = say(
+                    "the entries from {reach} on are not anchored outside the box: "
+                    "whoever owns it could have rewritten them",
+                    reach=reach,
+                )
             reserve(Finding("unanchored", text))
         if self.folder.frozen.exists():
             reserve(Finding("frozen", "the box found this log damaged and froze it"))

@@ -136,7 +136,7 @@ class DrillDuty:
     def _answer(self, entry: Entry) -> None:
         event = entry.event
         if event.ref not in self._raised:
-            text = f"an answer to drill {event.ref}, which was never raised"
+            text = say("an answer to drill {ref}, which was never raised", ref=event.ref)
             self._odd.append(Finding("drill_unknown", text, entry.seq))
         elif event.data.get("result") in {"referred", "not_referred"}:  # the last look of a drill says it
             self._answered.setdefault(event.ref, event.data.get("right") is True)
@@ -166,7 +166,12 @@ class ErasureDuty:
             if counts[0] != counts[1] + counts[2] or not {"processed", "erased", "retained"} <= set(
                 entry.event.data
             ):
-                text = f"{counts[0]} processed is not {counts[1]} erased + {counts[2]} retained"
+                text = say(
+                    "{processed} processed is not {erased} erased + {retained} retained",
+                    processed=counts[0],
+                    erased=counts[1],
+                    retained=counts[2],
+                )
                 self._odd.append(Finding("ledger_inexact", text, entry.seq))
             if counts[0] < self._run[0] or counts[1] < self._run[1]:
                 self._odd.append(Finding("ledger_went_back", "a counter fell within one run", entry.seq))
@@ -246,7 +251,10 @@ class ControlDuty:
             or event.actor.account == change.proposer
             or not 0 <= entry.t_wall_us - change.proposed_us <= APPROVAL_US
         ):
-            text = f"the approval of {event.ref} fits no proposal by another person in the last 15 minutes"
+            text = say(
+                "the approval of {ref} fits no proposal by another person in the last 15 minutes",
+                ref=event.ref,
+            )
             self._odd.append(Finding("control_approval_void", text, entry.seq))
         else:
             self._approved[event.ref] = _Change(

@@ -12,6 +12,7 @@ from typing import Final
 
 from lfr_edge.audit.entry import Entry
 from lfr_edge.audit.report import Finding, MandateStep
+from lfr_edge.sentences import say
 
 GRACE_US: Final = 60 * 1_000_000  # what was under way at the end may still be written down
 _RUNNING: Final = frozenset({"alert.raised", "drill.raised", "recogniser.started", "recognition.resumed"})
@@ -40,7 +41,7 @@ class MandateDuty:
                 self._step(entry, self._ends_us)
             case "deployment.started":
                 if self._operational and not self._steps:
-                    text = "recognition started, and no authority is on record"
+                    text = say("recognition started, and no authority is on record")
                     self._odd.append(Finding("authority_missing", text, entry.seq))
                 self._step(entry, None)
             case verb if verb in _RUNNING:
@@ -56,7 +57,7 @@ class MandateDuty:
         if self._ends_us is None or self._exceeded or entry.t_wall_us <= self._ends_us + GRACE_US:
             return
         self._exceeded = True  # said once: what follows is the same fault
-        text = f"{entry.event.ev} after the authority had ended"
+        text = say("{ev} after the authority had ended", ev=entry.event.ev)
         self._odd.append(Finding("authority_exceeded", text, entry.seq))
 
     def report(self) -> tuple[MandateStep, ...]:

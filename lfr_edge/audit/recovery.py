@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 from lfr_edge.audit.checkpoint import Head, is_torn_checkpoint, parse_checkpoints
 from lfr_edge.audit.disk import make_folder, write_new
@@ -23,6 +24,8 @@ from lfr_edge.audit.segment import BadFrame, judge_tail, map_segment, read_frame
 from lfr_edge.audit.view import LogView
 from lfr_edge.errors import AuditError
 from lfr_edge.sentences import say
+
+RECOVERY_ENTRIES: Final = 2  # that opening may add before it signs: log.recovered and disk.full
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def _sheets(
         if entry.event.ev == "anchor.confirmed":
             origin, head = entry.event.ref, _head_in(entry)
             if origin not in closed or closed[origin][1:] != head:
-                text = f"a sheet was confirmed for {origin} that does not show its end"
+                text = say("a sheet was confirmed for {origin} that does not show its end", origin=origin)
                 findings.append(Finding("sheet_contradicts", text, entry.seq))
             else:
                 by = f"paper, confirmed by {entry.event.actor.account} (check it with --code)"

@@ -142,13 +142,10 @@ def edit(raw: bytes, chance: random.Random) -> bytes:
 
 
 def as_a_power_cut(name: str, original: bytes, changed: bytes) -> bool:
-    """Whether `changed` lacks the last checkpoints and has at most the beginning of the very last: what power cuts
-    between head and signature leave behind. No edit can be told from that, and none has to be: the entries are named
-    that no signature covers."""
-    if name != "checkpoints" or not original.startswith(changed):
-        return False
-    rest = parse_checkpoints(changed).rest
-    return original[parse_checkpoints(original[:-1]).end :].startswith(rest)
+    """Whether only the last checkpoint is gone, or its end: what a power cut between head and signature leaves behind.
+    No edit can be told from that, and none has to be: the entries are named that no signature covers."""
+    last = parse_checkpoints(original[:-1]).end if name == "checkpoints" else 0
+    return 0 < last <= len(changed) and original.startswith(changed)
 
 
 def random_edits(folder: Path, count: int, seed: int) -> None:
@@ -187,12 +184,17 @@ def test_a_closed_log_without_the_end_of_its_signatures(copied: Path) -> None:
     raw = path.read_bytes()
     last = parse_checkpoints(raw[:-1]).end
     before = parse_checkpoints(raw[: last - 1]).end
-    for length in [*range(before + 30, len(raw), 7), last - 1, last, last + 1]:
+    for length in [*range(before, len(raw), 7), last - 1, last, last + 1]:
         path.write_bytes(raw[:length])
         report = verify(copied)
         assert as_a_power_cut("checkpoints", raw, raw[:length]) == (length >= last), length
         assert bool(report.findings) == (length < last), length
         assert "unsigned" in {item.code for item in report.reservations}
+    for length in (0, before):
+        path.write_bytes(raw[:length])
+        found = [(item.code, item.seq) for item in verify(copied).findings]
+        assert found[-1][0] == "checkpoint_missing", found
+        assert len(found) == (1 if length else len(parse_checkpoints(raw).whole) - 1)
     path.write_bytes(raw)
 
 
