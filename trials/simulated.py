@@ -42,7 +42,7 @@ TRIALS: Final = (
         bar="E8",
         promise="what somebody was told survives every crash, exactly once, and everything agrees with the record",
         does="raise, offer, look, race, refer, engage, hold, erase, anchor, crash, by a seed: the real desk, record "
-        "and pictures on a disk that drops, reorders and tears, with a clock that jumps and a witness behind a bad line",
+        "and pictures on a disk that drops, reorders and tears, a clock that jumps, a witness behind a bad line",
         sabotage=f"{len(BUGS)} planted bugs, one after the other; all have to be found",
         unit="steps",
         slice=480,

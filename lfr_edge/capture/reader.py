@@ -266,7 +266,10 @@ def _open(
     began = time.monotonic()
     timeout = (spec.open_timeout_s, spec.read_timeout_s)
     try:
-        return av.open(url, "r", format=container_format, options=options, timeout=timeout)
+        # A camera may call itself what it likes, in any encoding: nobody reads it.
+        return av.open(
+            url, "r", format=container_format, options=options, timeout=timeout, metadata_errors="replace"
+        )
     except (FFmpegError, OSError, ValueError) as error:
         raise opening_error(error, spec, time.monotonic() - began) from None
 

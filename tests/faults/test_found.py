@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 from unittest.mock import patch
@@ -12,9 +13,12 @@ from lfr_edge.alerts import material as material_room
 from lfr_edge.alerts.alert import Drill
 from lfr_edge.alerts.factors import Answer
 from lfr_edge.alerts.material import AlertMaterial, AlertPictures
+from lfr_edge.demo.rtsp_server import RtspServer
 from lfr_edge.errors import AlertError
 from tests.alerts.conftest import Bench
 from tests.audit.conftest import Box
+from tests.capture.conftest import encode
+from tests.capture.test_reader import live, read
 from tests.fakes.box import KEY, raised
 from tests.faults.simulation.disk import CrashableDisk
 from tests.faults.simulation.run import Simulation
@@ -99,3 +103,33 @@ async def _number_after_a_lost_table(simulation: Simulation) -> int:
         await world.desk.stop()
         world.store.close()
         world.log.suspend()
+
+
+async def test_a_camera_may_call_itself_what_it_likes(tmp_path: Path) -> None:
+    """Its SDP says ``s=`` in Latin-1; PyAV's default refuses to open what it cannot decode."""
+    server = RtspServer()
+    await server.start()
+    server.add("/cam1", encode(tmp_path / "h264.mp4"))
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(_copy(reader, back), _copy(there, writer), return_exceptions=True)
+
+    door = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+    port = door.sockets[0].getsockname()[1]
+    try:
+        assert len(await read(live(f"rtsp://127.0.0.1:{port}/cam1"), 3)) == 3
+    finally:
+        door.close()
+        await server.stop()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data.replace(b"s=lfr-edge", b"s=K\xfcche-01"))
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
