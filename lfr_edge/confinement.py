@@ -36,6 +36,7 @@ from typing import Final, Literal
 
 from lfr_edge.confinement_calls import NETWORK, NEVER, NUMBERS
 from lfr_edge.errors import ConfinementError
+from lfr_edge.sentences import say
 
 Profile = Literal["recogniser", "capture"]
 
@@ -151,7 +152,8 @@ def _gaps(abi: int, seccomp: bool) -> Iterable[str]:
 def _prctl(option: int, value: int) -> None:
     if _libc.prctl(option, ctypes.c_ulong(value), *[ctypes.c_ulong(0)] * 3) != 0:
         raise ConfinementError(
-            "confinement_refused", f"prctl({option}) was refused: {os.strerror(ctypes.get_errno())}"
+            "confinement_refused",
+            say("prctl({option}) was refused: {why}", option=option, why=os.strerror(ctypes.get_errno())),
         )
 
 

@@ -228,7 +228,7 @@ class ModelStore:
             raise ModelError(
                 "model_manifest_invalid",
                 say("{folder}: the manifest is of pack {name!r}", folder=folder, name=manifest.name),
-                hint="a pack's folder carries the pack's name; " + _REINSTALL,
+                hint=say("a pack's folder carries the pack's name; {reinstall}", reinstall=_REINSTALL),
             )
         return Pack(name, folder, manifest, fingerprint(manifest))
 

@@ -341,15 +341,23 @@ def _listed(weaknesses: Sequence[str]) -> str:
 
 def _refusal(refused: Sequence[EntryReport]) -> WatchlistError:
     lines = [
-        f"{report.reference}, {image.image}: {'; '.join(image.reasons)}"
+        say(
+            "{reference}, {image}: {reasons}",
+            reference=report.reference,
+            image=image.image,
+            reasons=listed(image.reasons, "; "),
+        )
         for report in refused[:_SHOWN]
         for image in report.images
     ]
     if len(refused) > _SHOWN:
-        lines.append(f"… and {len(refused) - _SHOWN} more people")
+        lines.append(say("… and {more} more people", more=len(refused) - _SHOWN))
     return WatchlistError(
         "watchlist_refused",
-        f"the list is refused, nothing was changed; no usable picture of {len(refused)} person(s):\n  "
-        + "\n  ".join(lines),
+        say(
+            "the list is refused, nothing was changed; no usable picture of {count} person(s):\n  {lines}",
+            count=len(refused),
+            lines=listed(lines, "\n  "),
+        ),
         hint="supply better pictures, or leave these people out on purpose with --skip-refused",
     )

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.models.licence import Purpose
-from lfr_edge.sentences import Sentence, say
+from lfr_edge.sentences import Sentence, listed, say
 from lfr_edge.watchlist.entry import Entry
 from lfr_edge.watchlist.lawful import gaps
 from lfr_edge.watchlist.pictures import read_picture
@@ -87,12 +87,17 @@ class Survey:
     def required(self) -> Survey:
         """Itself, or WatchlistError ``watchlist_refused`` with the first problems in its text."""
         if self.problems:
-            shown = [str(problem) for problem in self.problems[:_SHOWN]]
+            shown = [problem.sentence for problem in self.problems[:_SHOWN]]
             more = len(self.problems) - len(shown)
             raise WatchlistError(
                 "watchlist_refused",
-                f"the list is refused, nothing was changed; {len(self.problems)} problem(s):\n  "
-                + "\n  ".join(shown + ([f"… and {more} more"] if more else [])),
+                say(
+                    "the list is refused, nothing was changed; {count} problem(s):\n  {problems}",
+                    count=len(self.problems),
+                    problems=listed(
+                        [*shown, *([say("… and {more} more", more=more)] if more else [])], "\n  "
+                    ),
+                ),
                 hint="correct the rows named above; see every problem with: lfr-edge watchlist check FOLDER",
             )
         return self
@@ -177,7 +182,11 @@ class Findings:
         if not self.entries and not self.problems:
             self.problem(None, "list", "there is nobody on it")
         for name, count in self._unsaid.items():
-            message = f"not as an operational list needs it, in {count} of {len(self.entries)} entries"
+            message = say(
+                "not as an operational list needs it, in {count} of {entries} entries",
+                count=count,
+                entries=len(self.entries),
+            )
             self.warnings.append(Problem(None, name, message))
         return Survey(
             place,

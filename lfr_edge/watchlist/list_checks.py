@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from lfr_edge.errors import WatchlistError
-from lfr_edge.sentences import say
+from lfr_edge.sentences import listed, say
 from lfr_edge.watchlist.list_facts import ListFacts
 from lfr_edge.watchlist.lookalikes import Resemblance
 from lfr_edge.watchlist.picture_verdicts import Verdict
@@ -72,7 +72,10 @@ def require(findings: Sequence[Finding]) -> None:
     if refusals:
         raise WatchlistError(
             "watchlist_refused",
-            "the list is refused, nothing was changed:\n  " + "\n  ".join(one.text for one in refusals),
+            say(
+                "the list is refused, nothing was changed:\n  {reasons}",
+                reasons=listed((one.text for one in refusals), "\n  "),
+            ),
             hint=refusals[0].hint,
         )
 
@@ -139,7 +142,7 @@ def _people(facts: ListFacts, grave: Verdict) -> Iterator[Finding]:
 
 
 def _authority(facts: ListFacts, limits: Limits, grave: Verdict) -> Iterator[Finding]:
-    hint = "shorten the list, or get a new authority"
+    hint = say("shorten the list, or get a new authority")
     if limits.most_entries is not None and facts.entries > limits.most_entries:
         text = say(
             "{entries} entries are more than the {most} that are authorised",

@@ -7,6 +7,7 @@ with its code where the source names one, else with its module.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import string
 from collections.abc import Iterator
@@ -45,17 +46,22 @@ class Below:
 
 def spoken_below() -> tuple[Below, ...]:
     """In the order of the source."""
-    sources = {
+    sources = _sources()
+    kinds = error_kinds(sources.values())
+    return tuple(one for path, tree in sources.items() for one in _in_module(path, tree, _known(tree, kinds)))
+
+
+@functools.cache
+def _sources() -> dict[Path, ast.Module]:
+    return {
         path: ast.parse(path.read_text(encoding="utf-8"))
         for path in sorted(_ROOT.rglob("*.py"))
         if not str(path.relative_to(_ROOT)).startswith(TERMINAL)
     }
-    kinds = error_kinds(sources.values())
-    return tuple(one for path, tree in sources.items() for one in _in_module(path, tree, kinds))
 
 
-def _in_module(path: Path, tree: ast.Module, kinds: dict[str, str]) -> Iterator[Below]:
-    module = str(path.relative_to(_ROOT).with_suffix("")).replace("/", ".")
+def _known(tree: ast.Module, kinds: dict[str, str]) -> set[str]:
+    """Names of the calls of this module whose texts are for people."""
     known = set(kinds) | _TOLD
     if "lfr_edge.sentences" not in {
         node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
@@ -64,10 +70,19 @@ def _in_module(path: Path, tree: ast.Module, kinds: dict[str, str]) -> Iterator[
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and kinds.get(getattr(node.returns, "id", "")):
             known.add(node.name)
+    return known
+
+
+def _name(call: ast.Call) -> str:
+    return getattr(call.func, "id", None) or getattr(call.func, "attr", "")
+
+
+def _in_module(path: Path, tree: ast.Module, known: set[str]) -> Iterator[Below]:
+    module = str(path.relative_to(_ROOT).with_suffix("")).replace("/", ".")
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
-        name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
+        name = _name(node)
         if name not in known and name != "__init__":
             continue
         if name == "say" and not isinstance(node.func, ast.Name):
@@ -94,6 +109,38 @@ def _patterns(node: ast.expr, *, least: int) -> Iterator[str]:
         case ast.IfExp(body=body, orelse=other):
             yield from _patterns(body, least=least)
             yield from _patterns(other, least=least)
+
+
+def flattened() -> tuple[str, ...]:
+    """Where a text with values in it is put together before it is handed on: nobody could say it otherwise.
+
+    The first line of the place, and the text. Values without words (a path, a number) are no sentence.
+    """
+    found = []
+    sources = _sources()
+    kinds = error_kinds(sources.values())
+    for path, tree in sources.items():
+        known = _known(tree, kinds) - {"say", "listed"}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _name(node) in known:
+                texts = [*node.args[1:], *(word.value for word in node.keywords if word.arg == "hint")]
+                found += [f"{path}:{text.lineno} {ast.unparse(text)}" for text in texts if _has_words(text)]
+    return tuple(found)
+
+
+def _has_words(node: ast.expr) -> bool:
+    match node:
+        case ast.JoinedStr(values=parts):
+            return any(isinstance(one, ast.Constant) and " " in str(one.value).strip() for one in parts)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return any(_has_words(one) or _is_text(one) for one in (left, right))
+        case ast.IfExp(body=body, orelse=other):
+            return any(isinstance(one, ast.JoinedStr) and _has_words(one) for one in (body, other))
+    return False
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip()
 
 
 def _is_code(value: object) -> bool:

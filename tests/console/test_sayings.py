@@ -25,7 +25,7 @@ from lfr_edge.deployment.readiness import CODES
 from lfr_edge.errors import AccessError, AlertError
 from lfr_edge.sentences import Sentence, listed, own_words, packed, say, unpacked
 from lfr_edge.watchlist.entry import categories, image_sources
-from tests.console.spoken_below import Below, spoken_below
+from tests.console.spoken_below import Below, flattened, spoken_below
 from tests.fakes.box import van_status
 
 OTHERS = [language for language in LANGUAGES if language != ENGLISH]
@@ -97,6 +97,10 @@ def test_the_search_finds_what_is_said():
     assert {f"readiness_{code}" for code in CODES} <= codes
     assert {f"authority_{rule.code}" for rule in RULES} <= codes
     assert len(patterns) > 900
+
+
+def test_no_text_is_put_together_before_it_is_handed_on():
+    assert flattened() == (), "use say(pattern, …): a flattened text cannot be said in another language"
 
 
 @pytest.mark.parametrize("language", OTHERS)

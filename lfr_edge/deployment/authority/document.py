@@ -106,10 +106,10 @@ def believe(document: Document, trusted: Mapping[str, bytes]) -> SignedAuthority
             "the authority is a draft: nobody has signed it",
             hint="the Authorising Officer signs it with: lfr-edge authority sign FILE --key KEY",
         )
-    verify(authority, signature, trusted, "the authority")
+    verify(authority, signature, trusted, say("the authority"))
     for added, what in (
-        (document.confirmation, "the confirmation"),
-        (document.cancellation, "the cancellation"),
+        (document.confirmation, say("the confirmation")),
+        (document.cancellation, say("the cancellation")),
     ):
         if added is not None:
             verify(added.record, added.signature, trusted, what)
@@ -166,7 +166,7 @@ def parse_document(data: bytes, name: str = "the authority") -> Document:
         lines = [f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in faults[:20]]
         raise DeploymentError(
             "authority_invalid",
-            f"{name}: " + "; ".join(lines),
+            say("{name}: {faults}", name=name, faults="; ".join(lines)),
             hint="lfr-edge authority schema prints every field",
         ) from None
 

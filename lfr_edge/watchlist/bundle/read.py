@@ -59,7 +59,7 @@ class FolderMembers:
                         if not (item.name == IMAGES and not below and item.is_dir(follow_symlinks=False)):
                             found.add(f"{below}/{item.name}" if below else item.name)
                         if len(found) > _LARGEST:
-                            raise refused(f"more than {_LARGEST} files")
+                            raise refused(say("more than {largest} files", largest=_LARGEST))
             except OSError as error:
                 if not below:
                     raise _no_bundle(self.folder, error.strerror or "unreadable") from None
