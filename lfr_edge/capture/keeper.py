@@ -98,7 +98,9 @@ class CameraKeeper:
         on_status: Callable[[CameraStatus], None] | None = None,
         *,
         backoff: Backoff | None = None,
+        after: CameraStatus | None = None,
     ) -> None:
+        """`after`: the last status of the keeper that this one replaces; epochs and counts go on from there."""
         self._settings = settings
         self._slot = slot
         self._bell_fd = bell_fd_write
@@ -106,13 +108,17 @@ class CameraKeeper:
         self._on_status = on_status
         self._backoff = backoff or Backoff()
         self._status = CameraStatus(settings.id)
+        if after is not None:
+            self._status = replace(
+                self._status, epoch=after.epoch, frames=after.frames, decode_errors=after.decode_errors
+            )
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._child: asyncio.subprocess.Process | None = None
         self._rates: deque[tuple[int, int]] = deque(maxlen=_FPS_WINDOW)  # (time, frames of this epoch)
         self._began_ns = 0
         self._fresh_ns = 0  # when the last picture was reported; the start before the first
-        self._blind_ns = 0
+        self._blind_ns = 0 if after is None else int(after.blind_s * 1e9)
         self._last_captured_ns: int | None = None
 
     @property

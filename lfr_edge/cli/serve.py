@@ -21,6 +21,8 @@ examples:
   lfr-edge doctor --config lfr.toml           check everything first
   lfr-edge audit verify audit_logs/var        afterwards: what the record says
 
+SIGHUP (systemctl reload) takes a changed configuration over where that is safe: how cameras are reached, the public
+notice, the console's certificate. A file that changes anything else is refused whole, with the reason, in the log.
 The first start prints a one-time setup code for the first account. There is no default password.
 Nobody is looked at before the deployment is started on the console's Deployment page: authority, list, two persons
 (models.purpose = "evaluation" with deployment.autostart = true starts by itself). When one deployment has ended, the
@@ -54,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
     install(args.log)
     from lfr_edge.service import Service
 
-    return asyncio.run(_serve(Service(settings)))
+    return asyncio.run(_serve(Service(settings), args.config))
 
 
-async def _serve(service: Service) -> int:
+async def _serve(service: Service, config: Path) -> int:
     from lfr_edge.service.notify import Notifier, feed
 
     ended = asyncio.Event()
@@ -66,6 +68,7 @@ async def _serve(service: Service) -> int:
         loop.add_signal_handler(number, ended.set)
     notifier = Notifier()
     await service.start()
+    _reload_on_hangup(service, config)
     notifier.ready(_state(service))
     alive = asyncio.create_task(feed(notifier, _progress(service)))
     print(_state(service), flush=True)
@@ -87,6 +90,20 @@ async def _serve(service: Service) -> int:
         flush=True,
     )
     return 1 if run.failed.is_set() else 0
+
+
+def _reload_on_hangup(service: Service, config: Path) -> None:
+    """``systemctl reload``, one at a time, in the order in which they were asked for."""
+    from lfr_edge.service.reload import reload_and_tell
+
+    tasks: set[asyncio.Task[bool]] = set()
+
+    def begin() -> None:
+        task = asyncio.get_running_loop().create_task(reload_and_tell(service, config))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, begin)
 
 
 def _progress(service: Service) -> Progress:

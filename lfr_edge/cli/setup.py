@@ -237,8 +237,8 @@ async def _serve_page(box: PageSetup, console: ConsoleSettings) -> int:
 
     door = Door(SystemClock(), tls=console.tls_certificate is not None)
     async with AsyncExitStack() as stack:
-        address = await listen(stack, console, lambda _: build_first_run(box, door))
-        print(f"setup page  {address}first-run", flush=True)
+        listening = await listen(stack, console, lambda _: build_first_run(box, door))
+        print(f"setup page  {listening.address}first-run", flush=True)
         print(f"setup code  {door.new_code()}  (once, for one browser, within an hour)", flush=True)
         await door.finished.wait()
         print("The box is set up; the page shows the accounts' codes and is gone.", flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lfr_edge.capture.keeper import CameraKeeper, CameraStatus
 from lfr_edge.capture.slot import FrameSlot
@@ -36,6 +36,7 @@ class CameraBank:
         """Raises CameraError ``camera_address_invalid``."""
         for settings in cameras:
             require_address(settings.url)
+        self._clock, self._on_status = clock, on_status
         self._lines: list[_Line] = []
         self._last: tuple[CameraStatus, ...] = ()
         for settings in cameras:
@@ -71,6 +72,22 @@ class CameraBank:
     async def start(self) -> None:
         for line in self._lines:
             await line.keeper.start()
+
+    async def reach(self, settings: CameraSettings) -> None:
+        """Reach the camera of this id in another way from now on; the recogniser keeps its slot and its bell."""
+        for number, line in enumerate(self._lines):
+            if line.settings.id == settings.id:
+                await line.keeper.stop()
+                keeper = CameraKeeper(
+                    settings,
+                    line.slot,
+                    line.bell_write,
+                    self._clock,
+                    self._on_status,
+                    after=line.keeper.status,
+                )
+                self._lines[number] = replace(line, settings=settings, keeper=keeper)
+                await keeper.start()
 
     async def stop(self) -> None:
         """Kill every capture child and give the frames' memory back."""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Final
 
 from lfr_edge.alerts.desk import AlertDesk
@@ -35,10 +36,11 @@ from lfr_edge.service.changes import carry_out
 from lfr_edge.service.control import Control
 from lfr_edge.service.gauges import LoopLag
 from lfr_edge.service.phase import Phase, already_running, has_ended
+from lfr_edge.service.reload import Change, reload
 from lfr_edge.service.run import Run
-from lfr_edge.service.site import listen
+from lfr_edge.service.site import Listening, listen
 from lfr_edge.service.view import View
-from lfr_edge.settings import Settings
+from lfr_edge.settings import ConsoleSettings, Settings
 from lfr_edge.watchlist.keys import read_key_file
 
 log = logging.getLogger("lfr_edge.service")
@@ -66,6 +68,7 @@ class Service:
         self.unerased: tuple[tuple[str, str], ...] = ()  # (what, why): what should be gone and is not
         self.anchoring: Anchoring
         self._sweeper: Sweeper
+        self._listening: Listening
         self._changing = asyncio.Lock()  # of one deployment for the next
         self._stack = AsyncExitStack()
 
@@ -207,7 +210,17 @@ class Service:
                 notice_now=self._notice,
             )
 
-        self.address = await listen(stack, console, lambda tls: build_app(ports(tls)))
+        self._listening = await listen(stack, console, lambda tls: build_app(ports(tls)))
+        self.address = self._listening.address
+
+    async def reload(self, path: Path) -> Change:
+        """Take a changed configuration over where that is safe. Raises as :func:`~lfr_edge.service.reload.reload`."""
+        async with self._changing:
+            return await reload(self, path)
+
+    def renew_certificate(self, console: ConsoleSettings) -> None:
+        """Raises ConfigError ``config_tls``; the certificate before stays."""
+        self._listening.renew(console)
 
     def _approvals(self) -> Approvals:
         if self.run.phase is Phase.ENDED:

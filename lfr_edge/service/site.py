@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -15,10 +16,26 @@ from lfr_edge.settings import ConsoleSettings
 _FAREWELL_S = 2.0  # for requests in flight at the end; sockets are closed by the console itself
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    address: str
+    tls: ssl.SSLContext | None
+
+    def renew(self, settings: ConsoleSettings) -> None:
+        """Show the certificate that now lies there to whoever connects from now on.
+
+        Raises:
+            ConfigError: ``config_tls``; the certificate before stays.
+        """
+        if self.tls is not None:
+            _context(settings)  # a pair that does not fit would leave this context with half of it
+            _load(self.tls, settings)
+
+
 async def listen(
     stack: AsyncExitStack, settings: ConsoleSettings, build: Callable[[bool], web.Application]
-) -> str:
-    """Serve `build(tls)`'s application until `stack` unwinds; its address.
+) -> Listening:
+    """Serve `build(tls)`'s application until `stack` unwinds.
 
     Raises:
         ConfigError: ``config_tls``, ``config_console_address``.
@@ -42,7 +59,7 @@ async def listen(
             hint="choose another console.port, or 0 for a free one",
         ) from None
     port = runner.addresses[0][1]
-    return f"{'https' if tls else 'http'}://{settings.host}:{port}/"
+    return Listening(f"{'https' if tls else 'http'}://{settings.host}:{port}/", tls)
 
 
 def _context(settings: ConsoleSettings) -> ssl.SSLContext | None:
@@ -51,8 +68,14 @@ def _context(settings: ConsoleSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, settings)
+    return context
+
+
+def _load(context: ssl.SSLContext, settings: ConsoleSettings) -> None:
+    assert settings.tls_certificate is not None
     try:
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
         if settings.tls_client_ca is not None:
             context.load_verify_locations(settings.tls_client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
@@ -62,4 +85,3 @@ def _context(settings: ConsoleSettings) -> ssl.SSLContext | None:
             say("the certificate cannot be used: {error}", error=error),
             hint="PEM certificate and key that belong together",
         ) from None
-    return context

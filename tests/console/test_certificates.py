@@ -165,7 +165,7 @@ async def test_a_console_lets_in_laptops_with_a_certificate_and_nobody_else(
     )
     build: Callable[[bool], web.Application] = lambda tls: _hello()  # noqa: E731
     async with contextlib.AsyncExitStack() as stack:
-        address = await listen(stack, settings, build)
+        address = (await listen(stack, settings, build)).address
         assert await _ask(address, place, place.laptop) == 200
         with pytest.raises((ClientError, OSError)):
             await _ask(address, place, None)
