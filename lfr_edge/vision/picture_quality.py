@@ -2,15 +2,16 @@
 
 The names are the quality elements of ISO/IEC 29794-5:2025 as its reference implementation (OFIQ) spells them. Where
 ``same`` is True the native value is the one that standard defines, on our own five points and crop; where it is
-False the element is the same and the measure is our own, because the standard's needs a trained network. What needs
-to know which pixels are skin, hair, glasses or a mask is in :data:`NOT_MEASURED`, and is said, not guessed.
+False the element is the same and the measure is our own, because the standard's needs a trained network: of what is
+hidden, ours is a likelihood (:mod:`lfr_edge.vision.occlusion`), the standard's a share of pixels. What nothing here
+tells is in :data:`NOT_MEASURED`, and is said, not guessed.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from lfr_edge.capture.frame import UInt8Array
 from lfr_edge.vision.align import similarity, warp
+from lfr_edge.vision.occlusion import likelihoods
 from lfr_edge.vision.portraits import Portrait
 from lfr_edge.vision.quality import head_pose, share_inside
 
@@ -38,9 +40,6 @@ _PARSING: Final = "needs a network that tells skin, hair, glasses and masks apar
 _EXPRESSION: Final = "needs a network for facial expression, which no pack brings"
 NOT_MEASURED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "EyesVisible": _PARSING,
-        "MouthOcclusionPrevention": _PARSING,
-        "FaceOcclusionPrevention": _PARSING,
         "NoHeadCoverings": _PARSING,
         "BackgroundUniformity": _PARSING,
         "EyesOpen": _EXPRESSION,
@@ -91,12 +90,47 @@ def measure_picture(portrait: Portrait, face: int, data: bytes) -> PictureQualit
         ("HeadPosePitch", pitch, "degrees", True),
         ("HeadPoseRoll", roll, "degrees", True),
         *_margins(portrait, face),
-        *_light_and_sharpness(still.pixels, points),
+        *_crop_elements(still.pixels, points),
         ("CompressionArtifacts", blockiness(still.pixels, found[face].box), "block edges, relative", False),
     ]
     inside = share_inside(still.faces.boxes[face][None], portrait.width, portrait.height)
     elements = {name: Element(name, value, unit, same) for name, value, unit, same in values}
     return PictureQuality(MappingProxyType(elements), float(inside[0]), jpeg_quality(data))
+
+
+def aligned(pixels: UInt8Array, points: NDArray[np.float32], scale: float = 1.0) -> UInt8Array:
+    """The face at `points` (5, 2) as the networks see it, (112 · scale, 112 · scale, 3) BGR.
+
+    **Lifetime:** the caller overwrites it.
+    """
+    side = round(112 * scale)
+    crop = np.zeros((side, side, 3), np.uint8)
+    template = [(float(x), float(y)) for x, y in _FACE * scale]
+    warp(pixels, similarity(points[None], template)[0], crop)
+    return crop
+
+
+def continued(pixels: UInt8Array, points: NDArray[np.float32]) -> UInt8Array:
+    """As :func:`aligned`, with the picture's edge continued: a tight crop is not taken for something black before a
+    chin.
+
+    **Lifetime:** the caller overwrites it.
+    """
+    matrix = similarity(points[None], [(float(x), float(y)) for x, y in _FACE])[0]
+    height, width = pixels.shape[:2]
+    shrink = math.hypot(matrix[0, 0], matrix[1, 0])
+    if shrink < 1e-6:
+        return aligned(pixels, points)
+    corners = np.array([(0, 0), (112, 0), (112, 112), (0, 112)], np.float64)
+    seen = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    beyond = max(0.0, -float(seen.min()), *(seen.max(axis=0) - (width, height)))
+    margin = min(math.ceil(beyond) + 2, math.ceil(112 / shrink)) if beyond > 0 else 0
+    if not margin:
+        return aligned(pixels, points)
+    wide = cv2.copyMakeBorder(pixels, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    crop = aligned(wide, points + np.float32(margin))
+    wide[:] = 0
+    return crop
 
 
 def _unicity(areas: list[float]) -> float:
@@ -124,19 +158,27 @@ def _margins(portrait: Portrait, face: int) -> list[tuple[str, float, str, bool]
     ]
 
 
-def _light_and_sharpness(
-    pixels: UInt8Array, points: NDArray[np.float32]
-) -> list[tuple[str, float, str, bool]]:
-    large, small = np.zeros((_SIDE, _SIDE, 3), np.uint8), np.zeros((112, 112, 3), np.uint8)
-    grey = np.zeros((_SIDE, _SIDE), np.uint8)
-    plain = np.zeros((112, 112), np.float32)
+def _crop_elements(pixels: UInt8Array, points: NDArray[np.float32]) -> Iterator[tuple[str, float, str, bool]]:
+    large, small = aligned(pixels, points, 2.0), aligned(pixels, points)
     try:
-        for crop, scale in ((large, 2.0), (small, 1.0)):
-            template = [(float(x), float(y)) for x, y in _FACE * scale]
-            warp(pixels, similarity(points[None], template)[0], crop)
+        yield from _light(large)
+        yield from _sharpness(small)
+        small[:] = 0
+        small = continued(pixels, points)
+        hidden = likelihoods(small)
+        yield "EyesVisible", hidden["eyes"], "likelihood that they are hidden", False
+        yield "MouthOcclusionPrevention", hidden["mouth"], "likelihood that it is hidden", False
+        yield "FaceOcclusionPrevention", hidden["face"], "likelihood that much of it is hidden", False
+    finally:
+        large[:] = 0
+        small[:] = 0
+
+
+def _light(large: UInt8Array) -> list[tuple[str, float, str, bool]]:
+    grey = np.zeros((_SIDE, _SIDE), np.uint8)
+    try:
         cv2.cvtColor(large, cv2.COLOR_BGR2GRAY, dst=grey)
         whole = grey[_twice(_WHOLE)]
-        plain[:] = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         left, right = (_histogram(grey[_twice(cheek)]) for cheek in _CHEEKS)
         histogram = _histogram(whole)
         used = histogram[histogram > 0]
@@ -147,11 +189,18 @@ def _light_and_sharpness(
             ("IlluminationUniformity", float(np.minimum(left, right).sum()), "share in common", True),
             ("LuminanceMean", float(whole.mean()) / 255, "0 to 1", True),
             ("LuminanceVariance", float((whole / 255.0).var()), "0 to 1", True),
-            ("Sharpness", fine_detail(plain), "fine detail, relative", False),
         ]
     finally:
-        for buffer in (large, small, grey, plain):
-            buffer[:] = 0
+        grey[:] = 0
+
+
+def _sharpness(small: UInt8Array) -> list[tuple[str, float, str, bool]]:
+    plain = np.zeros((112, 112), np.float32)
+    try:
+        plain[:] = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+        return [("Sharpness", fine_detail(plain), "fine detail, relative", False)]
+    finally:
+        plain[:] = 0
 
 
 def fine_detail(grey: NDArray[np.float32]) -> float:

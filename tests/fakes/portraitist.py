@@ -15,9 +15,21 @@ _POINTS = np.array([(38, 52), (73, 52), (56, 72), (41, 92), (71, 92)], np.float3
 
 
 def _drawn() -> np.ndarray:
-    """(100, 100, 3): light, contrast and detail of a good photograph, and no face."""
-    pixels = np.random.default_rng(1).integers(40, 220, (100, 100, 1))
-    return np.repeat(pixels, 3, axis=2).astype(np.uint8)
+    """(100, 100, 3) BGR: light, contrast and detail of a good photograph, and a drawn face with nothing before it."""
+    y, x = np.mgrid[0:100, 0:100].astype(float)
+
+    def blob(middle_x: float, middle_y: float, width: float, height: float) -> np.ndarray:
+        return np.exp(-(((x - middle_x) / width) ** 2 + ((y - middle_y) / height) ** 2))
+
+    light = 165 - 35 * ((x - 56) / 50) ** 2 - 25 * ((y - 66) / 60) ** 2
+    for eye in (38, 73):
+        light += 18 * blob(eye - 6, 52, 2, 2) + 18 * blob(eye + 6, 52, 2, 2)
+        light -= 85 * blob(eye, 52, 5, 3.2) + 45 * blob(eye, 41, 10, 2.5) + 25 * blob(eye, 50, 10, 6)
+    light += 22 * blob(56, 66, 3.5, 12) - 50 * blob(50.5, 74, 3, 2) - 50 * blob(61.5, 74, 3, 2)
+    light -= 60 * blob(56, 92, 14, 1.6) + 22 * blob(56, 93, 15, 5)
+    colour = np.stack([0.68 * light, 0.8 * light, light + 10 + 12 * blob(56, 92, 14, 4)], axis=-1)
+    grain = np.random.default_rng(1).normal(0, 9, (100, 100, 1))
+    return np.clip(colour + grain, 0, 255).astype(np.uint8)
 
 
 class FakePortraitist:

@@ -96,7 +96,7 @@ def test_check_says_everything_and_writes_nothing(tmp_path):
     raw = json.loads(json.dumps(compiled.to_json()))
     assert raw["look_alikes"]["W1"] == [["W2", 1.0]]
     assert raw["shares"]["categories"] == [["wanted_by_police", 3, 100.0]]
-    assert "FaceOcclusionPrevention" in raw["not_measured"]
+    assert "NoHeadCoverings" in raw["not_measured"]
     assert before == {item: item.stat().st_mtime_ns for item in path.iterdir()}
 
 
@@ -242,7 +242,7 @@ def test_large_pictures_do_not_pile_up_before_their_turn(tmp_path, monkeypatch):
 
 def test_an_interruption_with_several_workers_loses_only_what_was_under_way(tmp_path):
     path = crowd(tmp_path / "bundle", 20)
-    stopped = Compilation(survey(path), Interrupted(9), scale=SCALE, now=NOW, helpers=[FakePortraitist()])
+    stopped = Compilation(survey(path), Interrupted(9), scale=SCALE, now=NOW, helpers=[Interrupted(9)])
     with pytest.raises(KeyboardInterrupt):
         stopped.seal(tmp_path / "list", key=KEY)
     assert 5 <= compilation(path).seal(tmp_path / "list", key=KEY).resumed < 20
