@@ -10,6 +10,18 @@ from typing import Any, Final
 _WIDTH: Final = 640
 _HEIGHT: Final = 320
 _MARGIN: Final = 48
+_ENDS: Final = (
+    0.004,
+    0.008,
+    0.02,
+    0.04,
+    0.08,
+    0.2,
+    0.4,
+    0.6,
+    0.8,
+    1.0,
+)  # of an axis; their quarters are round
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -27,7 +39,8 @@ def rate(body: Mapping[str, Any]) -> str:
 def intervals(rows: Sequence[tuple[str, Mapping[str, Any]]], label: str) -> str:
     """Rates one below the other, each a dot with its 95 % interval; those that cannot be told are named."""
     told = [body for _, body in rows if body["value"] is not None]
-    most = max((body["high"] for body in told), default=1.0) or 1.0
+    reached = max((body["high"] for body in told), default=1.0)
+    most = next((end for end in _ENDS if end >= reached), 1.0)
     height = 40 + 26 * len(rows)
     left, right = 190.0, _WIDTH - 60.0
 

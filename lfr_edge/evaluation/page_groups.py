@@ -49,12 +49,14 @@ def _outcome(title: str, body: Mapping[str, Any]) -> list[str]:
         if body["chance"] is None
         else f" So large a difference comes by chance {percent(body['chance'])} of the time."
     )
+    # Where neither can be given, the reason is the same and is said once.
+    ratios = dict.fromkeys(_ratio(body[name]) for name in ("worst_to_best", "worst_to_mean"))
     return [
         f"<h3>{escape(title)}</h3>",
         intervals(rows, title),
         table(("group", "rate (95 %)", "trials"), ((name, rate(one), one["n"]) for name, one in rows)),
-        f"<p><strong>{escape(body['verdict'])}.</strong>{chance} {_ratio(body['worst_to_best'])}"
-        f" {_ratio(body['worst_to_mean'])} Power: {escape(body['power'])}.</p>",
+        f"<p><strong>{escape(body['verdict'])}.</strong>{chance} {' '.join(ratios)}"
+        f" Power: {escape(body['power'])}.</p>",
     ]
 
 

@@ -43,7 +43,7 @@ KINDS: Final = (
     Kind("size", "Width of the face", "px, JPEG 85", (64, 48, 32, 24)),
     Kind("blur", "Blur", "% of the face's width (Gaussian)", (1, 2, 3, 4)),
     Kind("compression", "Compression", "JPEG quality", (50, 30, 15, 8)),
-    Kind("light", "Light", "of the light left", (0.5, 0.25, 0.1, 0.05)),
+    Kind("light", "Light", "share of the light left", (0.5, 0.25, 0.1, 0.05)),
 )
 
 

@@ -78,4 +78,5 @@ def _page(title: str, walks: Sequence[Walk], shown: Sequence[str]) -> str:
         + "<td class='blank'></td><td class='blank'></td></tr>"
         for walk in walks
     )
-    return f"<section><h1>{escape(title)}</h1><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>"
+    body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<section><h1>{escape(title)}</h1>{body}</section>"
