@@ -9,7 +9,7 @@ from typing import Final
 from lfr_edge.deployment.alert_cases import FALSE_FINDINGS, TRUE_FINDINGS
 from lfr_edge.deployment.period import Period
 from lfr_edge.deployment.report.document import Bar, Chart, Ink, Lettering, Mark, Stroke
-from lfr_edge.deployment.report.wording import cosine
+from lfr_edge.deployment.report.wording import cosine, counted
 from lfr_edge.deployment.sightings import Histogram
 from lfr_edge.deployment.statistics import Statistics
 from lfr_edge.recogniser.view import SCORE_BIN_E4
@@ -51,7 +51,8 @@ def _over_time(one: Statistics) -> Chart | None:
     step = next((s for s in (0.25, 0.5, 1, 2, 4) if hours / s <= 10), 8)
     ticks = [(n * step / hours, f"{n * step:g} h") for n in range(math.floor(hours / step) + 1)]
     told = (
-        f"{len(one.cases)} alerts in {round(span / 60_000)} minutes, the first after {start_ms // 60_000} minutes:"
+        f"{counted(len(one.cases), 'alert')} in {counted(round(span / 60_000), 'minute')},"
+        f" the first after {counted(start_ms // 60_000, 'minute')}:"
         f" {sum(kinds[0])} true, {sum(kinds[1])} false, {sum(kinds[2])} undetermined or unreviewed."
     )
     return _stacked("Alerts over time", told, kinds, ("true", "false", "not determined"), ticks)
@@ -65,7 +66,7 @@ def _per_deployment(period: Period) -> Chart | None:
     kinds.append([one.alerts.total - one.alerts.true - one.alerts.false for one in ones])
     every = max(1, len(ones) // 8)
     ticks = [((n + 0.5) / len(ones), one.name) for n, one in enumerate(ones) if n % every == 0]
-    told = f"{period.alerts.total} alerts in {len(ones)} deployments, in the order of their opening."
+    told = f"{counted(period.alerts.total, 'alert')} in {counted(len(ones), 'deployment')}, in the order of their opening."
     return _stacked("Alerts by deployment", told, kinds, ("true", "false", "not determined"), ticks)
 
 
@@ -117,7 +118,7 @@ def _scores(period: Period) -> Chart | None:
     if others.total:
         names.append(("best score of each passage", "quiet"))
     told = (
-        f"{len(scores)} alerts by similarity; threshold {', '.join(cosine(t) for t in thresholds) or 'not recorded'}."
+        f"{counted(len(scores), 'alert')} by similarity; threshold {', '.join(cosine(t) for t in thresholds) or 'not recorded'}."
         " Heights are square roots of counts."
     )
     return Chart(

@@ -16,6 +16,11 @@ def number(value: int | None) -> str:
     return NOT_RECORDED if value is None else f"{value:,}"
 
 
+def counted(value: int, what: str) -> str:
+    """``1 alert``, ``2 alerts``."""
+    return f"{value:,} {what}{'' if value == 1 else 's'}"
+
+
 def plain(value: int | None) -> str:
     """For tables that a program may read: no thousands separator."""
     return NOT_RECORDED if value is None else str(value)
