@@ -32,7 +32,7 @@ _MEANS: Final[Mapping[str, str]] = {
     "anchor.printed": "the sheet with the code of a log's last head was printed",
     "anchor.witnessed": "a witness outside the box cosigned a head",
     "briefing.acknowledged": "a person acknowledged the briefing, by its SHA-256",
-    "camera.changed": "reserved: nothing writes it",
+    "camera.changed": "how a camera is reached, changed by a reload: its name and the fields, no address",
     "camera.connected": "a camera's capture process has its first picture; what confines it",
     "camera.lost": "a camera gave no picture, and why",
     "clock.jumped": "reserved: nothing writes it",

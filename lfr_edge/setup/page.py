@@ -131,7 +131,9 @@ class PageSetup:
             self._verdicts += ("something else ran on this box: measure again when it is quiet",)
 
     def write(self, *, replace: bool) -> Finished:
-        """Raises as :meth:`Preparation.write`; ConfigError ``setup_nobody`` where no account is named."""
+        """Raises as :meth:`Preparation.write`; ConfigError ``setup_no_site``, ``setup_nobody``: a part was not sent."""
+        if "site" not in self._box.draft.answers.configuration:
+            raise ConfigError("setup_no_site", "part 1 was not kept yet", hint="look at part 1 and keep it")
         if not self._box.draft.answers.accounts:
             raise ConfigError(
                 "setup_nobody", "nobody could sign in to this box", hint="name one person at least in part 2"

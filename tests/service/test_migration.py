@@ -24,6 +24,7 @@ from lfr_edge.formats import Ladder, climb_database
 from lfr_edge.models.store import parse_manifest
 from lfr_edge.service import migration
 from lfr_edge.service.migration import JOURNAL, MIGRATIONS, Migration, format_of, migrate, newest
+from lfr_edge.settings import load_settings
 from lfr_edge.watchlist.header import HEADER_BYTES, inspect_header
 
 CLOCK = SystemClock()
@@ -242,6 +243,23 @@ def test_a_step_of_a_database_happens_whole_or_not_at_all(tmp_path):
     assert climb_database(db, (("CREATE TABLE a (x)",), ("CREATE TABLE b (x)",)), tmp_path) == 1
     assert db.execute("PRAGMA user_version").fetchone() == (2,)
     db.close()
+
+
+@pytest.mark.parametrize("file", sorted(FORMATS.glob("lfr-*.toml")), ids=lambda file: file.name)
+def test_a_configuration_of_every_release_is_read(file):
+    settings = load_settings(file)
+    assert settings.site == "Van 1"
+    assert [camera.id for camera in settings.cameras] == ["left", "right"]
+
+
+def test_a_configuration_of_a_newer_release_names_the_field(tmp_path):
+    """There is no number in it: people write it. A field that this release does not know stops the start."""
+    file = tmp_path / "lfr.toml"
+    file.write_text("[matching]\nfield_of_tomorrow = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file)
+    assert caught.value.code == "config_invalid"
+    assert "matching.field_of_tomorrow" in caught.value.message
 
 
 def test_sealed_lists_of_other_releases(tmp_path):

@@ -184,6 +184,8 @@ async def test_what_is_wrong_is_said_and_nothing_of_it_is_kept(served, holder):
     assert "telnet" in await send(holder, "camera", id="a", url="telnet://x")
     assert "no address was given" in await send(holder, "camera", id="a", url=" ")
     assert "did not answer" in await send(holder, "camera", id="a", service="http://192.0.2.1/internal")
+    assert "part 1 was not kept yet" in await send(holder, "write")
+    await send(holder, "site", **SITE)
     assert "nobody could sign in" in await send(holder, "write")
     async with holder.get("/first-run") as answer:
         assert "nobody could sign in" not in await answer.text(), "said once"
