@@ -66,7 +66,8 @@ def _per_deployment(period: Period) -> Chart | None:
     kinds.append([one.alerts.total - one.alerts.true - one.alerts.false for one in ones])
     every = max(1, len(ones) // 8)
     ticks = [((n + 0.5) / len(ones), one.name) for n, one in enumerate(ones) if n % every == 0]
-    told = f"{counted(period.alerts.total, 'alert')} in {counted(len(ones), 'deployment')}, in the order of their opening."
+    alerts, deployments = counted(period.alerts.total, "alert"), counted(len(ones), "deployment")
+    told = f"{alerts} in {deployments}, in the order of their opening."
     return _stacked("Alerts by deployment", told, kinds, ("true", "false", "not determined"), ticks)
 
 
@@ -117,8 +118,9 @@ def _scores(period: Period) -> Chart | None:
     names: list[tuple[str, Ink]] = [("alerts", "main"), ("threshold", "warn")]
     if others.total:
         names.append(("best score of each passage", "quiet"))
+    drawn = ", ".join(cosine(threshold) for threshold in thresholds) or "not recorded"
     told = (
-        f"{counted(len(scores), 'alert')} by similarity; threshold {', '.join(cosine(t) for t in thresholds) or 'not recorded'}."
+        f"{counted(len(scores), 'alert')} by similarity; threshold {drawn}."
         " Heights are square roots of counts."
     )
     return Chart(
