@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from trials import fuzzing, people, record, releases, simulated
+from trials import cameras, fuzzing, people, record, releases, simulated
 from trials.trial import Trial
 
 TRIALS: Final[tuple[Trial, ...]] = tuple(
-    trial for room in (record, people, releases, simulated, fuzzing) for trial in room.TRIALS
+    trial for room in (record, people, releases, cameras, simulated, fuzzing) for trial in room.TRIALS
 )

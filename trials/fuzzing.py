@@ -61,7 +61,9 @@ def _run(attempt: Attempt, target: str, work: Path, *more: str) -> Outcome:
     failures = []
     if done.returncode:
         finds = [path.read_bytes().hex()[:2000] for path in attempt.folder.glob("*-*") if path.is_file()]
-        error = re.search(r"Uncaught Python exception: ===\s*\n(.+)|(libFuzzer: .+)", done.stderr)
+        error = re.search(
+            r"Uncaught Python exception: ===\s*\n(.+)|(libFuzzer: .+)", done.stdout + done.stderr
+        )
         words = next(filter(None, error.groups()), "") if error else done.stderr[-300:]
         failures.append(f"{words} on input {finds}")
     facts = {"seconds": _FULL_S} if whole else {}
