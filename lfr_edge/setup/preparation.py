@@ -22,7 +22,7 @@ from lfr_edge.setup.finding import Finding
 from lfr_edge.setup.speed import measure
 from lfr_edge.setup.storage import examine_storage
 from lfr_edge.setup.time_source import examine_clock
-from lfr_edge.setup.write import Written, keep_password, write_box
+from lfr_edge.setup.write import SECRETS, Written, keep_password, write_box
 
 SIDES: Final = (640, 960, 1280)  # of the detector; the cameras' own are measured besides
 _BUSY: Final = 0.5  # load of each processor from which a measurement says more about the neighbours
@@ -110,7 +110,7 @@ class Preparation:
             raw["detector_side"] = answer.detector_side
         secret = answer.password or password
         if secret:
-            raw["password_file"] = f"secrets/{answer.id}.password"
+            raw["password_file"] = f"{SECRETS}/{answer.id}.password"
         others = [c for c in self.draft.answers.configuration.get("cameras", ()) if c.get("id") != answer.id]
         before = self.draft.answers
         try:
@@ -122,7 +122,7 @@ class Preparation:
             self.draft.answers = before
             raise
         if secret:
-            keep_password(self.path.parent / "secrets", answer.id, secret)
+            keep_password(self.path.parent / SECRETS, answer.id, secret)
         self.draft.keep()
         return self._anchored(camera)
 

@@ -24,6 +24,7 @@ from lfr_edge.setup.answers import Answers
 from lfr_edge.setup.toml_text import toml_text
 
 _CONFIGURATION_MODE: Final = 0o640  # names of files with secrets, no secret
+SECRETS: Final = "secrets"  # beside the configuration: passwords of cameras
 _OLDER: Final = 100  # configurations kept beside the new one
 
 
@@ -195,6 +196,7 @@ def _give(files: tuple[Path, ...], settings: Settings, ids: tuple[int, int]) -> 
     configuration, *rest = files
     os.chown(configuration, -1, ids[1])
     folders = {settings.data, settings.audit, settings.models.store}
+    folders |= {folder for folder in (configuration.parent / SECRETS,) if folder.is_dir()}
     for place in {*folders, *(file for file in rest if file.exists())}:
         os.chown(place, *ids)
         for inner in place.rglob("*") if place.is_dir() else ():

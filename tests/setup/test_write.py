@@ -155,6 +155,6 @@ def test_root_hands_the_box_to_its_user(config):
     nobody = pwd.getpwnam("nobody")
     settings = load_settings(config)
     for path in (settings.data, settings.data / "accounts.json", settings.audit / "device/entries.lfr",
-                 settings.cameras[0].password_file):  # fmt: skip
+                 config.parent / "secrets", settings.cameras[0].password_file):  # fmt: skip
         assert path.stat().st_uid == nobody.pw_uid, path
     assert (config.stat().st_uid, config.stat().st_gid) == (0, nobody.pw_gid)
