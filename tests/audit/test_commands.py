@@ -18,7 +18,8 @@ from lfr_edge.audit.__main__ import main
 from lfr_edge.audit.commands import entry_line
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.exits import never_altered_by_accident
-from lfr_edge.audit.note import read_key_file
+from lfr_edge.audit.keys import FileKeyStore
+from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, VerifierKey, read_key_file
 from lfr_edge.audit.proof import parse_proof
 from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness_server import WitnessServer
@@ -162,6 +163,22 @@ def test_errors_never_look_like_an_alteration(folder: Path, tmp_path: Path) -> N
     assert product(["audit", "verify", str(folder), "--key", str(tmp_path / "absent")]) == 3
     assert product(["audit", "show", str(tmp_path)]) == 3
     assert product(["audit", "verify", str(folder)]) == 2
+
+
+def test_a_witness_s_key(tmp_path: Path, capsys: Capture) -> None:
+    command = ["witness", "new-key", "force.example/witness", "--store", str(tmp_path)]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    key = VerifierKey.parse(out.removesuffix("\n"))
+    assert (key.name, key.algorithm) == ("force.example/witness", WITNESS_KEY)
+    seed = FileKeyStore(tmp_path).read("witness")
+    assert seed is not None
+    assert MemorySigner(key.name, seed, WITNESS_KEY).verifier == key
+    assert main(command) == 3
+    assert "audit_key_exists" in capsys.readouterr().err
+    assert FileKeyStore(tmp_path).read("witness") == seed
+    assert main(["witness", "serve", "w", "--store", str(tmp_path / "none"), "--trust", str(tmp_path)]) == 3
+    assert "audit_key_missing" in capsys.readouterr().err
 
 
 def test_a_witness_from_key_to_anchor(box: Box, tmp_path: Path, capsys: Capture) -> None:

@@ -65,6 +65,27 @@ def test_keys_are_stable_and_certified(box: Box) -> None:
     assert "_reference_key" not in repr(one)
 
 
+def test_keys_follow_from_the_secret_for_ever(box: Box) -> None:
+    """A box that is updated while a deployment runs has to find its keys again, and the references made with them."""
+
+    class Known:
+        def read(self, name: str) -> bytes:
+            return bytes(range(32))
+
+        def write(self, name: str, secret: bytes) -> None:
+            raise NotImplementedError
+
+        def destroy(self, name: str) -> None:
+            raise NotImplementedError
+
+    device = device_keys(Known(), "van.example/3/device", box.clock)
+    keys = deployment_keys(Known(), device, "van.example/3/d1", box.clock)
+    public = "AcUeAW6rRuCYHmUtC9aIt4Q9Gn0XU8eyQ1FUr4l6Qaxf"
+    assert device.signer.verifier.text == f"van.example/3/device+43b003eb+{public}"
+    assert keys.signer.verifier.text == f"van.example/3/d1+c2ac9485+{public}"
+    assert device.reference("entry-1") == keys.reference("entry-1") == "3cbc468fdf825e8b9378"
+
+
 def test_similar_origins_have_different_keys(box: Box) -> None:
     """File names are cleaned, so two origins may look alike there; their keys must not."""
     one = deployment_keys(box.store, box.device, "van/A_1", box.clock)

@@ -12,6 +12,7 @@ from lfr_edge.audit.checkpoint import Head, is_torn_checkpoint, parse_checkpoint
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.folder import is_torn_head
 from lfr_edge.audit.log import AuditLog
+from lfr_edge.audit.recovery import citation
 from lfr_edge.audit.segment import map_segment, read_frames
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
@@ -155,6 +156,8 @@ def test_a_successor_of_a_log_without_a_head(box: Box) -> None:
     box.logs.append(successor)
     cited = LogView.load(box.folder("d2")).entry(1).event.data
     assert (cited["signed_size"], cited["reason"]) == (0, "")
+    (box.folder() / "FROZEN").write_text(f"  {'x' * 1000}\n", encoding="utf-8")
+    assert citation(box.folder()).data["reason"] == "x" * 900  # an entry's string holds 1,024
 
 
 @pytest.mark.parametrize("name", ["heads", "checkpoints"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import shutil
 import threading
 import time
@@ -177,6 +178,32 @@ def test_an_address_must_be_http() -> None:
     with pytest.raises(AuditError) as caught:
         HttpWitness("file:///etc/passwd", WITNESS.verifier)
     assert code(caught) == "audit_witness_address"
+
+
+def test_an_answer_that_is_no_text(box: Box, tmp_path: Path) -> None:
+    """Another program answers at the witness's address: an error with a code, never a traceback."""
+
+    class Noise(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"\xff\xfe noise\n")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+            pass
+
+    log = box.create()
+    box.fill(log, 3)
+    log.checkpoint()
+    with http.server.HTTPServer(("127.0.0.1", 0), Noise) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(AuditError) as caught:
+            deliver(log.folder, log, HttpWitness(f"http://127.0.0.1:{server.server_port}", WITNESS.verifier))
+        server.shutdown()
+        thread.join()
+    assert code(caught) == "audit_note_malformed"
 
 
 class Scripted:
