@@ -26,7 +26,7 @@ examples:
   lfr-edge watchlist seal list list.sealed --key-file /media/key/list.key
   lfr-edge watchlist inspect list.sealed                   what anybody can read of it
   lfr-edge watchlist inspect list.sealed --key-file /media/key/list.key
-  lfr-edge watchlist diff yesterday.sealed list.sealed --key-file /media/key/list.key
+  lfr-edge watchlist diff old.sealed list.sealed --key-file /media/key/list.key --older-key-file old.key
   lfr-edge watchlist destroy list.sealed --key-file /media/key/list.key --import /media/usb/list
 
 A list is a signed bundle, or a folder with watchlist.csv (reference, category, response, images, …) and pictures;
@@ -65,7 +65,8 @@ def _register_diff(actions: argparse._SubParsersAction[argparse.ArgumentParser])
         help="who came, who went, what changed between two sealed lists",
         description="Who came, who went, and which fields differ between two sealed lists; never a picture. Ends with "
         "1 where they differ.",
-        epilog="example:\n  lfr-edge watchlist diff yesterday.sealed list.sealed --key-file /media/key/list.key\n",
+        epilog="example:\n"
+        "  lfr-edge watchlist diff old.sealed list.sealed --key-file /media/key/list.key --older-key-file old.key\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     compare.add_argument("older", type=Path, metavar="OLDER", help="the sealed list that was")
@@ -155,10 +156,25 @@ def _diff(args: argparse.Namespace) -> int:
         from lfr_edge.watchlist.keys import read_key_file
 
         older_key = read_key_file(args.older_key_file)
-    with SealedWatchlist.open(args.older, older_key) as older, SealedWatchlist.open(args.newer, key) as newer:
+    with (
+        _opened(args.newer, key, "--key-file") as newer,
+        _opened(args.older, older_key, "--older-key-file") as older,
+    ):
         found = difference(older, newer)
     print(json.dumps(found.to_json(), indent=2) if args.json else "\n".join(_diff_lines(found)))
     return 0 if not (found.added or found.removed or found.changed) else 1
+
+
+def _opened(path: Path, credential: bytes | str, option: str) -> SealedWatchlist:
+    """Lists of two deployments have two keys: a refusal says which one does not fit."""
+    try:
+        return SealedWatchlist.open(path, credential)
+    except WatchlistError as error:
+        if error.code != "watchlist_key_wrong":
+            raise
+        raise WatchlistError(
+            error.code, f"{path}: {error.message}", hint=f"give the key that it was sealed with by {option}"
+        ) from None
 
 
 def _diff_lines(found: ListDiff) -> list[str]:
