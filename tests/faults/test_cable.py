@@ -8,7 +8,7 @@ import pytest
 
 from tests.capture.conftest import encode
 from tests.faults.cable import camera_on_a_cable, may_lay_cables, pull_and_plug, two_stations
-from trials.cameras import local_camera
+from tests.trials.cameras import local_camera
 
 
 @pytest.mark.timeout(120)

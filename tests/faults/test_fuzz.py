@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.fuzz.targets import TARGETS, Target
-from trials.fuzzing import CORPUS, TRIALS
-from trials.running import carry_out, missing
+from tests.trials.fuzzing import CORPUS, TRIALS
+from tests.trials.running import carry_out, missing
 
 NEW = 150
 

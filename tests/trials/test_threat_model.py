@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.conftest import REPOSITORY
-from trials.catalogue import TRIALS
+from tests.trials.catalogue import TRIALS
 
 PAGE = (REPOSITORY / "docs" / "threat-model.md").read_text(encoding="utf-8")
 ROWS = [

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from trials.catalogue import TRIALS
-from trials.results import RESULTS, kept
-from trials.running import REPOSITORY
-from trials.trial import Trial
+from tests.trials.catalogue import TRIALS
+from tests.trials.results import RESULTS, kept
+from tests.trials.running import REPOSITORY
+from tests.trials.trial import Trial
 
 PAGE: Final = REPOSITORY / "docs" / "trials.md"
 FOUND: Final = Path(__file__).with_name("found.toml")
 _HEAD: Final = """\
 # Trials
 
-What this page says is made by `uv run trials page` from the results in `trials/results/`, one JSON line for each run;
-a test holds the two together. A result counts only with its control: the same attack on something sabotaged has to
+What this page says is made by `uv run trials page` from the results in `tests/trials/results/`, one JSON line for each
+run; a test holds the two together. A result counts only with its control: the same attack on something sabotaged has to
 fail, in the same run. No failure in n attempts bounds the rate at 3/n (95 %); that is the number to look at, not the
 word *held*. Promises and bars are those of the design's `reliability.md`.
 
@@ -29,7 +29,7 @@ uv run trials run NAME --slice            # what CI does of it
 uv run trials run NAME --keep             # keep the result for this page
 ```
 
-`./scripts/trials` is the same without uv. Exit code 1: the promise was broken, or the control did not fail. 3: this
+`./scripts/setup dev` comes first; `./scripts/trials` is the same without uv. Exit code 1: the promise was broken, or the control did not fail. 3: this
 machine lacks what the trial needs (root, loop devices, strace …), and nothing was tried. The trials are no part of
 the product's wheel; sabotage is code of the trial, and the product has no switch for it.
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.faults.simulation.planted import BUGS
 from tests.faults.simulation.run import BrokenPromise, simulate
-from trials.trial import Attempt, Outcome, Trial
+from tests.trials.trial import Attempt, Outcome, Trial
 
 _STEPS_FOR_A_BUG: Final = 16_000  # each is found within 4,000 by seed 1
 

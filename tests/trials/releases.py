@@ -11,9 +11,9 @@ from unittest.mock import patch
 from tests.deploy import conftest as parts
 from tests.deploy import test_container as container
 from tests.deploy import test_install as install
-from trials.parts import Folders, plain
-from trials.running import within
-from trials.trial import Attempt, Outcome, Trial
+from tests.trials.parts import Folders, plain
+from tests.trials.running import within
+from tests.trials.trial import Attempt, Outcome, Trial
 
 _CUTS_OF_A_BOX: Final = 10
 _OTHER_SLOT: Final = "next(name for name in NAMES if name != self.current())"

@@ -20,9 +20,9 @@ from tests.audit import test_power as power
 from tests.audit import test_syscalls as syscalls
 from tests.audit import test_tamper as tamper
 from tests.audit.conftest import Box
-from trials.parts import go_verifier, plain
-from trials.running import within
-from trials.trial import Attempt, Outcome, Trial
+from tests.trials.parts import go_verifier, plain
+from tests.trials.running import within
+from tests.trials.trial import Attempt, Outcome, Trial
 
 _LONGEST_LIFE_S: Final = 2.0
 

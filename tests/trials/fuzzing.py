@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from trials.parts import REPOSITORY
-from trials.trial import Attempt, Outcome, Trial
+from tests.trials.parts import REPOSITORY
+from tests.trials.trial import Attempt, Outcome, Trial
 
 CORPUS: Final = REPOSITORY / "tests" / "faults" / "corpus"
 FULL: Final = 1_000_000  # inputs; a full run also lasts at least ten minutes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from trials import cameras, fuzzing, people, record, releases, simulated
-from trials.trial import Trial
+from tests.trials import cameras, fuzzing, people, record, releases, simulated
+from tests.trials.trial import Trial
 
 TRIALS: Final[tuple[Trial, ...]] = tuple(
     trial for room in (record, people, releases, cameras, simulated, fuzzing) for trial in room.TRIALS

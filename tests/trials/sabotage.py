@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 from unittest.mock import patch
 
-from trials.parts import REPOSITORY
+from tests.trials.parts import REPOSITORY
 
 FOLDER: Final = REPOSITORY / "tests" / "faults" / "sabotage"
 

@@ -18,10 +18,10 @@ from tests.alerts import test_once as once
 from tests.console import test_openapi as openapi
 from tests.deployment import test_erased_items as erased_items
 from tests.deployment.conftest import van as van_fixture
-from trials.parts import plain, run
-from trials.running import within
-from trials.sabotage import sabotaged
-from trials.trial import Attempt, Outcome, Trial
+from tests.trials.parts import plain, run
+from tests.trials.running import within
+from tests.trials.sabotage import sabotaged
+from tests.trials.trial import Attempt, Outcome, Trial
 
 Careless: TypeAlias = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 _KILL_EVERY: Final = 250  # alerts: 40 kills in 10,000

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from trials.catalogue import TRIALS
-from trials.page import PAGE, page
-from trials.results import keep, kept
-from trials.running import carry_out, missing
-from trials.trial import NotHereError, Trial
+from tests.trials.catalogue import TRIALS
+from tests.trials.page import PAGE, page
+from tests.trials.results import keep, kept
+from tests.trials.running import carry_out, missing
+from tests.trials.trial import NotHereError, Trial
 
 HELD, BROKEN, NOT_HERE = 0, 1, 3  # exit codes; 2 is argparse's
 _SAY = Console(stderr=True, highlight=False)
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--slice", action="store_true", help="the short n that CI runs")
     run.add_argument("--no-control", action="store_true", help="skip the control; the result says so")
-    run.add_argument("--keep", action="store_true", help="keep the result in trials/results/")
+    run.add_argument("--keep", action="store_true", help="keep the result in tests/trials/results/")
     actions.add_parser("page", help="write docs/trials.md from the kept results")
     return made
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from benchmarks._line import commit, hardware, versions
-from trials.trial import Attempt, Code, Need, NotHereError, Outcome, Trial, shown
+from tests.trials.trial import Attempt, Code, Need, NotHereError, Outcome, Trial, shown
 
-REPOSITORY: Final = Path(__file__).resolve().parents[1]
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
 Verdict = Literal["held", "broken", "blind"]
 
 

@@ -10,8 +10,8 @@ from typing import Final
 from lfr_edge.demo.rtsp_server import RtspServer
 from tests.capture.conftest import encode
 from tests.faults.cable import camera_on_a_cable, may_lay_cables, pull_and_plug, two_stations
-from trials.parts import run
-from trials.trial import Attempt, NotHereError, Outcome, Trial
+from tests.trials.parts import run
+from tests.trials.trial import Attempt, NotHereError, Outcome, Trial
 
 _LONGEST_OUT_S: Final = 4.0
 
