@@ -20,7 +20,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from lfr_edge.audit.disk import sync_folder, write_new
+from lfr_edge.audit.disk import make_folder, sync_folder, write_new
 from lfr_edge.errors import AlertError
 from lfr_edge.sentences import say
 
@@ -49,7 +49,7 @@ class AlertMaterial:
     def __init__(self, folder: Path, deployment_key: bytes) -> None:
         if len(deployment_key) != KEY_BYTES:
             raise ValueError("a deployment key has 32 bytes")
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         self._folder = folder
         self._key = bytearray(deployment_key)
 
@@ -70,6 +70,8 @@ class AlertMaterial:
             _write(self._wrapped(token), _seal(bytes(self._key), key, f"key:{token}"))
             sync_folder(self._folder)
         except OSError as error:
+            with contextlib.suppress(OSError):  # then the next start erases it
+                self.erase(token)
             raise AlertError(
                 "alert_material_failed",
                 say("the pictures of an alert cannot be written: {strerror}", strerror=error.strerror),

@@ -50,7 +50,6 @@ def test_a_torn_head_of_which_only_the_length_reached_the_disk(
     box.open(ballast_bytes=0).suspend()
 
 
-@pytest.mark.xfail(reason="told to the desk's owner: the folder's own name is not made durable")
 def test_the_first_alerts_pictures_survive_a_power_cut(tmp_path: Path) -> None:
     disk = CrashableDisk(tmp_path, _Old())
     with disk.powered():
@@ -60,7 +59,6 @@ def test_the_first_alerts_pictures_survive_a_power_cut(tmp_path: Path) -> None:
     assert AlertMaterial(after / "deployments" / "d1" / "material", KEY).read(TOKEN) == PICTURES
 
 
-@pytest.mark.xfail(reason="told to the desk's owner: what was written of refused pictures stays")
 async def test_pictures_that_the_disk_refused_leave_nothing_behind(tmp_path: Path) -> None:
     async with Bench(tmp_path).open() as desk:
         write, calls = material_room._write, []

@@ -29,9 +29,10 @@ uv run trials run NAME --slice            # what CI does of it
 uv run trials run NAME --keep             # keep the result for this page
 ```
 
-`./scripts/setup dev` comes first; `./scripts/trials` is the same without uv. Exit code 1: the promise was broken, or the control did not fail. 3: this
-machine lacks what the trial needs (root, loop devices, strace …), and nothing was tried. The trials are no part of
-the product's wheel; sabotage is code of the trial, and the product has no switch for it.
+`./scripts/setup dev` comes first; `./scripts/trials` is the same without uv. Exit code 1: the promise was broken, or
+the control did not fail. 3: this machine lacks what the trial needs (root, loop devices, strace …), and nothing was
+tried. The trials are no part of the product's wheel; sabotage is code of the trial, and the product has no switch
+for it.
 
 ## The promises and their last result
 """

@@ -343,7 +343,8 @@ async def raise_drill(sim: Simulation) -> None:
 
 
 def _note_unkept(sim: Simulation, before: frozenset[str]) -> None:
-    if not sim.world.harsh:
+    """Refused pictures are erased at once, unless the disk refuses that, too: then by the next start."""
+    if sim.world.disk.dead or sim.world.disk.failed > sim._failed_before + 1:
         sim._unkept |= sim.world.material.tokens() - before
 
 

@@ -18,7 +18,6 @@ from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.alerts.record import LogRecorder
 from lfr_edge.alerts.store import AlertStore, FeedEvent
 from lfr_edge.audit.checkpoint import Checkpoint
-from lfr_edge.audit.disk import make_folder
 from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog, LogOptions
 from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, Note, Signature, VerifierKey, parse_signature
@@ -130,8 +129,6 @@ class World:
         if self.line is None:
             self.line = self._witness(keys_store)
         self.store = AlertStore(root / "alerts.sqlite")
-        if not self.harsh:
-            make_folder(root / "material")
         self.material = AlertMaterial(root / "material", KEY)
         self.desk = AlertDesk(self.store, self.material, LogRecorder(self.log), clock, POLICY)
         for name in ("miller", "reed"):
