@@ -16,7 +16,6 @@ from lfr_edge.clock import SystemClock
 from lfr_edge.errors import LfrError
 from lfr_edge.formats import refuse_newer
 from lfr_edge.setup.finding import Finding
-from lfr_edge.setup.outside import examine_anchoring
 from lfr_edge.setup.storage import cores, examine_storage, space, swap
 from lfr_edge.setup.time_source import examine_clock
 
@@ -167,6 +166,7 @@ def _configuration(path: Path) -> Iterator[Finding]:
     from lfr_edge.models.licence import require_permission
     from lfr_edge.models.store import ModelStore
     from lfr_edge.settings import load_settings
+    from lfr_edge.setup.outside import examine_anchoring
 
     settings = load_settings(path)
     yield Finding("configuration", "ok", f"{path}: {len(settings.cameras)} cameras")

@@ -179,6 +179,8 @@ def _measured(box: Preparation, say: Any) -> Measured | None:
         return None
     for verdict in measured.verdicts:
         say(f"  {verdict.text} (the {verdict.bound_by} would be full)")
+    if measured.disturbed:
+        say(f"  too low: load {measured.busy:.1f} a processor; measure again when nothing else runs")
     return measured
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import aiohttp
@@ -9,11 +10,12 @@ import pytest
 from aiohttp import web
 from onveef import wsdiscovery
 
+from lfr_edge.cli import setup as cli
 from lfr_edge.cli.main import main
 from lfr_edge.clock import SystemClock
 from lfr_edge.console.door.accounts import Accounts, Role
 from lfr_edge.console.first_run import CODE_LIFE_NS, ROUTES, Door, build_first_run
-from lfr_edge.settings import load_settings
+from lfr_edge.settings import ConsoleSettings, load_settings
 from lfr_edge.setup import page as page_room
 from lfr_edge.setup.finding import Finding
 from lfr_edge.setup.onvif import find_cameras
@@ -219,6 +221,29 @@ async def test_in_welsh(served, holder, monkeypatch):
     assert 'lang="cy"' in text
     assert "Gosod y blwch hwn" in text
     assert "trwsiwch ef" in text
+
+
+async def test_the_command_ends_when_the_box_is_written(config, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_FAREWELL_S", 0)
+    box = PageSetup(Preparation(config, SystemClock()))
+    running = asyncio.create_task(cli._serve_page(box, ConsoleSettings(port=0)))
+    said = ""
+    while "setup code" not in said:
+        await asyncio.sleep(0.01)
+        said += capsys.readouterr().out
+    url, code = re.search(r"setup page  (\S+)/first-run\nsetup code  (\S+)", said).groups()
+    async with aiohttp.ClientSession(
+        url,
+        headers={"Origin": url, "Sec-Fetch-Site": "same-origin"},
+        cookie_jar=aiohttp.CookieJar(unsafe=True),
+    ) as person:
+        async with person.post("/first-run/code", data={"code": code.lower().replace("-", " ")}) as answer:
+            assert answer.status == 200
+        await send(person, "site", **SITE)
+        await send(person, "people", **PEOPLE)
+        assert "One-time codes" in await send(person, "write")
+    assert await asyncio.wait_for(running, 20) == 0
+    assert "is gone" in capsys.readouterr().out
 
 
 def test_a_box_with_an_account_has_no_page(config, capsys):
