@@ -71,7 +71,7 @@ def _result(trial: Trial, result: dict[str, Any] | None) -> str:
     )
     bound = f"{result['bound_95']:.1g}" if result["bound_95"] else "–"
     n = f"{result['tried']:,} {trial.unit}"
-    return f"{held[result['verdict']]}, {result['ran'][:10]} | {n} | {bound} | {told} |"
+    return f"{held[result['verdict']]}, {result['ran'][:10]} | {n} | {bound} | {told}"
 
 
 def _attacks() -> str:
