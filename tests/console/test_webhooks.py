@@ -224,7 +224,8 @@ async def test_a_restart_forgets_and_repeats_nothing(tmp_path):
     async with house(tmp_path, recorder=ListRecorder(), settings=settings) as box:
         await decide(box)
         async with asyncio.timeout(8):
-            while not kept_as_recorded(settings):  # a moment after the entry: a kill between them records it again
+            # A moment after the entry: a kill between the two records it again.
+            while not kept_as_recorded(settings):
                 await asyncio.sleep(0.01)
     port = int(url.split(":")[2].split("/")[0])
     async with counterpart(port) as back:
