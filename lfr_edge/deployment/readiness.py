@@ -314,6 +314,7 @@ _RULES: Final = (
     ),
 )
 CODES: Final = tuple(rule.code for rule in _RULES)
+_OF_A_LIST: Final = frozenset({"list_lawful", "list_fresh"})
 
 
 def readiness(now: Readings) -> tuple[Line, ...]:
@@ -334,6 +335,16 @@ def refuse_unready(lines: Sequence[Line]) -> None:
         broken = next((clause for clause in line.clauses if not clause.ok), None)
         code = f"readiness_{line.code}" if broken is None else f"authority_{broken.code}"
         raise DeploymentError(code, line.text, hint=line.hint)
+
+
+def refuse_list(listing: ListReading, purpose: Purpose, wall_ns: int) -> None:
+    """A list that joins a live one is as lawful and as fresh as the one that was activated had to be.
+
+    Raises:
+        DeploymentError: ``readiness_list_lawful``, ``readiness_list_fresh``.
+    """
+    now = Readings(purpose, wall_ns, None, None, listing, {}, None, True, 0, "")
+    refuse_unready([_judged(rule, now) for rule in _RULES if rule.code in _OF_A_LIST])
 
 
 def _judged(rule: _Rule, now: Readings) -> Line:

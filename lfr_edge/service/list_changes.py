@@ -12,11 +12,12 @@ from lfr_edge.alerts.record import Actor
 from lfr_edge.audit.event import SYSTEM
 from lfr_edge.deployment.authority import clauses, refuse
 from lfr_edge.deployment.control.proposal import Proposal
+from lfr_edge.deployment.readiness import refuse_list
 from lfr_edge.errors import DeploymentError, LfrError, RecogniserError, WatchlistError
 from lfr_edge.sentences import say
 from lfr_edge.service.kept_additions import folder_of
 from lfr_edge.service.phase import refuse_unless_running
-from lfr_edge.service.readings import facts_of, with_addition
+from lfr_edge.service.readings import facts_of, list_reading, with_addition
 from lfr_edge.watchlist import kept
 from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.expiry import due
@@ -83,7 +84,8 @@ async def propose_addition(run: Run, path: Path, credential: bytes | str, actor:
     """Ask a second person for the entries of another sealed list, which must fit the authority with those there are.
 
     Raises:
-        DeploymentError: not running, or a clause of the authority does not hold with them.
+        DeploymentError: not running; they are not as lawful and fresh as an activated list has to be; or a clause
+            of the authority does not hold with them.
         WatchlistError: the file cannot be opened, or names somebody who is on the list.
         ControlError: as :meth:`Approvals.propose`.
     """
@@ -97,6 +99,7 @@ async def propose_addition(run: Run, path: Path, credential: bytes | str, actor:
                 say("{twice} is on the list already", twice=min(twice)),
                 hint="compile the addition without the people who are on the list",
             )
+        await asyncio.to_thread(_refuse_unfit, run, sealed)
         await asyncio.to_thread(_refuse_unauthorised, run, sealed)
         digest = await asyncio.to_thread(lambda: sealed.digest)
         change = {
@@ -178,6 +181,11 @@ async def send_addition(run: Run, sealed: SealedWatchlist) -> WatchlistError | N
         return None
     body = answer.body
     return WatchlistError(str(body["code"]), str(body["message"]), hint=str(body.get("hint", "")))
+
+
+def _refuse_unfit(run: Run, sealed: SealedWatchlist) -> None:
+    reading = list_reading(list_facts(sealed, _today(run)), approved=False)
+    refuse_list(reading, run.settings.models.purpose, run.clock.wall_ns())
 
 
 def _refuse_unauthorised(run: Run, sealed: SealedWatchlist) -> None:

@@ -78,16 +78,7 @@ def readings_of(run: Run) -> Readings:
         require_permission(run.pack, settings.models.purpose, settings.models.licence_reference)
     except LfrError as error:
         models = error
-    reading = None
-    if listing is not None:
-        facts = listing.facts
-        reading = ListReading(
-            entries=facts.entries,
-            compiled_wall_ns=_wall_ns(facts.compiled_at),
-            approved=run.approved(),
-            unlawful=max(facts.missing_fields.values(), default=0),
-            past_review=facts.past_review,
-        )
+    reading = None if listing is None else list_reading(listing.facts, approved=run.approved())
     return Readings(
         purpose=settings.models.purpose,
         wall_ns=run.clock.wall_ns(),
@@ -104,6 +95,16 @@ def readings_of(run: Run) -> Readings:
         if listing is None or run.threshold is None
         else standing_of(settings, run.pack.fingerprint, run.threshold, len(listing)),
         resuming=run.resuming,
+    )
+
+
+def list_reading(facts: ListFacts, *, approved: bool) -> ListReading:
+    return ListReading(
+        entries=facts.entries,
+        compiled_wall_ns=_wall_ns(facts.compiled_at),
+        approved=approved,
+        unlawful=max(facts.missing_fields.values(), default=0),
+        past_review=facts.past_review,
     )
 
 

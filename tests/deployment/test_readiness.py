@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from lfr_edge.deployment.authority import Clause, clauses
-from lfr_edge.deployment.readiness import CODES, FREE_MIN, ListReading, Readings, readiness, refuse_unready
+from lfr_edge.deployment.readiness import (
+    CODES,
+    FREE_MIN,
+    ListReading,
+    Readings,
+    readiness,
+    refuse_list,
+    refuse_unready,
+)
 from lfr_edge.errors import DeploymentError, ModelError
 from lfr_edge.matching.standing import Standing
 from lfr_edge.matching.threshold import Calibration
@@ -169,3 +177,21 @@ def test_the_authority_comes_with_its_clauses() -> None:
     assert "clause 4" in line.text
     assert line.hint == "ask a superintendent"
     assert all(isinstance(clause, Clause) for clause in line.clauses)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"unlawful": 1}, "readiness_list_lawful"),
+        ({"past_review": 2}, "readiness_list_lawful"),
+        ({"compiled_wall_ns": NOW_NS - 25 * HOUR_NS}, "readiness_list_fresh"),
+        ({"compiled_wall_ns": NOW_NS + HOUR_NS}, "readiness_list_fresh"),
+    ],
+)
+def test_a_list_that_joins_a_live_one_is_held_to_the_same(changes: dict[str, Any], code: str) -> None:
+    joins = listing(approved=False, **changes)
+    with pytest.raises(DeploymentError) as caught:
+        refuse_list(joins, "operational", NOW_NS)
+    assert caught.value.code == code
+    refuse_list(joins, "evaluation", NOW_NS)
+    refuse_list(listing(approved=False), "operational", NOW_NS)

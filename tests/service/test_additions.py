@@ -14,6 +14,7 @@ import pytest
 from lfr_edge.audit.verify import verify
 from lfr_edge.demo.officers import APPROVER, PROPOSER, approve, arrive, authority_for
 from lfr_edge.errors import DeploymentError
+from lfr_edge.service import list_changes
 from lfr_edge.service.changes import carry_out
 from lfr_edge.service.control import Control
 from lfr_edge.service.list_changes import withdraw
@@ -27,7 +28,7 @@ from tests.watchlist.lists import person
 pytestmark = [pytest.mark.network, pytest.mark.timeout(150)]
 
 
-async def test_somebody_who_joins_the_list_is_found_and_leaves_it_again(van, prepared) -> None:
+async def test_somebody_who_joins_the_list_is_found_and_leaves_it_again(van, prepared, monkeypatch) -> None:
     officers = await prepared(watchlist={"path": str(van.lists.strangers)})
     service, control, run = officers.service, officers.control, officers.service.run
     await officers.bring(watchlist=replace(authority_for(service).watchlist, maximum_size=2))
@@ -39,8 +40,13 @@ async def test_somebody_who_joins_the_list_is_found_and_leaves_it_again(van, pre
         == "watchlist_duplicate_reference"
     )
 
+    held_to = []  # what an operational list must be, tests/deployment/test_readiness.py tries
+    monkeypatch.setattr(list_changes, "refuse_list", lambda *found: held_to.append(found))
     proposal = await control.add_list(van.lists.sought, PASSPHRASE, PROPOSER)
     assert proposal.kind == "watchlist.add"
+    assert [(reading.entries, reading.unlawful, purpose) for reading, purpose, _ in held_to] == [
+        (1, 1, "evaluation")
+    ]
     assert run.desk.counts().raised == 0, "proposed is not approved"
     third = _of_nobody(van.folder / "third.sealed", run.pack.fingerprint, run.listing.sealed.header.dimension)
     late = await control.add_list(third, PASSPHRASE, PROPOSER)  # either of the two fits, both do not
