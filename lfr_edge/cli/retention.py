@@ -103,16 +103,18 @@ def _refusal(settings: Settings) -> LfrError:
     from lfr_edge.errors import DeploymentError
 
     holder = holder_of(LogFolder(settings.audit / "device").entries)
-    because = "holds this box's log: without an entry nothing is erased or answered"
     if holder is not None and holder.is_service:
         return DeploymentError(
             "retention_in_service",
-            f"the service runs ({holder.command}, process {holder.process}) and {because}",
+            f"the service runs ({holder.command}, process {holder.process}) and holds this box's log: "
+            "without an entry nothing is erased or answered",
             hint="the running service sweeps by itself; end it for this command",
         )
     who = "another process" if holder is None else f"{holder.command} (process {holder.process})"
     return DeploymentError(
-        "retention_log_in_use", f"{who} {because}", hint="wait until it is done, and give this command again"
+        "retention_log_in_use",
+        f"{who} holds this box's log: without an entry nothing is erased or answered",
+        hint="wait until it is done, and give this command again",
     )
 
 
