@@ -38,7 +38,9 @@ async def test_a_box_is_set_up_by_keyboard_alone(browser: Browser, tmp_path):
         await page.wait_for_selector("#checks table")
         await accessible(page)
         await page.set_viewport_size(PHONE)
-        wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        wide = await page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         assert wide == 0, "nothing runs out of a phone's side"
         await page.focus("#write button")
         await page.keyboard.press("Enter")
