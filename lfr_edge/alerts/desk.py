@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -48,11 +49,12 @@ from lfr_edge.alerts.store import AlertStore, FeedEvent
 from lfr_edge.alerts.turns import Turns
 from lfr_edge.audit.entry import Entry
 from lfr_edge.clock import Clock
-from lfr_edge.errors import AlertError, AuditError
+from lfr_edge.errors import AlertError, AuditError, LfrError
 
 if TYPE_CHECKING:
     from lfr_edge.alerts.drills import DrillSchedule
 
+_LOG = logging.getLogger(__name__)
 _TICK_S: Final = 0.5  # finer than any deadline of the desk; costs a walk over the open alerts
 
 __all__ = ["AlertDesk", "AlreadyDecidedError", "DeskCounts"]
@@ -342,7 +344,10 @@ class AlertDesk(Referrals, KeptPictures):
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            await self.tick()
+            try:
+                await self.tick()
+            except (LfrError, OSError):  # a full disk may be emptied: what is due stays due
+                _LOG.exception("what was due at the desk could not be done; it is tried again")
 
 
 _DUE: Final[dict[Due, Callable[[AlertDesk, str], Coroutine[Any, Any, None]]]] = {

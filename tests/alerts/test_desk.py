@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 
+from lfr_edge.alerts import desk as desk_room
 from lfr_edge.alerts.alert import DeskPolicy, Hold, State
 from lfr_edge.alerts.desk import AlreadyDecidedError
 from lfr_edge.alerts.factors import Answer, Factors
@@ -285,3 +286,27 @@ async def test_a_browser_that_goes_away_leaves_a_whole_decision(bench):
             await asyncio.sleep(0.01)
         assert bench.recorder.verbs("alert.decided") == ["alert.decided"]
         assert [e.kind for e in desk.since(0)][-1:] in (["decided"], ["offered"])
+
+
+async def test_a_deadline_that_fails_once_is_kept_at_the_next_tick(bench, monkeypatch):
+    """The ticker does not die of one refusal: what is due stays due, and is done when the disk is there again."""
+    monkeypatch.setattr(desk_room, "_TICK_S", 0.01)
+    bench.recorder.fail_on["alert.expired"] = AuditError("audit_disk_full", "no room")
+    async with bench.open(DeskPolicy()) as desk:
+        alert = await desk.raise_alert(raised())
+        record, tries = bench.recorder.record, []
+
+        def recorded(ev, **fields):
+            if ev == "alert.expired" and ev in bench.recorder.fail_on:
+                tries.append(ev)
+            return record(ev, **fields)
+
+        monkeypatch.setattr(bench.recorder, "record", recorded)
+        bench.clock.pass_s(7200)
+        while not tries:
+            await asyncio.sleep(0.01)
+        assert desk.get(alert.id.token).undecided
+        del bench.recorder.fail_on["alert.expired"]
+        while desk.get(alert.id.token).undecided:
+            await asyncio.sleep(0.01)
+        assert desk.get(alert.id.token).state is State.EXPIRED_UNREVIEWED
