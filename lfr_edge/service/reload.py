@@ -105,8 +105,10 @@ async def reload(service: Service, path: Path) -> Change:
                 "these fields wait for a start: {fields}",
                 fields=", ".join(name for name, _ in change.waiting),
             ),
-            hint="; ".join(dict.fromkeys(why for _, why in change.waiting))
-            + "; the configuration before stays",
+            hint=say(
+                "{reasons}; the configuration before stays",
+                reasons="; ".join(dict.fromkeys(why for _, why in change.waiting)),
+            ),
         )
     for camera in change.cameras:
         require_address(camera.url)
