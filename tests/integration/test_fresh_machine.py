@@ -131,7 +131,7 @@ def _children_s() -> float:
 
 def _open_the_console(clone: Path, environment: dict[str, str]) -> None:
     """``./scripts/demo`` as a person starts it, ended with Ctrl-C."""
-    demo = subprocess.Popen(
+    with subprocess.Popen(
         ["./scripts/demo"],
         cwd=clone,
         env=environment,
@@ -139,16 +139,16 @@ def _open_the_console(clone: Path, environment: dict[str, str]) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         process_group=0,
-    )
-    assert demo.stdout is not None
-    told = ""
-    for line in demo.stdout:
-        told += line
-        if "Ctrl-C ends" in line:
-            os.killpg(demo.pid, signal.SIGINT)  # a terminal tells the whole group
-            break
-    told += demo.stdout.read()
-    assert demo.wait(120) in {0, 1}, told  # 1: the sought person had not passed yet
+    ) as demo:
+        assert demo.stdout is not None
+        told = ""
+        for line in demo.stdout:
+            told += line
+            if "Ctrl-C ends" in line:
+                os.killpg(demo.pid, signal.SIGINT)  # a terminal tells the whole group
+                break
+        told += demo.stdout.read()
+        assert demo.wait(120) in {0, 1}, told  # 1: the sought person had not passed yet
     assert "• console http://127.0.0.1:" in told
     assert "one-time code for the account 'operator': " in told
     assert "[  ok  ] log verifies" in told
