@@ -87,7 +87,9 @@ class AlertDesk(Referrals, KeptPictures):
         self._store.follow(self.feed.publish)
         found, recorded = {alert.id.token: alert for alert in kept}, None
         if entries is not None:
-            found, recorded = await asyncio.to_thread(reconcile, kept, entries, references or {})
+            restored = await asyncio.to_thread(reconcile, kept, entries, references or {})
+            found, recorded = restored.alerts, restored.recorded
+            self._last_number = restored.last_number
         before = {alert.id.token: alert for alert in kept}
         for alert in sorted(found.values(), key=lambda a: a.id.number):
             self.book.put(alert)

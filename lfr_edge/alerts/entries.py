@@ -7,7 +7,7 @@ up to the record: a look that was recorded counts, even if the process died befo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from lfr_edge.alerts.alert import AWAITING_LOOK, Alert, AlertId, Drill, Facts, Hold, Look, State
@@ -74,10 +74,15 @@ def answer_data(alert: Alert, look: Look, ordinal: int, drill: Drill) -> dict[st
     return data
 
 
-def reconcile(
-    alerts: Iterable[Alert], entries: Iterable[Entry], references: Mapping[str, str]
-) -> tuple[dict[str, Alert], frozenset[str]]:
-    """The alerts as the record has them, by token, and the tokens whose raising is on record.
+@dataclass(frozen=True, slots=True)
+class Restored:
+    alerts: dict[str, Alert]  # by token, as the record has them
+    recorded: frozenset[str]  # tokens whose raising is on record
+    last_number: int  # the highest that the record gave to an alert or a drill; 0 where it gave none
+
+
+def reconcile(alerts: Iterable[Alert], entries: Iterable[Entry], references: Mapping[str, str]) -> Restored:
+    """The alerts as the record has them.
 
     `references` gives the watchlist reference of each code, as far as the list is at hand. An alert that SQLite
     lost comes back with what the record holds; one that the record does not know yet stays as it is.
@@ -85,9 +90,12 @@ def reconcile(
     found = {alert.id.token: alert for alert in alerts}
     recorded: set[str] = set()
     looks: dict[str, int] = {}
+    last_number = 0
     for entry in entries:
         event = entry.event
         token, data = event.ref, cast(dict[str, Any], event.data)
+        if event.ev in {"alert.raised", "drill.raised"}:
+            last_number = max(last_number, data["number"])
         if event.ev == "alert.raised":
             recorded.add(token)
             found.setdefault(token, _raised(entry, references))
@@ -103,7 +111,7 @@ def reconcile(
                 found[token] = _revealed(found[token], data["right"])
         else:
             found[token] = _moved(found[token], entry, data)
-    return found, frozenset(recorded)
+    return Restored(found, frozenset(recorded), last_number)
 
 
 def _raised(entry: Entry, references: Mapping[str, str]) -> Alert:

@@ -76,8 +76,8 @@ mount -t cgroup2 none /sys/fs/cgroup
 ip link set lo up
 export STORAGE_DRIVER=vfs
 podman --storage-driver vfs import --quiet "$1/base.tar" localhost/lfr-edge-base
-buildah --storage-driver vfs build --isolation chroot --build-arg BASE=localhost/lfr-edge-base -t localhost/lfr-edge-trial \
-    -f "$2/Containerfile" "$1/media"
+buildah --storage-driver vfs build --isolation chroot --build-arg BASE=localhost/lfr-edge-base \
+    -t localhost/lfr-edge-trial -f "$2/Containerfile" "$1/media"
 export STATE="$1/state" CONFIG="$1/etc" NETWORK=none MEMLOCK=8388608 NAME=lfr-edge-trial
 export OPTIONS="--cgroups=disabled --ulimit nofile=1024:1024 --ulimit nproc=4096:4096"
 "$2/run" localhost/lfr-edge-trial doctor

@@ -74,9 +74,6 @@ async def test_pictures_that_the_disk_refused_leave_nothing_behind(tmp_path: Pat
         assert list((tmp_path / "material").iterdir()) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="told to the desk's owner: a drill's number is forgotten with the table"
-)
 async def test_a_lost_table_gives_no_number_twice(tmp_path: Path) -> None:
     simulation = Simulation(tmp_path, 1, 0)
     number = await _number_after_a_lost_table(simulation)
