@@ -102,7 +102,7 @@ def test_the_demo_from_a_fresh_clone(clone: Path, tmp_path: Path, uv: bool) -> N
     if uv:
         verified = run(".venv/bin/lfr-edge", "audit", "verify", str(kept / "audit"))
         assert verified.returncode == 2
-        assert "intact with reservations" in verified.stdout
+        assert "INTACT WITH RESERVATIONS" in verified.stdout
         assert "control" in verified.stdout
     else:
         assert json.loads(done.stdout)["passed"] is True
