@@ -141,6 +141,7 @@ def test_erasure_is_proved_with_entries_and_an_empty_store(box: Box) -> None:
         with pytest.raises(AuditError) as caught:
             prove_erasure(views_of(box.folder()), unknown)
         assert caught.value.code == "audit_reference_unknown"
+        assert caught.value.message == f"no entry of {box.origin()} has the reference {unknown!r}"
 
 
 def test_erasure_after_the_end_is_found_in_the_device_log(box: Box) -> None:
@@ -161,6 +162,7 @@ def test_erasure_after_the_end_is_found_in_the_device_log(box: Box) -> None:
     with pytest.raises(AuditError) as caught:
         views_of(box.root / "keys")
     assert caught.value.code == "audit_log_unreadable"
+    assert caught.value.message.endswith("/keys cannot be read as a log: no log lies there")
 
 
 def test_views(box: Box) -> None:
