@@ -113,7 +113,8 @@ def _new(args: argparse.Namespace) -> int:
     if args.base:
         raw = json.loads(json.dumps(to_json(read_document(args.base).authority)))
     for field in args.fields:
-        set_field(raw, *field.partition("=")[::2])
+        name, _, text = field.partition("=")
+        set_field(raw, name, text, now_ns)
     if not args.no_questions:
         fill_in(raw, input, print, now_ns)
     document = document_of(raw)

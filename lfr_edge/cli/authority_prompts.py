@@ -120,8 +120,8 @@ def fill_in(raw: dict[str, Any], ask: Ask, say: Callable[[str], None], now_ns: i
     return raw
 
 
-def set_field(raw: dict[str, Any], path: str, text: str) -> None:
-    """``place.name=Market Square`` without questions.
+def set_field(raw: dict[str, Any], path: str, text: str, now_ns: int) -> None:
+    """``place.name=Market Square`` without questions. A field of a part that was left out brings the part with it.
 
     Raises:
         DeploymentError: ``authority_field_unknown``, ``authority_invalid``.
@@ -133,6 +133,8 @@ def set_field(raw: dict[str, Any], path: str, text: str) -> None:
             f"there is no field {path}",
             hint="lfr-edge authority schema lists them",
         )
+    if question.path[0] == "urgent" and raw["urgent"] is None:
+        raw["urgent"] = _urgent(now_ns)
     _put(raw, question.path, _value(question, text))
     document_of(raw)
 

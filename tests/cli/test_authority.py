@@ -159,6 +159,16 @@ def test_an_optional_part_can_go_again(tmp_path, monkeypatch):
     assert read_document(plain).authority.urgent is None
 
 
+def test_an_optional_part_comes_with_the_first_of_its_fields(tmp_path):
+    path = tmp_path / "oral.json"
+    fields = [f"urgent.{field}" for field in ("reason=A threat at noon.", "taken_down_by=Insp. F. Example")]
+    said = [word for field in fields for word in ("--set", field)]
+    assert main(["authority", "new", str(path), "--from", str(EXAMPLE), "--no-questions", *said]) == 0
+    urgent = read_document(path).authority.urgent
+    assert (urgent.reason, urgent.taken_down_by) == ("A threat at noon.", "Insp. F. Example")
+    assert instant_ns(urgent.confirm_by) - instant_ns(urgent.given) == 24 * 3600 * 10**9
+
+
 @pytest.mark.parametrize(
     ("field", "code"),
     [("place.colour=red", "authority_field_unknown"), ("urgent=yes", "authority_field_unknown"),
