@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from dataclasses import replace
 
 import pytest_asyncio
 
@@ -13,8 +14,9 @@ from lfr_edge.alerts.factors import Answer
 from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.audit.verify import verify
 from lfr_edge.console.door.accounts import Role
+from lfr_edge.console.ports import Trouble
 from tests.browser.conftest import PHONE, a_page, signed_in
-from tests.fakes.box import PASSWORD, house, raised
+from tests.fakes.box import PASSWORD, house, raised, van_status
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -170,6 +172,24 @@ async def test_a_decision_needs_no_scrolling_in_the_van(box, browser):
     assert button["y"] + button["height"] <= 768
 
 
+async def test_a_backlog_is_one_line_and_leaves_the_answers_on_the_screen(tmp_path, browser):
+    async with house(tmp_path / "late", policy=DeskPolicy(reassign_s=0.1, escalate_s=0.2)) as box:
+        dark = Trouble("degraded", "camera north gives no picture", "no picture came in time")
+        box.system.now = replace(van_status(), troubles=(dark,))
+        page = (await signed_in(browser, box, "miller", Role.OPERATOR)).page
+        await linked(page)
+        for number in range(1, 7):
+            await box.desk.raise_alert(raised(number))
+        await page.wait_for_selector("#alert:not([hidden])")
+        await page.wait_for_selector(
+            '.banner:has-text("5 other alerts have waited too long, the first is alert 2")'
+        )
+        assert await page.locator(".banner", has_text="waited too long").count() == 1
+        assert "gives no picture: no picture came in time" in await page.text_content("#banners")
+        button = await page.locator(".finish button").bounding_box()
+        assert button["y"] + button["height"] <= 768
+
+
 async def test_a_page_that_lost_the_line_comes_back_and_misses_nothing(box, browser):
     watched = await signed_in(browser, box, "miller", Role.OPERATOR)
     page = watched.page
@@ -244,7 +264,7 @@ async def test_the_second_look_is_another_persons_and_blind(tmp_path, browser):
         await miller.wait_for_selector("#alert:not([hidden])")
         for key in ("1", "q", "Enter"):
             await miller.keyboard.press(key)
-        await miller.wait_for_selector('#after:has-text("second look belongs to another person")')
+        await miller.wait_for_selector('#after:has-text("next look belongs to another person")')
         await reed.page.wait_for_selector('#alert-tags:has-text("second look")')
         assert "miller" not in await reed.page.text_content("main")
         assert "0.62" not in "".join(reed.wire)

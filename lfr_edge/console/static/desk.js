@@ -268,15 +268,15 @@ function drawBanners() {
   const add = (health, text, language) => lines.push([health, text, language]);
   if (!linked) add("failed", say("lost"));
   if (state?.paused) add("failed", say("paused"));
-  for (const trouble of state?.troubles ?? []) add(trouble.health, `${trouble.text} ${trouble.hint}`.trim(), trouble.language);
+  for (const trouble of state?.troubles ?? []) add(trouble.health, [trouble.text, trouble.hint].filter(Boolean).join(": "), trouble.language);
   for (const camera of state?.cameras ?? []) {
     if (["lost", "stalled"].includes(camera.state)) {
       add("failed", say("camera_lost", { camera: camera.id, state: say(`camera_state.${camera.state}`), note: camera.note ? `: ${camera.note}` : "" }), camera.language);
     }
   }
-  for (const view of openOnes().filter((v) => v.escalated && v.token !== shown)) {
-    add("failed", `${say("alert", { number: view.number })} · ${say("escalated", { seconds: seconds(view) })}`);
-  }
+  const late = openOnes().filter((view) => view.escalated && view.token !== shown);
+  // One line however many, and no age that ticks: a reader would say it anew every second. The queue has the ages.
+  if (late.length) add("failed", say(late.length > 1 ? "escalated" : "escalated_one", { count: late.length, number: late[0].number }));
   if (state && state.idle_left_s < 120) add("degraded", say("idle", { seconds: state.idle_left_s }));
   if (tone.blocked) add("ok", tone.text());
   if (performance.now() < flashed.until) add("ok", flashed.text);
