@@ -202,6 +202,7 @@ class ConsolePorts:
     hosts: frozenset[str] = frozenset()  # further names by which the console may be addressed, without port
     explain: Explain | None = None  # (probe JPEG, candidate JPEG) → which regions carried the similarity
     settings: Settings | None = None  # where records and measurements lie, and who else is told
+    counts_at_end: Callable[[], DeskCounts | None] = lambda: None  # of an ended deployment
     approvals_now: Callable[[], Approvals] | None = None  # of the deployment whose log is open
     carry_out: CarryOut | None = (
         None  # an approved change: records it, lets it take effect; False: later, by others
@@ -241,11 +242,11 @@ class ConsolePorts:
         return self.settings.console.dns_name if self.settings else None
 
     def desk_counts(self, *, as_shown: bool = False) -> DeskCounts:
-        """What the desk holds; zeros where there is none. `as_shown`: for operators, see :meth:`AlertDesk.counts`."""
+        """What the desk holds, or held at its end; zeros before. `as_shown`: see :meth:`AlertDesk.counts`."""
         try:
             return self.desk.counts(as_shown=as_shown)
         except DeploymentError:
-            return NOTHING_RAISED
+            return self.counts_at_end() or NOTHING_RAISED
 
     def answers_to(self, name: str) -> bool:
         """Stops DNS rebinding. With TLS the certificate already does: another name does not get this far."""

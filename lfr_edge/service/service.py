@@ -200,6 +200,7 @@ class Service:
                 tls=tls,
                 settings=self.settings,
                 explain=lambda probe, candidate: explain(self.run.warden.handle, probe, candidate),
+                counts_at_end=lambda: self.run.counts_at_end,
                 approvals_now=self._approvals,
                 carry_out=lambda proposal, actor: carry_out(self.run, proposal, actor),
                 trust=self.box.trust,

@@ -127,8 +127,10 @@ class View:
         await withdraw(self._service.run, reference, actor, why)
 
     def watchlist(self) -> tuple[ListedEntry, ...]:
-        listing = self._service.run.listing
-        if listing is None:
+        """Nobody after the end: then nobody is looked for, and the list is destroyed."""
+        run = self._service.run
+        listing = run.listing
+        if listing is None or run.phase is Phase.ENDED:
             return ()
         return tuple(
             ListedEntry(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 import pytest
 
@@ -64,3 +65,16 @@ async def test_what_the_pages_show(van, start) -> None:
     await view.resume(OFFICER, "the van stands")
     await service.run.warden.stop()
     assert await view.tile("gate") is None, "no recogniser, no tile, no error"
+
+
+async def test_what_the_pages_show_after_the_end(van, start, at_console) -> None:
+    service = await start()
+    await until(service.run.desk.open_alerts, what="an alert")
+    auditor = at_console(service.address)
+    await auditor.set_up(service.accounts.first_code(), "auditor")
+    await service.run.end(OFFICER, "end of the shift")
+    counts = service.run.counts_at_end
+    assert counts.raised == counts.undecided >= 1
+    state = await auditor.get("/api/status")
+    assert state["desk"] == asdict(counts), "what was raised stays told; it is not zero because it is over"
+    assert View(service).watchlist() == (), "nobody is looked for, so nobody is in force"
