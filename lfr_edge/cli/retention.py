@@ -185,10 +185,18 @@ def _was_listed(args: argparse.Namespace) -> int:
 def _receipts(args: argparse.Namespace) -> int:
     from lfr_edge.audit.view import LogView
     from lfr_edge.deployment.ending.receipts import receipts_of
+    from lfr_edge.errors import DeploymentError
 
     settings = _settings(args)
     view = LogView.load(settings.audit / Path(args.deployment).name)
-    receipts = receipts_of(args.deployment, (entry for _, entry in view.entries()))
+    entries = [entry for _, entry in view.entries()]
+    receipts = receipts_of(args.deployment, entries)
+    if not receipts.items and not any(entry.event.ev == "deployment.closed" for entry in entries):
+        raise DeploymentError(
+            "retention_not_ended",
+            f"{args.deployment} has not ended: nothing of it was destroyed yet",
+            hint="end it on the Deployment page; lfr-edge retention status says what lies here",
+        )
     made = _shown(receipts, args.format)
     if args.out is None:
         sys.stdout.buffer.write(made)

@@ -239,3 +239,16 @@ def test_receipts_in_every_form(
     capsysbinary.readouterr()
     assert run("receipts", name, "--format", form, "--config", str(config)) == 0
     assert capsysbinary.readouterr().out == out.read_bytes()
+
+
+def test_a_deployment_that_has_not_ended_has_no_receipts(
+    config: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty sheet that said "complete" would be read as: everything is gone."""
+    session = DeploymentSession.begin(settings, SystemClock(), BoxRecord.open(settings, SystemClock()))
+    session.record("deployment.opened", data={"alert_images_h": 24})
+    name = session.deployment.id
+    assert run("receipts", name, "--config", str(config)) == 1
+    said = capsys.readouterr()
+    assert "retention_not_ended" in said.err
+    assert "complete" not in said.out
