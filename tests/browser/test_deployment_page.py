@@ -38,6 +38,14 @@ async def test_from_an_empty_list_to_receipts(box, browser, size, tmp_path):
     assert set(await marks(page)) == set(CODES)
     assert (await marks(page))["clock"] == "advice"
     assert {state for code, state in (await marks(page)).items() if code != "clock"} == {"missing"}
+    if size is PHONE:  # what is said stands under its name, not half beside it
+        lefts = [
+            await page.evaluate(
+                "(q) => document.querySelector(q).getClientRects()[0].left", f"[data-line='authority'] {part}"
+            )
+            for part in ("strong", ".says")
+        ]
+        assert lefts[0] == lefts[1]
     await examine(watched, f"deployment-empty{suffix}")
 
     # Start says what is missing instead of starting; nothing was asked of the box.
