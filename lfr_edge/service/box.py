@@ -8,6 +8,7 @@ from pathlib import Path
 from lfr_edge.audit.keys import FileKeyStore
 from lfr_edge.clock import Clock
 from lfr_edge.console.door.accounts import Accounts
+from lfr_edge.deployment.control.cancellations import Cancellations
 from lfr_edge.deployment.control.trust import TrustStore
 from lfr_edge.deployment.keeping.register import Register
 from lfr_edge.deployment.session import BoxRecord
@@ -22,6 +23,7 @@ class Box:
     record: BoxRecord
     accounts: Accounts
     trust: TrustStore  # whose authorities and lists are believed
+    cancellations: Cancellations  # authorities that must not come back
     register: Register  # "was I on a list?"
     keys: FileKeyStore
 
@@ -40,6 +42,7 @@ class Box:
             BoxRecord.open(settings, clock),
             Accounts(settings.data / "accounts.json", clock),
             TrustStore(trust_path(settings)),
+            Cancellations(settings.data / "cancelled", clock),
             Register(settings.data / "register", keys, clock),
             keys,
         )

@@ -83,7 +83,7 @@ class Run:
         self.listing: LiveList | None = None
         self.threshold: float | None = None
         self.alert_images_h = settings.retention.alert_images_h
-        self.warrant = Warrant(session.folder, settings.deployment.authority, box.trust, clock)
+        self.warrant = Warrant(session.folder, settings.deployment.authority, box, clock)
         self.approvals = Approvals(session, clock, session.folder / "approvals.json", box.role_of)
         self.latencies = Latencies()
         self.standing = Standing()
@@ -246,6 +246,8 @@ class Run:
             self._starting.cancel()
         await self.recognition.stop()
         if self.phase is not Phase.ENDED:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self.warrant.cancel, actor.account, why)
             with contextlib.suppress(AuditError):
                 data = {"sha256": self.warrant.sha256, "by": actor.account}
                 await self.record("deployment.cancelled", actor=actor, data=data, why=why)

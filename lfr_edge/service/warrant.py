@@ -9,8 +9,8 @@ from lfr_edge.audit.disk import write_new
 from lfr_edge.clock import Clock
 from lfr_edge.deployment.authority import Clause, Facts, SignedAuthority, Window, clauses, read_authority
 from lfr_edge.deployment.authority.document import believe, encode_document, parse_document
-from lfr_edge.deployment.control.trust import TrustStore
 from lfr_edge.errors import AccessError, DeploymentError
+from lfr_edge.service.box import Box
 
 _KEPT: Final = "authority.json"
 
@@ -23,10 +23,11 @@ class Warrant:
         configured: path of ``deployment.authority``, which may lie on a medium.
     """
 
-    def __init__(self, folder: Path, configured: Path | None, trust: TrustStore, clock: Clock) -> None:
+    def __init__(self, folder: Path, configured: Path | None, box: Box, clock: Clock) -> None:
         self._kept = folder / _KEPT
         self._configured = configured
-        self._trust = trust
+        self._trust = box.trust
+        self._cancellations = box.cancellations
         self._clock = clock
         self.signed: SignedAuthority | None = None
         self.refusal: DeploymentError | AccessError | None = None
@@ -39,7 +40,7 @@ class Warrant:
         if path is None:
             return
         try:
-            self.signed = read_authority(path, self._trust.keys("authority"))
+            self.signed = self._cancellations.known(read_authority(path, self._trust.keys("authority")))
         except (DeploymentError, AccessError) as error:
             self.refusal = error
 
@@ -49,7 +50,12 @@ class Warrant:
         Raises:
             DeploymentError: as :func:`read_authority`.
         """
-        return believe(parse_document(data), self._trust.keys("authority"))
+        return self._cancellations.known(believe(parse_document(data), self._trust.keys("authority")))
+
+    def cancel(self, by: str, why: str) -> None:
+        """Never again under this authority, whichever copy of its file is brought. Raises OSError."""
+        if self.signed is not None:
+            self._cancellations.cancel(self.signed.sha256, by, why)
 
     def adopt(self, data: bytes) -> None:
         """Run under this file from now on. Raises as :meth:`believe`, and OSError."""

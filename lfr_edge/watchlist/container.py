@@ -260,6 +260,7 @@ class SealedWatchlist:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor, self._key = -1, b""
+        self._entries.clear()  # who was looked for leaves this process with the list
 
     def __enter__(self) -> SealedWatchlist:
         return self

@@ -116,6 +116,13 @@ async def test_every_step_is_needed_and_then_changes_take_effect_on_the_next_fac
     assert service.run.session.deployment.id != run.session.deployment.id
     assert await refused(control.prepare_next(PROPOSER)) == "deployment_running"
 
+    # A copy of the file from before its cancellation brings nothing back.
+    await control.bring_authority(encode_document(document), PROPOSER)
+    reading = service.run.warrant.signed
+    assert reading.sha256 == run.warrant.sha256
+    assert reading.cancellation is not None
+    assert reading.cancellation.why == "the intelligence was wrong"
+
 
 async def test_the_authority_ends_it_by_itself_and_no_hand_on_the_clock_lengthens_it(van, prepared) -> None:
     clock = HandOnTheClock()
