@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lfr_edge.service.readings import facts_of
+from lfr_edge.watchlist.container import SealedWatchlist
+from lfr_edge.watchlist.list_facts import ListFacts
+
 if TYPE_CHECKING:
     from lfr_edge.service.live_list import LiveList
     from lfr_edge.service.run import Run
@@ -31,17 +35,37 @@ def summary(run: Run) -> tuple[str, ...]:
     assert run.listing is not None, "unsealed"
     assert run.threshold is not None, "set with the list"
     listing, signed = run.listing, run.warrant.signed
-    kinds = ", ".join(f"{code} {count}" for code, count in sorted(listing.facts.categories.items()))
-    issuer = listing.facts.issuer or "not signed"
     lines = [
-        f"Look for the {len(listing.sealed)} people of the list {listing.digest[:16]}… ({kinds}).",
-        f"Issued by: {issuer}. Compiled {listing.facts.compiled_at:%d %B %Y, %H:%M} UTC.",
+        f"Look for the {len(listing.sealed)} people of the list {listing.digest[:16]}… ({_kinds(listing.facts)}).",
+        _provenance(listing.facts),
         f"Alert at a similarity of {run.threshold:.4f} or more, networks {run.pack.name} {run.pack.fingerprint[:16]}….",
         f"Keep alert pictures for {run.alert_images_h:g} hours.",
     ]
     if signed is not None:
         lines.append(f"Authority: operation {signed.authority.operation}, until {signed.authority.end}.")
     return tuple(lines)
+
+
+def addition_summary(run: Run, more: SealedWatchlist, facts: ListFacts) -> tuple[str, ...]:
+    """What joining the people of `more` means, for the person who approves."""
+    assert run.listing is not None, "a running deployment has a list"
+    signed, now = run.warrant.signed, facts_of(run)
+    total = f"With them the list has {now.entries + facts.entries} people"
+    if signed is not None:
+        total += f"; {signed.authority.watchlist.maximum_size} are authorised"
+    return (
+        f"Look for {facts.entries} more people, of the list {more.digest[:16]}… ({_kinds(facts)}).",
+        _provenance(facts),
+        f"{total}. Who was withdrawn since the start still counts.",
+    )
+
+
+def _kinds(facts: ListFacts) -> str:
+    return ", ".join(f"{code} {count}" for code, count in sorted(facts.categories.items()))
+
+
+def _provenance(facts: ListFacts) -> str:
+    return f"Issued by: {facts.issuer or 'not signed'}. Compiled {facts.compiled_at:%d %B %Y, %H:%M} UTC."
 
 
 def entry_of(listing: LiveList) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from lfr_edge.deployment.control.proposal import Proposal
 from lfr_edge.deployment.readiness import refuse_list
 from lfr_edge.errors import DeploymentError, LfrError, RecogniserError, WatchlistError
 from lfr_edge.sentences import say
+from lfr_edge.service.activation import addition_summary
 from lfr_edge.service.kept_additions import folder_of
 from lfr_edge.service.phase import refuse_unless_running
 from lfr_edge.service.readings import facts_of, list_reading, with_addition
@@ -110,7 +111,8 @@ async def propose_addition(run: Run, path: Path, credential: bytes | str, actor:
         }
         # A file that was brought for this deployment is erased with it, whatever becomes of the proposal.
         await asyncio.to_thread(kept.remember, folder_of(run), digest, path)
-        words = (f"Look for {len(sealed)} more people, of the list {digest[:16]}….",)
+        facts = list_facts(sealed, _today(run))
+        words = await asyncio.to_thread(addition_summary, run, sealed, facts)
         proposal = await asyncio.to_thread(run.approvals.propose, "watchlist.add", change, actor, words)
     except BaseException:
         sealed.close()

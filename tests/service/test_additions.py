@@ -43,6 +43,8 @@ async def test_somebody_who_joins_the_list_is_found_and_leaves_it_again(van, pre
     held_to = []  # what an operational list must be, tests/deployment/test_readiness.py tries
     monkeypatch.setattr(list_changes, "refuse_list", lambda *found: held_to.append(found))
     proposal = await control.add_list(van.lists.sought, PASSPHRASE, PROPOSER)
+    assert "Issued by: not signed" in proposal.summary[1]
+    assert proposal.summary[2].startswith("With them the list has 2 people; 2 are authorised.")
     assert proposal.kind == "watchlist.add"
     assert [(reading.entries, reading.unlawful, purpose) for reading, purpose, _ in held_to] == [
         (1, 1, "evaluation")
