@@ -121,7 +121,7 @@ async def test_timeline_filters_and_pages(recorded, auditor):
     for n in range(120):
         recorded.recorder.record("clock.jumped", actor=None, ref="", data={"n": n}, why="")
     first = await body(auditor, "/audit")
-    assert first.count("<code>clock.jumped</code>") > 40
+    assert first.count(">clock.jumped</code>") > 40
     older = first.partition('id="older" href="')[2].partition('"')[0].replace("&amp;", "&")
     assert "before=" in older
     second = await body(auditor, older)
@@ -129,7 +129,7 @@ async def test_timeline_filters_and_pages(recorded, auditor):
     assert not shown(first) & shown(second) - {"log.zip"}
     filtered = await body(auditor, "/audit?verb=collection")
     assert "alert.raised" in filtered
-    assert "<code>clock.jumped" not in filtered
+    assert ">clock.jumped</code>" not in filtered
     signed = await body(auditor, "/audit?verb=access&person=auditor")
     assert "access.signed_in" in signed
     assert "No entry fits" in await body(auditor, "/audit?person=nobody")
