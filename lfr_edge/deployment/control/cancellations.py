@@ -37,7 +37,7 @@ class Cancellations:
             try:
                 self._keep(signed.cancellation)
             except OSError as error:  # it counts all the same, here and now
-                log.error("the cancellation of an authority could not be kept: %s", error.strerror)
+                log.error("the cancellation of an authority could not be kept: %s", error)
             return signed
         found = self._find(signed.sha256)
         return signed if found is None else replace(signed, cancellation=found)
