@@ -40,6 +40,7 @@ class LiveList:
         self.sources: dict[str, Path] = {}
         self.files: list[Path] = []
         self.withdrawn: set[str] = set()
+        self._at_close: tuple[int, int] | None = None  # entries and templates; their parts can tell no more
 
     @classmethod
     def open(cls, path: Path, credential: bytes | str, fingerprint: str, today: date) -> LiveList:
@@ -61,16 +62,24 @@ class LiveList:
         self.added.append(sealed)
 
     def close(self) -> None:
+        """Forget the keys and who was looked for; how many they were stays told. Repeating it is harmless."""
+        if self._at_close is None:
+            self._at_close = len(self), self.templates
         for part in (*self._parts(), *self.waiting.values()):
             part.close()
+        self.withdrawn.clear()
 
     def __len__(self) -> int:
-        """Entries that are looked for."""
+        """Entries that are looked for; after the end, that were looked for when it came."""
+        if self._at_close is not None:
+            return self._at_close[0]
         return sum(map(len, self._parts())) - len(self.withdrawn)
 
     @property
     def templates(self) -> int:
-        """Templates of the entries that are looked for."""
+        """Templates of the entries that are looked for; after the end, that were when it came."""
+        if self._at_close is not None:
+            return self._at_close[1]
         rows = sum(part.header.rows for part in self._parts())
         return rows - sum(self.templates_of(entry) for entry in self.withdrawn)
 

@@ -72,9 +72,13 @@ async def test_what_the_pages_show_after_the_end(van, start, at_console) -> None
     await until(service.run.desk.open_alerts, what="an alert")
     auditor = at_console(service.address)
     await auditor.set_up(service.accounts.first_code(), "auditor")
+    listed = len(service.run.listing.entries())
+    await View(service).withdraw(SOUGHT, OFFICER, "found")
     await service.run.end(OFFICER, "end of the shift")
     counts = service.run.counts_at_end
     assert counts.raised == counts.undecided >= 1
     state = await auditor.get("/api/status")
     assert state["desk"] == asdict(counts), "what was raised stays told; it is not zero because it is over"
     assert View(service).watchlist() == (), "nobody is looked for, so nobody is in force"
+    assert View(service).status().deployment.list_size == listed - 1, "how many there were stays told"
+    assert service.run.listing.entries() == (), "and who they were has left the memory"
