@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation.columns import open_table
 from lfr_edge.evaluation.protocol import Protocol
 
 _COLUMNS = ["identity", "same_as", "reason"]
@@ -24,20 +23,13 @@ class LabelError:
 
 def read_label_errors(path: Path) -> tuple[LabelError, ...]:
     """Raises EvaluationError ``label_errors_invalid``: each error needs its reason."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if reader.fieldnames != _COLUMNS:
-                raise ValueError(f"the first line must be {','.join(_COLUMNS)}")
-            errors = [LabelError(**{name: (row[name] or "").strip() for name in _COLUMNS}) for row in reader]
+    hint = "columns identity,same_as,reason; lfr_edge/evaluation/lfw_label_errors.csv is an example"
+    with open_table(path, "label_errors_invalid", hint) as table:
+        if table.fieldnames != _COLUMNS:
+            raise ValueError(f"the first line must be {','.join(_COLUMNS)}")
+        errors = [LabelError(**{name: (row[name] or "").strip() for name in _COLUMNS}) for row in table]
         if not all(error.identity and error.same_as and error.reason for error in errors):
             raise ValueError("identity, same_as and reason are needed in every row")
-    except (OSError, ValueError, csv.Error) as error:
-        raise EvaluationError(
-            "label_errors_invalid",
-            f"{path}: {error}",
-            hint="columns identity,same_as,reason; lfr_edge/evaluation/lfw_label_errors.csv is an example",
-        ) from None
     return tuple(errors)
 
 

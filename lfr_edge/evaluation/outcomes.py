@@ -7,14 +7,13 @@ alerts can be told, never rates of the people who passed.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation.columns import open_table
 from lfr_edge.evaluation.groups import Trials, differential
 
 _COLUMNS: Final = ("alert", "identity")
@@ -27,25 +26,18 @@ def read_outcomes(path: Path) -> list[Mapping[str, str]]:
     Raises:
         EvaluationError: ``outcomes_invalid``, with the line.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = tuple(reader.fieldnames or ())
-            if columns[:2] != _COLUMNS or len(columns) < 3:
-                raise ValueError("the first line must be alert,identity and at least one group")
-            rows: list[Mapping[str, str]] = []
-            for row in reader:
-                if row["identity"] not in _IDENTITIES:
-                    raise ValueError(f"line {reader.line_num}: identity is none of {', '.join(_IDENTITIES)}")
-                rows.append({name: (row[name] or "").strip() for name in columns})
+    hint = "columns alert,identity(same_person|different_person|not_established),group…"
+    with open_table(path, "outcomes_invalid", hint) as table:
+        columns = tuple(table.fieldnames or ())
+        if columns[:2] != _COLUMNS or len(columns) < 3:
+            raise ValueError("the first line must be alert,identity and at least one group")
+        rows: list[Mapping[str, str]] = []
+        for row in table:
+            if row["identity"] not in _IDENTITIES:
+                raise ValueError(f"line {table.line_num}: identity is none of {', '.join(_IDENTITIES)}")
+            rows.append({name: (row[name] or "").strip() for name in columns})
         if len({row["alert"] for row in rows}) != len(rows) or not rows:
             raise ValueError("each alert stands in one line, and there is at least one")
-    except (OSError, ValueError, csv.Error) as error:
-        raise EvaluationError(
-            "outcomes_invalid",
-            f"{path}: {error}",
-            hint="columns alert,identity(same_person|different_person|not_established),group…",
-        ) from None
     return rows
 
 

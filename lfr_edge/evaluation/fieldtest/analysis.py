@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation.columns import open_table
 from lfr_edge.evaluation.drawing import intervals, rate, table
 from lfr_edge.evaluation.fieldtest.people import Participant
 from lfr_edge.evaluation.fieldtest.plan import Plan
@@ -39,26 +39,19 @@ class Walked:
 def read_passages(path: Path, people: Sequence[Participant]) -> tuple[Walked, ...]:
     """Raises EvaluationError ``fieldtest_passages_invalid``."""
     known = {one.code for one in people}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise ValueError(f"the first line must be {','.join(COLUMNS)}")
-            walked = []
-            for row in reader:
-                if row["participant"] not in known:
-                    raise ValueError(f"line {reader.line_num}: {row['participant']!a} takes no part")
-                if (row["alert_at"] or "").strip() and not (row["walked_at"] or "").strip():
-                    raise ValueError(f"line {reader.line_num}: an alert, and nobody walked")
-                if (row["walked_at"] or "").strip():
-                    alerted = bool((row["alert_at"] or "").strip())
-                    walked.append(Walked(row["participant"], str(row["camera"]), alerted))
-    except (OSError, ValueError, csv.Error) as error:
-        raise EvaluationError(
-            "fieldtest_passages_invalid",
-            f"{path}: {error}",
-            hint="fill in walked_at, and alert_at where the desk showed this person's alert; change nothing else",
-        ) from None
+    hint = "fill in walked_at, and alert_at where the desk showed this person's alert; change nothing else"
+    with open_table(path, "fieldtest_passages_invalid", hint) as rows:
+        if tuple(rows.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"the first line must be {','.join(COLUMNS)}")
+        walked = []
+        for row in rows:
+            if row["participant"] not in known:
+                raise ValueError(f"line {rows.line_num}: {row['participant']!a} takes no part")
+            if (row["alert_at"] or "").strip() and not (row["walked_at"] or "").strip():
+                raise ValueError(f"line {rows.line_num}: an alert, and nobody walked")
+            if (row["walked_at"] or "").strip():
+                alerted = bool((row["alert_at"] or "").strip())
+                walked.append(Walked(row["participant"], str(row["camera"]), alerted))
     if not walked:
         raise EvaluationError(
             "fieldtest_passages_invalid", f"{path}: nobody has walked yet", hint="fill in walked_at"

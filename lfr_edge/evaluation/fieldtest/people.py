@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -10,10 +9,14 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation.columns import open_table
 from lfr_edge.evaluation.fieldtest.plan import Plan
 
 Role = Literal["listed", "decoy"]
 _COLUMNS: Final = ("code", "role", "consent_reference", "consent_until")
+_HINT: Final = (
+    "columns code,role(listed|decoy),consent_reference,consent_until(YYYY-MM-DD), then the plan's groups"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +34,12 @@ def read_participants(path: Path, plan: Plan, today: date) -> tuple[Participant,
     Raises:
         EvaluationError: ``fieldtest_participants_invalid``, ``fieldtest_consent_missing``.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if tuple(reader.fieldnames or ()) != (*_COLUMNS, *plan.groups):
-                raise ValueError(f"the first line must be {','.join((*_COLUMNS, *plan.groups))}")
-            people = tuple(_participant(row, plan, reader.line_num) for row in reader)
+    with open_table(path, "fieldtest_participants_invalid", _HINT) as table:
+        if tuple(table.fieldnames or ()) != (*_COLUMNS, *plan.groups):
+            raise ValueError(f"the first line must be {','.join((*_COLUMNS, *plan.groups))}")
+        people = tuple(_participant(row, plan, table.line_num) for row in table)
         if len({one.code for one in people}) != len(people) or not people:
             raise ValueError("every code stands once, and there is at least one")
-    except (OSError, ValueError, csv.Error) as error:
-        raise EvaluationError(
-            "fieldtest_participants_invalid",
-            f"{path}: {error}",
-            hint="columns code,role(listed|decoy),consent_reference,consent_until(YYYY-MM-DD), then the plan's groups",
-        ) from None
     without = [one.code for one in people if not one.consent_reference or one.consent_until < today]
     if without:
         raise EvaluationError(

@@ -1,0 +1,25 @@
+"""Tables that people fill in: CSV, columns by name."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lfr_edge.errors import EvaluationError
+
+
+@contextmanager
+def open_table(path: Path, code: str, hint: str) -> Iterator[csv.DictReader[str]]:
+    """Rows as they stand in the file, a byte order mark aside: what a spreadsheet writes.
+
+    Raises:
+        EvaluationError: `code`, for a file that cannot be read, is no strict CSV, or of which the block said what is
+            wrong by a ValueError.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield csv.DictReader(file, strict=True)
+    except (OSError, ValueError, csv.Error) as error:
+        raise EvaluationError(code, f"{path}: {error}", hint=hint) from None
