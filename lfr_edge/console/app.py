@@ -34,7 +34,7 @@ from lfr_edge.console import (
 )
 from lfr_edge.console.door import fresh, passkeys, sign_in
 from lfr_edge.console.door.access import check_complete, load_rules
-from lfr_edge.console.door.guard import add_headers, guard
+from lfr_edge.console.door.guard import adds_headers, guard
 from lfr_edge.console.door.refusals import Refusals, tell_left_out
 from lfr_edge.console.door.sessions import Tries
 from lfr_edge.console.door.systems import Systems
@@ -117,7 +117,7 @@ def build_app(ports: ConsolePorts) -> web.Application:
     app.router.add_get("/static/{name}", _static_handler(), allow_head=False)
     _add_routes(app.router)
     check_complete(app[RULES], routes_of(app))
-    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(adds_headers(tls=ports.tls))
     app.cleanup_ctx.append(_sweeping)
     app.cleanup_ctx.append(watchlist.compiler_of)
     if (post := app[OUTBOX]) is not None:

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from lfr_edge.clock import Clock
-from lfr_edge.console.door.guard import HEADERS, refuse_strangers
+from lfr_edge.console.door.guard import adds_headers, refuse_strangers
 from lfr_edge.console.door.sessions import Tries
 from lfr_edge.console.faults import too_many_tries
 from lfr_edge.console.language import language_of
@@ -137,14 +137,8 @@ def build_first_run(box: FirstRun, door: Door) -> web.Application:
     for route, (handler, _) in ROUTES.items():
         method, path = route.split(" ", 1)
         app.router.add_route(method, path, handler)
-    app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(adds_headers(tls=door.tls))
     return app
-
-
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
-    if request.app[DOOR].tls:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
 @web.middleware

@@ -48,11 +48,14 @@ def cookie_name(ports: ConsolePorts) -> str:
     return "__Host-lfr-session" if ports.tls else "lfr-session"
 
 
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """The headers of reliability.md 3 on every answer, errors and handshakes included."""
-    response.headers.update(HEADERS)
-    if request.app[PORTS].tls:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+def adds_headers(*, tls: bool) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """For ``on_response_prepare``: the headers of reliability.md 3 on every answer, errors and handshakes included."""
+    headers = HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if tls else {})
+
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(headers)
+
+    return add_headers
 
 
 @web.middleware
