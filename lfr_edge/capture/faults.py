@@ -45,7 +45,30 @@ def opening_error(error: Exception, spec: SourceSpec, took_s: float) -> CameraEr
             ),
             hint="check power and network",
         )
-    number = getattr(error, "errno", None)
+    by_number = _network_error(getattr(error, "errno", None), spec)
+    if by_number is not None:
+        return by_number
+    if isinstance(error, av_error.DecoderNotFoundError | av_error.HTTPClientError | av_error.HTTPServerError):
+        return CameraError(
+            "camera_unreadable",
+            say("{place} refuses the request", place=place),
+            hint="check the path and the transport",
+        )
+    if isinstance(error, av_error.InvalidDataError | av_error.EOFError | ValueError):
+        return CameraError(
+            "camera_unreadable",
+            say("{place} sends no readable video", place=place),
+            hint="check the path of the stream",
+        )
+    return CameraError(
+        "camera_unreadable",
+        say("{place} cannot be opened: {reason}", place=place, reason=_reason(error, spec)),
+    )
+
+
+def _network_error(number: int | None, spec: SourceSpec) -> CameraError | None:
+    """What the network said, by its errno."""
+    place = _place(spec)
     if number in _REFUSED:
         return CameraError(
             "camera_refused",
@@ -64,22 +87,7 @@ def opening_error(error: Exception, spec: SourceSpec, took_s: float) -> CameraEr
             say("the certificate of {place} could not be verified", place=place),
             hint="set ca_file to the certificate authority that signed the camera's certificate",
         )
-    if isinstance(error, av_error.DecoderNotFoundError | av_error.HTTPClientError | av_error.HTTPServerError):
-        return CameraError(
-            "camera_unreadable",
-            say("{place} refuses the request", place=place),
-            hint="check the path and the transport",
-        )
-    if isinstance(error, av_error.InvalidDataError | av_error.EOFError | ValueError):
-        return CameraError(
-            "camera_unreadable",
-            say("{place} sends no readable video", place=place),
-            hint="check the path of the stream",
-        )
-    return CameraError(
-        "camera_unreadable",
-        say("{place} cannot be opened: {reason}", place=place, reason=_reason(error, spec)),
-    )
+    return None
 
 
 def reading_error(error: Exception, spec: SourceSpec) -> CameraError:
