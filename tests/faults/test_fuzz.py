@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.fuzz.targets import TARGETS, Target
-from tests.trials.fuzzing import CORPUS, TRIALS
+from tests.trials.fuzzing import CORPUS, MOST_KEPT, TRIALS
 from tests.trials.running import carry_out, missing
 
 NEW = 150
@@ -53,5 +53,5 @@ def test_the_fuzzer_itself_runs_and_sees_a_break(tmp_path: Path) -> None:
 def test_the_kept_corpus_is_small_and_holds_no_picture_of_anybody() -> None:
     files = [path for path in CORPUS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 512 * 1024
-    assert all(path.stat().st_size <= 2048 for path in files)
+    assert all(path.stat().st_size <= MOST_KEPT for path in files)
     assert {path.parent.name for path in files} <= set(TARGETS)

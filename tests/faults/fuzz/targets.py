@@ -13,8 +13,10 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lfr_edge.errors import LfrError
+from tests.faults.fuzz.structure import canonical, compact, readable
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(REPOSITORY / "deploy" / "offline"))
@@ -35,6 +37,10 @@ class Target:
     refusals: tuple[type[BaseException], ...] = (LfrError,)
     most_bytes: int = 4096
     blind: bool = False  # the parser is not Python: coverage guides nothing, so seeds are mutated by chance
+    writes: Callable[[object], bytes] | None = None  # it is JSON: mutated as such, too, and written so
+    says: Callable[[object], str] | None = (
+        None  # blind: names the way in which a call ended; one input of each is kept
+    )
 
 
 def _archive(data: bytes) -> None:
@@ -101,7 +107,16 @@ def _bundle_manifest(data: bytes) -> None:
     manifest.read_head(found)
     for item in manifest.read_entries(found):
         if isinstance(item, manifest.BundleEntry):
-            item.entry()
+            _entry(item.entry)
+
+
+def _entry(build: Callable[[], object]) -> None:
+    """It refuses by a ValueError that begins with the field."""
+    try:
+        build()
+    except ValueError as error:
+        if not str(error).partition(": ")[0].isidentifier():
+            raise TypeError("a refusal that names no field") from error
 
 
 def _bundle_manifests() -> list[bytes]:
@@ -120,10 +135,32 @@ def _model_manifest(data: bytes) -> None:
     PackManifest.model_validate_json(data)
 
 
-def _model_manifests() -> list[bytes]:
-    from lfr_edge.models.recipes import RECIPES
+def _said_of_the_model(how: object) -> str:
+    """Which rule was broken first, and where."""
+    from pydantic import ValidationError
 
-    return [b'{"name":"default","networks":[]}', repr(RECIPES["default"]).encode()[:2000]]
+    if not isinstance(how, ValidationError):
+        return type(how).__name__
+    first = how.errors(include_url=False)[0]
+    return repr((first["type"], [part for part in first["loc"] if isinstance(part, str)][:3]))
+
+
+def _model_manifests() -> list[bytes]:
+    from lfr_edge.models.manifest import InputContract, Licence, NetworkManifest, PackManifest
+
+    licence = Licence(name="Apache-2.0", operational_use="yes", note="")
+    pixels = InputContract(height=None, width=None, stride=32, colour="bgr", mean=0, scale=1, batch=False)
+    common = {"sha256": "0" * 64, "size": 9, "licence": licence, "source": "here", "training_data": "none"}
+    detector = NetworkManifest(
+        id="finder", task="detector", family="yunet", file="finder.onnx", input=pixels, **common
+    )
+    embedder = NetworkManifest(
+        id="knower", task="embedder", family="arcface", file="knower.onnx", dimension=128,
+        input=pixels.model_copy(update={"height": 112, "width": 112}),
+        template=((38.0, 51.0), (73.0, 51.0), (56.0, 71.0), (41.0, 92.0), (70.0, 92.0)), **common,
+    )  # fmt: skip
+    pack = PackManifest(name="sample", version="1", description="", networks=(detector, embedder))
+    return [pack.model_dump_json().encode()]
 
 
 def _release_manifest(data: bytes) -> None:
@@ -144,9 +181,10 @@ def _release_manifests() -> list[bytes]:
 
 
 def _authority(data: bytes) -> None:
-    from lfr_edge.deployment.authority.document import parse_document
+    from lfr_edge.deployment.authority.document import encode_document, parse_document
 
-    parse_document(data)
+    found = parse_document(data)
+    assert parse_document(encode_document(found)) == found, "it reads as another one once it was written"
 
 
 def _authorities() -> list[bytes]:
@@ -178,9 +216,10 @@ def _some_frames() -> list[bytes]:
 
 
 def _checkpoint(data: bytes) -> None:
-    from lfr_edge.audit.checkpoint import is_torn_checkpoint, parse_checkpoint, parse_checkpoints
-    from lfr_edge.audit.folder import is_torn_head, parse_heads
+    from lfr_edge.audit.checkpoint import parse_checkpoint, parse_checkpoints
+    from lfr_edge.audit.folder import parse_heads
     from lfr_edge.audit.note import VerifierKey
+    from lfr_edge.audit.torn import is_torn_checkpoint, is_torn_head
     from lfr_edge.audit.witness_server import parse_request
 
     rest = parse_checkpoints(data).rest
@@ -188,6 +227,8 @@ def _checkpoint(data: bytes) -> None:
     is_torn_checkpoint(rest, "van.example/3/d1", heads.whole[-1] if heads.whole else None)
     is_torn_head(heads.rest)
     text = data.decode("utf-8", "replace")
+    for at in (0, 1, 300, 511):
+        is_torn_head(data, at)
     for parse in (parse_request, VerifierKey.parse):
         try:
             parse(text)
@@ -202,16 +243,23 @@ def _checkpoints() -> list[bytes]:
     return [raw[:600], (SAMPLE / "heads").read_bytes()[:300], (SAMPLE / "device.vkey").read_bytes(), request]
 
 
-def _sdp(data: bytes) -> None:
+def _sdp(data: bytes) -> str:
     """The camera's answer to DESCRIBE, as FFmpeg reads it; no stream may be opened."""
     import av
 
     try:
         options = {"protocol_whitelist": "data"}
-        with av.open(io.BytesIO(data), format="sdp", options=options, timeout=1.0, metadata_errors="replace"):
-            pass
+        with av.open(
+            io.BytesIO(data), format="sdp", options=options, timeout=1.0, metadata_errors="replace"
+        ) as found:
+            return repr([_seen(one) for one in found.streams])
     except av.FFmpegError as error:
-        raise Refused from error
+        raise Refused(type(error).__name__) from error
+
+
+def _seen(stream: Any) -> tuple[object, ...]:
+    codec = stream.codec_context
+    return stream.type, codec and (codec.name, len(codec.extradata or b"") // 8, stream.time_base)
 
 
 def _sdps() -> list[bytes]:
@@ -228,11 +276,18 @@ def _sdps() -> list[bytes]:
 TARGETS = {
     "archive": Target(_archive, _archives),
     "image": Target(_image, _images, (LfrError, ValueError)),
-    "bundle-manifest": Target(_bundle_manifest, _bundle_manifests, most_bytes=16_384),
-    "model-manifest": Target(_model_manifest, _model_manifests, (LfrError, ValueError), blind=True),
-    "release-manifest": Target(_release_manifest, _release_manifests, (Refused,)),
-    "authority": Target(_authority, _authorities, most_bytes=16_384),
+    "bundle-manifest": Target(_bundle_manifest, _bundle_manifests, most_bytes=16_384, writes=canonical),
+    "model-manifest": Target(
+        _model_manifest,
+        _model_manifests,
+        (LfrError, ValueError),
+        blind=True,
+        writes=readable,
+        says=_said_of_the_model,
+    ),
+    "release-manifest": Target(_release_manifest, _release_manifests, (Refused,), writes=compact),
+    "authority": Target(_authority, _authorities, most_bytes=16_384, writes=readable),
     "audit-frame": Target(_frames, _some_frames),
     "checkpoint": Target(_checkpoint, _checkpoints),
-    "sdp": Target(_sdp, _sdps, (Refused,), blind=True),
+    "sdp": Target(_sdp, _sdps, (Refused,), blind=True, says=repr),
 }
