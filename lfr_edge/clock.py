@@ -7,7 +7,7 @@ step, a hand on the keyboard) moves no deadline. The wall clock is for people an
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 
@@ -35,3 +35,8 @@ def utc_text(wall_ns: int) -> str:
     """``2026-11-22T05:11:07.123Z``: milliseconds, always UTC."""
     moment = datetime.fromtimestamp(wall_ns // 1_000_000 / 1000, tz=UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{wall_ns // 1_000_000 % 1000:03d}Z"
+
+
+def utc_day(wall_ns: int) -> date:
+    """The day that it is then, in UTC."""
+    return datetime.fromtimestamp(wall_ns // 1_000_000_000, tz=UTC).date()

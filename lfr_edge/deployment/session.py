@@ -10,7 +10,6 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,7 @@ from lfr_edge.audit.event import SYSTEM, Actor, Event, Verb
 from lfr_edge.audit.keys import FileKeyStore, LogKeys, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
 from lfr_edge.audit.view import LogView
-from lfr_edge.clock import Clock
+from lfr_edge.clock import Clock, utc_day
 from lfr_edge.deployment.standing import Standing, standing_of
 from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.sentences import say
@@ -179,7 +178,7 @@ def _slug(site: str) -> str:
 
 def _new_name(audit: Path, clock: Clock) -> str:
     """``2026-11-22-1``: the day and a number, so that a missing one shows."""
-    day = datetime.fromtimestamp(clock.wall_ns() / 1e9, tz=UTC).strftime("%Y-%m-%d")
+    day = utc_day(clock.wall_ns()).isoformat()
     taken = {folder.name for folder in audit.glob(f"{day}-*")}
     return next(name for number in range(1, 10_000) if (name := f"{day}-{number}") not in taken)
 

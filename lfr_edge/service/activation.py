@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lfr_edge.service.readings import facts_of
-from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.list_facts import ListFacts
 
 if TYPE_CHECKING:
@@ -46,15 +45,15 @@ def summary(run: Run) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def addition_summary(run: Run, more: SealedWatchlist, facts: ListFacts) -> tuple[str, ...]:
-    """What joining the people of `more` means, for the person who approves."""
+def addition_summary(run: Run, digest: str, facts: ListFacts) -> tuple[str, ...]:
+    """What joining the people of that list means, for the person who approves."""
     assert run.listing is not None, "a running deployment has a list"
     signed, now = run.warrant.signed, facts_of(run)
     total = f"With them the list has {now.entries + facts.entries} people"
     if signed is not None:
         total += f"; {signed.authority.watchlist.maximum_size} are authorised"
     return (
-        f"Look for {facts.entries} more people, of the list {more.digest[:16]}… ({_kinds(facts)}).",
+        f"Look for {facts.entries} more people, of the list {digest[:16]}… ({_kinds(facts)}).",
         _provenance(facts),
         f"{total}. Who was withdrawn since the start still counts.",
     )

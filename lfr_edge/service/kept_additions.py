@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lfr_edge.clock import utc_day
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist import kept
+from lfr_edge.watchlist.list_facts import list_facts
 
 if TYPE_CHECKING:
     from lfr_edge.service.live_list import LiveList
@@ -40,12 +41,10 @@ async def restore(run: Run, listing: LiveList) -> None:
             digest = found.pop(ref, None)
             if digest is None:
                 raise WatchlistError("watchlist_missing", "its file is gone", hint="add the list again")
-            listing.join(
-                await asyncio.to_thread(
-                    kept.reopen, folder, listing.sealed, digest, fingerprint=run.pack.fingerprint
-                ),
-                datetime.fromtimestamp(run.clock.wall_ns() / 1e9, UTC).date(),
+            sealed = await asyncio.to_thread(
+                kept.reopen, folder, listing.sealed, digest, fingerprint=run.pack.fingerprint
             )
+            listing.join(sealed, await asyncio.to_thread(list_facts, sealed, utc_day(run.clock.wall_ns())))
         except WatchlistError as error:
             await _lost(run, ref, templates, error)
     listing.files += await asyncio.to_thread(kept.sources, folder)

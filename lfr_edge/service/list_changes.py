@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lfr_edge.alerts.record import Actor
 from lfr_edge.audit.event import SYSTEM
+from lfr_edge.clock import utc_day
 from lfr_edge.deployment.authority import clauses, refuse
 from lfr_edge.deployment.control.proposal import Proposal
 from lfr_edge.deployment.readiness import refuse_list
@@ -22,7 +22,7 @@ from lfr_edge.service.readings import facts_of, list_reading, with_addition
 from lfr_edge.watchlist import kept
 from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.expiry import due
-from lfr_edge.watchlist.list_facts import list_facts
+from lfr_edge.watchlist.list_facts import ListFacts, list_facts
 
 if TYPE_CHECKING:
     from lfr_edge.service.live_list import LiveList
@@ -69,7 +69,7 @@ async def expire(run: Run) -> None:
         terms = signed.authority.watchlist if signed else None
         found = due(
             listing.entries(),
-            _today(run),
+            utc_day(run.clock.wall_ns()),
             categories=terms.categories if terms else None,
             sources=terms.image_sources if terms else None,
             withdrawn=frozenset(listing.withdrawn),
@@ -100,8 +100,9 @@ async def propose_addition(run: Run, path: Path, credential: bytes | str, actor:
                 say("{twice} is on the list already", twice=min(twice)),
                 hint="compile the addition without the people who are on the list",
             )
-        await asyncio.to_thread(_refuse_unfit, run, sealed)
-        await asyncio.to_thread(_refuse_unauthorised, run, sealed)
+        facts = await asyncio.to_thread(list_facts, sealed, utc_day(run.clock.wall_ns()))
+        _refuse_unfit(run, facts)
+        await asyncio.to_thread(_refuse_unauthorised, run, facts)
         digest = await asyncio.to_thread(lambda: sealed.digest)
         change = {
             "deployment": run.session.deployment.id,
@@ -111,8 +112,7 @@ async def propose_addition(run: Run, path: Path, credential: bytes | str, actor:
         }
         # A file that was brought for this deployment is erased with it, whatever becomes of the proposal.
         await asyncio.to_thread(kept.remember, folder_of(run), digest, path)
-        facts = list_facts(sealed, _today(run))
-        words = await asyncio.to_thread(addition_summary, run, sealed, facts)
+        words = addition_summary(run, digest, facts)
         proposal = await asyncio.to_thread(run.approvals.propose, "watchlist.add", change, actor, words)
     except BaseException:
         sealed.close()
@@ -141,9 +141,8 @@ async def add(run: Run, proposal: Proposal, actor: Actor) -> None:
         )
     folder, digest, source = folder_of(run), sealed.digest, listing.sources[sealed.digest]
     try:
-        await asyncio.to_thread(
-            _refuse_unauthorised, run, sealed
-        )  # another may have joined since it was proposed
+        facts = await asyncio.to_thread(list_facts, sealed, utc_day(run.clock.wall_ns()))
+        await asyncio.to_thread(_refuse_unauthorised, run, facts)  # others may have joined since
         copy = await asyncio.to_thread(kept.keep, folder, listing.sealed, sealed, source)
     finally:
         sealed.close()
@@ -152,18 +151,17 @@ async def add(run: Run, proposal: Proposal, actor: Actor) -> None:
         used = await asyncio.to_thread(run.approvals.use, proposal.kind, proposal.change)
         references = [entry.reference for entry in sealed.entries()]
         ref = run.session.reference(sealed.digest)
-        categories = dict(list_facts(sealed, _today(run)).categories)
         data: dict[str, Any] = {
             "templates": sealed.header.rows,
             "entries": len(sealed),
-            "categories": categories,
+            "categories": dict(facts.categories),
         }
         await run.record("watchlist.added", actor=actor, ref=ref, data=data | used)
     except BaseException:
         sealed.close()
         await asyncio.to_thread(kept.forget, folder, digest)
         raise
-    listing.join(sealed, _today(run))
+    listing.join(sealed, facts)
     await asyncio.to_thread(run.box.register.add, run.session.deployment.id, references)
     refusal = await send_addition(run, sealed)
     if refusal is not None:
@@ -185,16 +183,16 @@ async def send_addition(run: Run, sealed: SealedWatchlist) -> WatchlistError | N
     return WatchlistError(str(body["code"]), str(body["message"]), hint=str(body.get("hint", "")))
 
 
-def _refuse_unfit(run: Run, sealed: SealedWatchlist) -> None:
-    reading = list_reading(list_facts(sealed, _today(run)), approved=False)
+def _refuse_unfit(run: Run, facts: ListFacts) -> None:
+    reading = list_reading(facts, approved=False)
     refuse_list(reading, run.settings.models.purpose, run.clock.wall_ns())
 
 
-def _refuse_unauthorised(run: Run, sealed: SealedWatchlist) -> None:
+def _refuse_unauthorised(run: Run, facts: ListFacts) -> None:
     signed = run.warrant.signed
     if signed is None:
         return
-    refuse(clauses(signed, with_addition(facts_of(run), list_facts(sealed, _today(run)))))
+    refuse(clauses(signed, with_addition(facts_of(run), facts)))
 
 
 def _listing(run: Run) -> LiveList:
@@ -202,7 +200,3 @@ def _listing(run: Run) -> LiveList:
     refuse_unless_running(run.phase)
     assert run.listing is not None, "a running deployment has a list"
     return run.listing
-
-
-def _today(run: Run) -> date:
-    return datetime.fromtimestamp(run.clock.wall_ns() / 1e9, UTC).date()

@@ -56,9 +56,9 @@ class LiveList:
             sealed.close()
             raise
 
-    def join(self, sealed: SealedWatchlist, today: date) -> None:
+    def join(self, sealed: SealedWatchlist, facts: ListFacts) -> None:
         """From here on `sealed` is a part of the list, and its entries count towards the authorised size."""
-        self.added_facts.append(list_facts(sealed, today))
+        self.added_facts.append(facts)
         self.added.append(sealed)
 
     def close(self) -> None:

@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import logging
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import Any
 
 from lfr_edge.alerts.alert import Alert
 from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.audit.event import SYSTEM, Actor
+from lfr_edge.clock import utc_day
 from lfr_edge.deployment.authorised import authorised
 from lfr_edge.deployment.control.approvals import Approvals
 from lfr_edge.deployment.ending.receipts import Receipts
@@ -173,7 +173,7 @@ class Run:
         """
         async with self._gate:
             refuse_unless(self.phase, Phase.PREPARING)
-            today = datetime.fromtimestamp(self.clock.wall_ns() / 1e9, UTC).date()
+            today = utc_day(self.clock.wall_ns())
             listing = await asyncio.to_thread(
                 LiveList.open, self.settings.watchlist.path, credential, self.pack.fingerprint, today
             )

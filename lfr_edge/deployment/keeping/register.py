@@ -16,14 +16,14 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.audit.keys import KeyStore
-from lfr_edge.clock import Clock
+from lfr_edge.clock import Clock, utc_day
 from lfr_edge.errors import DeploymentError
 from lfr_edge.formats import Ladder
 from lfr_edge.sentences import say
@@ -57,7 +57,7 @@ class Page:
 
     @property
     def day(self) -> date:
-        return datetime.fromtimestamp(self.entered_wall_ns / 1e9, tz=UTC).date()
+        return utc_day(self.entered_wall_ns)
 
     def over(self, now_wall_ns: int, days: int) -> bool:
         return now_wall_ns >= self.entered_wall_ns + days * _DAY_NS
