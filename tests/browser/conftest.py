@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from lfr_edge.console.door.accounts import Role
 from tests.fakes.box import PASSWORD, House, enrol
+from tests.fakes.closed_box import ClosedBox, closed_box
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
@@ -26,6 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/browser/" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)  # one Chromium for all
+
+
+@pytest.fixture
+def behind(tmp_path: Path) -> Iterator[ClosedBox]:
+    """What the pages of a box show of a deployment that has ended."""
+    made = closed_box(tmp_path / "box")
+    yield made
+    made.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from lfr_edge.console.door.accounts import Role
 from tests.browser.conftest import PHONE, VAN, a_page, signed_in
 from tests.browser.test_pages import examine
 from tests.fakes.box import house
-from tests.fakes.closed_box import NAME, ClosedBox, closed_box
+from tests.fakes.closed_box import NAME, ClosedBox
 
 
 async def both_sizes(watched, name: str) -> None:
@@ -20,13 +19,6 @@ async def both_sizes(watched, name: str) -> None:
     await watched.page.set_viewport_size(PHONE)
     await examine(watched, f"{name}-phone")
     await watched.page.set_viewport_size(VAN)
-
-
-@pytest.fixture
-def behind(tmp_path: Path):
-    made = closed_box(tmp_path / "box")
-    yield made
-    made.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from lfr_edge.alerts.factors import Answer, Factors
@@ -24,7 +23,7 @@ from tests.browser.test_record_pages import OFFICERS, a_day
 from tests.deployment.test_readiness import READY
 from tests.fakes.authority import authority, fitting, signed_authority
 from tests.fakes.box import house, raised, van_status
-from tests.fakes.closed_box import ClosedBox, closed_box
+from tests.fakes.closed_box import ClosedBox
 from tests.fakes.deployment import preparing, receipts
 
 # Words that English sentences hold and Welsh ones do not.
@@ -104,13 +103,6 @@ async def in_welsh(watched, url: str, *, wait: str | None = None) -> None:
     assert await page.evaluate("document.documentElement.lang") == "cy"
     assert await english_on(page) == [], url
     watched.faults.clear()  # Chromium reports what was refused on purpose
-
-
-@pytest.fixture
-def behind(tmp_path: Path):
-    made = closed_box(tmp_path / "box")
-    yield made
-    made.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -16,6 +16,12 @@ from lfr_edge.setup.answers import AccountAnswer, Answers
 from lfr_edge.setup.write import keep_password, write_box
 
 CLOCK = SystemClock()
+CAMERA = {
+    "id": "left",
+    "url": "rtsp://192.0.2.1/1",
+    "username": "lfr",
+    "password_file": "secrets/left.password",
+}
 B, C = {"force": "B"}, {"force": "C"}
 MILLER = AccountAnswer(name="miller", role=Role.DEPLOYMENT_OFFICER)
 OKORO = AccountAnswer(name="okoro", role=Role.AUTHORISING_OFFICER)
@@ -38,13 +44,7 @@ def mode(path) -> int:
 
 def test_a_box_is_written(config):
     keep_password(config.parent / "secrets", "left", "geheim")
-    camera = {
-        "id": "left",
-        "url": "rtsp://192.0.2.1/1",
-        "username": "lfr",
-        "password_file": "secrets/left.password",
-    }
-    written = write_box(answers(cameras=[camera]), config, CLOCK)
+    written = write_box(answers(cameras=[CAMERA]), config, CLOCK)
     settings = load_settings(config)
     assert settings.site == "Van 7"
     assert settings.cameras[0].password_file.read_text() == "geheim\n"
@@ -145,13 +145,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_root_hands_the_box_to_its_user(config):
     keep_password(config.parent / "secrets", "left", "geheim")
-    camera = {
-        "id": "left",
-        "url": "rtsp://192.0.2.1/1",
-        "username": "lfr",
-        "password_file": "secrets/left.password",
-    }
-    write_box(answers(cameras=[camera]), config, CLOCK, owner="nobody")
+    write_box(answers(cameras=[CAMERA]), config, CLOCK, owner="nobody")
     nobody = pwd.getpwnam("nobody")
     settings = load_settings(config)
     for path in (settings.data, settings.data / "accounts.json", settings.audit / "device/entries.lfr",
