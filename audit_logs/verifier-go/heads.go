@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -16,9 +17,14 @@ import (
 // recoveryEntries is what opening a log may add before it signs: log.recovered and disk.full.
 const recoveryEntries = 2
 
+const (
+	sector      = 512
+	signedBytes = 94 // key id and signature in base64, the end of the line, the empty line
+)
+
 var (
-	tornHead      = regexp.MustCompile(`^[0-9]{1,16}( ([A-Za-z0-9+/=]{0,44}|[A-Za-z0-9+/=]{44} [0-9a-f]{0,8}))?$`)
-	tornSignature = regexp.MustCompile(`^[A-Za-z0-9+/=]{0,92}\n?$`)
+	tornHead      = regexp.MustCompile(`^[0-9\x00]{1,16}([ \x00]([A-Za-z0-9+/=\x00]{0,44}|[A-Za-z0-9+/=\x00]{44}[ \x00][0-9a-f\x00]{0,8}[\n\x00]?))?$`)
+	tornSignature = regexp.MustCompile(`^([A-Za-z0-9+/=\x00]{0,91}|[A-Za-z0-9+/=\x00]{92}[\n\x00]{0,2})$`)
 )
 
 type head struct {
@@ -69,18 +75,13 @@ func (l *log) checkHeads(files folder) (map[head]bool, error) {
 	before := int64(0)
 	l.last.size = -1
 	l.order = nil
-	for text := string(raw); text != ""; {
-		line, rest, whole := strings.Cut(text, "\n")
-		if !whole && tornHead.MatchString(line) && !(l.closed && before == l.size) {
-			break
-		}
-		parts := strings.Split(line, " ")
-		if !whole || len(parts) != 3 ||
-			parts[2] != fmt.Sprintf("%08x", crc32.Checksum([]byte(parts[0]+" "+parts[1]), castagnoli)) {
-			return nil, errors.New("the heads file is wrong")
-		}
-		h, err := parseHead(parts[0], parts[1])
+	for at := 0; at < len(raw); {
+		h, size, err := readHead(raw[at:])
 		if err != nil {
+			if tornHead.Match(raw[at:]) && bySectors(raw[at:], at) && (bytes.IndexByte(raw[at:], 0) >= 0 || raw[len(raw)-1] != '\n') && !(l.closed && before == l.size) {
+				l.torn++
+				break
+			}
 			return nil, err
 		}
 		if h.size < before {
@@ -89,10 +90,23 @@ func (l *log) checkHeads(files folder) (map[head]bool, error) {
 		if err := l.check(h); err != nil {
 			return nil, err
 		}
-		heads[h], l.last, before, text = true, h, h.size, rest
+		heads[h], l.last, before = true, h, h.size
 		l.order = append(l.order, h)
+		at += size
 	}
 	return heads, nil
+}
+
+// readHead returns the head in the first line, and how long that line is.
+func readHead(raw []byte) (head, int, error) {
+	line, _, whole := strings.Cut(string(raw), "\n")
+	parts := strings.Split(line, " ")
+	if !whole || len(parts) != 3 ||
+		parts[2] != fmt.Sprintf("%08x", crc32.Checksum([]byte(parts[0]+" "+parts[1]), castagnoli)) {
+		return head{}, 0, errors.New("the heads file is wrong")
+	}
+	h, err := parseHead(parts[0], parts[1])
+	return h, len(line) + 1, err
 }
 
 func (l *log) checkCheckpoints(files folder, heads map[head]bool) error {
@@ -104,8 +118,9 @@ func (l *log) checkCheckpoints(files folder, heads map[head]bool) error {
 	for text := string(raw); text != ""; {
 		body, rest, ok := strings.Cut(text, "\n\n")
 		signature, after, whole := strings.Cut(rest, "\n\n")
-		if !ok || !whole {
-			if l.torn(text) && !(l.closed && signed.size == l.size) {
+		if !ok || !whole || strings.Contains(body+signature, "\x00") {
+			if l.tornCheckpoint(text, len(raw)-len(text)) && !(l.closed && signed.size == l.size) {
+				l.torn++
 				break
 			}
 			return errors.New("the checkpoints are wrong")
@@ -153,12 +168,36 @@ func (l *log) openCheckpoint(raw []byte) (head, error) {
 	return h, err
 }
 
-// torn: is text the beginning, and only that, of the checkpoint over the last head on disk? None is written down before
-// the checkpoint of the one before it.
-func (l *log) torn(text string) bool {
+// tornCheckpoint: is text, which begins at byte `at` of the file, what a power cut leaves of the checkpoint over the last
+// head on disk? None is written down before the checkpoint of the one before it.
+func (l *log) tornCheckpoint(text string, at int) bool {
 	front := fmt.Sprintf("%s\n%d\n%s\n\n— %s ", l.origin, l.last.size, l.last.root, l.origin)
-	if l.last.size < 0 || len(text) <= len(front) {
-		return l.last.size >= 0 && strings.HasPrefix(front, text)
+	if l.last.size < 0 || !bySectors([]byte(text), at) {
+		return false
 	}
-	return strings.HasPrefix(text, front) && tornSignature.MatchString(strings.TrimPrefix(text, front))
+	shown := len(front)
+	if len(text) < shown {
+		shown = len(text)
+	}
+	for i := 0; i < shown; i++ {
+		if text[i] != front[i] && text[i] != 0 {
+			return false
+		}
+	}
+	return tornSignature.MatchString(text[shown:]) && (strings.Contains(text, "\x00") || len(text) < len(front)+signedBytes)
+}
+
+// bySectors: a disk writes whole sectors, so that each of them is zeros in what a power cut left, or has none.
+func bySectors(rest []byte, at int) bool {
+	for len(rest) > 0 {
+		part := sector - at%sector
+		if part > len(rest) {
+			part = len(rest)
+		}
+		if zeros := bytes.Count(rest[:part], []byte{0}); zeros != 0 && zeros != part {
+			return false
+		}
+		rest, at = rest[part:], at+part
+	}
+	return true
 }

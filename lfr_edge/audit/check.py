@@ -16,13 +16,12 @@ from lfr_edge.audit.checkpoint import (
     Checkpoint,
     Checkpoints,
     Head,
-    is_torn_checkpoint,
     parse_checkpoint,
     parse_checkpoints,
 )
 from lfr_edge.audit.duties import Duties
 from lfr_edge.audit.entry import Entry, parse_entry
-from lfr_edge.audit.folder import Heads, LogFolder, is_torn_head, parse_heads
+from lfr_edge.audit.folder import Heads, LogFolder, parse_heads
 from lfr_edge.audit.keys import Certificate, open_certificate, read_certificate
 from lfr_edge.audit.merkle import EMPTY_ROOT, Peaks
 from lfr_edge.audit.note import VerifierKey, encode64
@@ -30,6 +29,7 @@ from lfr_edge.audit.recovery import RECOVERY_ENTRIES
 from lfr_edge.audit.report import AnchorReport, Finding, HeadReport, KeySource, LogReport
 from lfr_edge.audit.segment import BadFrame, Content, judge_tail, map_segment, read_frames
 from lfr_edge.audit.timestamp import stamped_at, stamped_sizes
+from lfr_edge.audit.torn import is_torn_checkpoint, is_torn_head
 from lfr_edge.errors import AuditError
 from lfr_edge.sentences import say
 
@@ -62,11 +62,11 @@ class LogCheck:
     closed_at: int = -1
 
     def run(self) -> LogReport:
-        data = map_segment(self.folder.entries)
         device, source = self._device_key()
         certificate = self._certificate(device)
-        checkpoints, heads = self._signed_files()
         anchors = self._anchor_files()
+        checkpoints, heads = self._signed_files()
+        data = map_segment(self.folder.entries)  # last: a log that goes on meanwhile has what they cover
         wanted = {0}
         wanted.update(item.head.size for item in (*checkpoints.whole, *anchors, *self.trust.since))
         wanted.update(head.size for head in heads.whole)
@@ -78,6 +78,8 @@ class LogCheck:
             self._find("entry_after_close", "entries follow log.closed", self.closed_at + 1)
         self._check_heads(heads)
         signed = self._check_checkpoints(checkpoints, certificate, heads)
+        if not self.findings and sum(map(bool, (bad, heads.rest, checkpoints.rest))) > 1:
+            self._find("torn_twice", "more than one file ends in a torn write, and a power cut leaves one")
         self._check_tail(data, bad)
         anchored = self._check_anchors(anchors, certificate, checkpoints, signed)
         self._reserve_open_points(signed, anchored, device_log=device_log)
@@ -140,11 +142,13 @@ class LogCheck:
             return None
 
     def _signed_files(self) -> tuple[Checkpoints, Heads]:
-        files = []
-        for path in (self.folder.checkpoints, self.folder.heads):
+        paths = (self.folder.checkpoints, self.folder.heads)
+        for path in paths:
             if not path.exists():
                 self._find("signatures_missing", say("{name} is missing", name=path.name))
-            files.append(path.read_bytes() if path.exists() else b"")
+        files, again = _read_all(paths), _read_all(paths)
+        while files != again:  # somebody signs just now, and a head without its note looks like a loss
+            files, again = again, _read_all(paths)
         return parse_checkpoints(files[0]), parse_heads(files[1])
 
     def _anchor_files(self) -> list[Checkpoint]:
@@ -198,7 +202,7 @@ class LogCheck:
 
     def _check_heads(self, heads: Heads) -> None:
         complete = self._is_complete(heads.whole[-1] if heads.whole else None)
-        if heads.rest and (complete or not is_torn_head(heads.rest)):
+        if heads.rest and (complete or not is_torn_head(heads.rest, heads.end)):
             self._find("head_malformed", say("the heads file is wrong at byte {end}", end=heads.end))
         for before, head in zip((Head(0, EMPTY_ROOT), *heads.whole), heads.whole, strict=False):
             if head.size < before.size:
@@ -241,8 +245,9 @@ class LogCheck:
         """Check every signed head; returns the largest that holds."""
         complete = self._is_complete(checkpoints.whole[-1].head if checkpoints.whole else None)
         last = heads.whole[-1] if heads.whole else None
-        torn = certificate is not None and is_torn_checkpoint(checkpoints.rest, certificate.origin, last)
-        if checkpoints.rest and (complete or not torn):
+        rest, at = checkpoints.rest, checkpoints.end
+        torn = certificate is not None and is_torn_checkpoint(rest, certificate.origin, last, at)
+        if rest and (complete or not torn):
             self._find(
                 "checkpoint_malformed",
                 say("{reason} (byte {end})", reason=checkpoints.reason, end=checkpoints.end),
@@ -404,3 +409,7 @@ class LogCheck:
         if self.folder.frozen.exists():
             reserve(Finding("frozen", "the box found this log damaged and froze it"))
         self.reservations.extend(self.duties.reservations(closed=self.closed))
+
+
+def _read_all(paths: tuple[Path, ...]) -> list[bytes]:
+    return [path.read_bytes() if path.exists() else b"" for path in paths]

@@ -15,7 +15,6 @@ from lfr_edge.audit.note import Note, Signer, decode64, encode64, parse_note, si
 from lfr_edge.errors import AuditError
 
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,15}")
-_SIGNATURE: Final = re.compile(rb"[A-Za-z0-9+/=]{0,92}\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +85,3 @@ def parse_checkpoints(raw: bytes) -> Checkpoints:
             break
         end = stop + 2
     return Checkpoints(tuple(whole), end, raw[end:], reason)
-
-
-def is_torn_checkpoint(rest: bytes, origin: str, head: Head | None) -> bool:
-    """Whether `rest` is the beginning, and only that, of the checkpoint over `head`: a write that was cut short.
-
-    `head` is the last one on disk, because none is written down before the checkpoint of the one before it.
-    """
-    if head is None:
-        return not rest
-    # Bytes, because a write may be cut short within a character.
-    front = f"{head_text(origin, head)}\n— {origin} ".encode()
-    if len(rest) <= len(front):
-        return front.startswith(rest)
-    return rest.startswith(front) and _SIGNATURE.fullmatch(rest[len(front) :]) is not None

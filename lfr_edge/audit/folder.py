@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,6 @@ from lfr_edge.audit.merkle import HASH_BYTES
 from lfr_edge.audit.note import decode64, encode64
 
 DEVICE_LOG: Final = "device"
-_TORN_HEAD: Final = re.compile(rb"[0-9]{1,16}( ([A-Za-z0-9+/=]{0,44}|[A-Za-z0-9+/=]{44} [0-9a-f]{0,8}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +102,3 @@ def parse_heads(raw: bytes) -> Heads:
         whole.append(head)
         end += len(line)
     return Heads(tuple(whole), end, raw[end:])
-
-
-def is_torn_head(rest: bytes) -> bool:
-    """Whether `rest` is the beginning, and only that, of a line of the heads file."""
-    return _TORN_HEAD.fullmatch(rest) is not None

@@ -13,14 +13,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from lfr_edge.audit.checkpoint import Head, is_torn_checkpoint, parse_checkpoints
+from lfr_edge.audit.checkpoint import Checkpoints, Head, parse_checkpoints
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.audit.entry import Entry, parse_entry
 from lfr_edge.audit.event import Event
-from lfr_edge.audit.folder import LogFolder, is_torn_head, parse_heads
+from lfr_edge.audit.folder import Heads, LogFolder, head_line, parse_heads
 from lfr_edge.audit.merkle import EMPTY_ROOT, Tree
 from lfr_edge.audit.note import VerifierKey
-from lfr_edge.audit.segment import BadFrame, judge_tail, map_segment, read_frames
+from lfr_edge.audit.segment import BadFrame, Frame, judge_tail, map_segment, read_frames
+from lfr_edge.audit.torn import is_torn_checkpoint, is_torn_head
 from lfr_edge.audit.view import LogView
 from lfr_edge.errors import AuditError
 from lfr_edge.sentences import say
@@ -67,13 +68,13 @@ def recover(folder: LogFolder, origin: str, key: VerifierKey) -> Recovered:
             hint="keep it as evidence; AuditLog.succeed opens a new log that cites it",
         )
     data = map_segment(folder.entries)
-    tree, end, body, bad = Tree(), 0, b"", None
+    tree, last_frame, bad = Tree(), None, None
     for frame in read_frames(data):
         if isinstance(frame, BadFrame):
             bad = frame
             break
         tree.append(frame.leaf)
-        end, body = frame.end, frame.body
+        last_frame = frame
     if bad is not None and judge_tail(data, bad).damage:
         raise _freeze(
             folder,
@@ -84,26 +85,19 @@ def recover(folder: LogFolder, origin: str, key: VerifierKey) -> Recovered:
                 reason=bad.reason,
             ),
         )
-    head = _last_head(folder, origin, key)
-    if head.size > tree.size:
-        raise _freeze(
-            folder, say("{size} entries were signed, {size_2} are left", size=head.size, size_2=tree.size)
-        )
-    if tree.root(head.size) != head.root:
-        raise _freeze(folder, say("the first {size} entries are not those that were signed", size=head.size))
-    last = parse_entry(body) if tree.size else None
-    if last is not None and (last.dep != origin or last.seq != tree.size - 1):
-        raise _freeze(
-            folder,
-            say(
-                "the last entry says {dep} {seq}, not {origin} {size}",
-                dep=last.dep,
-                seq=last.seq,
-                origin=origin,
-                size=tree.size - 1,
-            ),
-        )
+    end = last_frame.end if last_frame else 0
+    heads, checkpoints = _signed_files(folder, origin, key, torn=bytes(data[end:]))
+    head = heads.whole[-1] if heads.whole else Head(0, EMPTY_ROOT)
+    _check_head(folder, head, tree)
+    last = _last_entry(folder, last_frame, origin, tree.size)
+    # Nothing is touched before everything was found good: a damaged log is evidence.
+    _cut(folder.heads, heads.end, len(heads.rest))
+    _cut(folder.checkpoints, checkpoints.end, len(checkpoints.rest))
     torn = _move_aside(folder, end) if bad is not None else None
+    _write_again(folder.entries, last_frame.offset - last_frame.batch if last_frame else 0)
+    _write_again(folder.heads, heads.end - sum(len(head_line(one)) for one in heads.whole[-1:]))
+    notes = checkpoints.whole[-1:]
+    _write_again(folder.checkpoints, checkpoints.end - sum(len(f"{one}\n".encode()) for one in notes))
     return Recovered(tree, last, head, torn)
 
 
@@ -122,15 +116,15 @@ def citation(damaged: Path) -> Event:
     return Event("log.succeeded", data=data)
 
 
-def _last_head(folder: LogFolder, origin: str, key: VerifierKey) -> Head:
-    """The largest head on disk; torn ends of both files are cut off (no signature over them was released)."""
-    heads = parse_heads(_read(folder.heads))
-    if heads.rest and not is_torn_head(heads.rest):
+def _signed_files(
+    folder: LogFolder, origin: str, key: VerifierKey, *, torn: bytes
+) -> tuple[Heads, Checkpoints]:
+    """Heads and checkpoints, their torn ends at most torn (no signature over them was released)."""
+    heads, checkpoints = parse_heads(_read(folder.heads)), parse_checkpoints(_read(folder.checkpoints))
+    if heads.rest and not is_torn_head(heads.rest, heads.end):
         raise _freeze(folder, say("the heads file is wrong at byte {end}", end=heads.end))
-    _cut(folder.heads, heads.end, len(heads.rest))
-    head = heads.whole[-1] if heads.whole else Head(0, EMPTY_ROOT)
-    checkpoints = parse_checkpoints(_read(folder.checkpoints))
-    if not is_torn_checkpoint(checkpoints.rest, origin, heads.whole[-1] if heads.whole else None):
+    newest = heads.whole[-1] if heads.whole else None
+    if not is_torn_checkpoint(checkpoints.rest, origin, newest, checkpoints.end):
         raise _freeze(
             folder,
             say(
@@ -139,7 +133,8 @@ def _last_head(folder: LogFolder, origin: str, key: VerifierKey) -> Head:
                 reason=checkpoints.reason,
             ),
         )
-    _cut(folder.checkpoints, checkpoints.end, len(checkpoints.rest))
+    if sum(map(bool, (torn, heads.rest, checkpoints.rest))) > 1:
+        raise _freeze(folder, "more than one file ends in a torn write, and a power cut leaves one")
     if checkpoints.whole:
         last = checkpoints.whole[-1]
         if last.origin != origin or not last.note.signed_by(key):
@@ -149,7 +144,32 @@ def _last_head(folder: LogFolder, origin: str, key: VerifierKey) -> Head:
                 folder,
                 say("a head of {size} entries was signed that was never written down", size=last.head.size),
             )
-    return head
+    return heads, checkpoints
+
+
+def _check_head(folder: LogFolder, head: Head, tree: Tree) -> None:
+    if head.size > tree.size:
+        raise _freeze(
+            folder, say("{size} entries were signed, {size_2} are left", size=head.size, size_2=tree.size)
+        )
+    if tree.root(head.size) != head.root:
+        raise _freeze(folder, say("the first {size} entries are not those that were signed", size=head.size))
+
+
+def _last_entry(folder: LogFolder, frame: Frame | None, origin: str, size: int) -> Entry | None:
+    last = parse_entry(frame.body) if frame else None
+    if last is not None and (last.dep != origin or last.seq != size - 1):
+        raise _freeze(
+            folder,
+            say(
+                "the last entry says {dep} {seq}, not {origin} {size}",
+                dep=last.dep,
+                seq=last.seq,
+                origin=origin,
+                size=size - 1,
+            ),
+        )
+    return last
 
 
 def _move_aside(folder: LogFolder, end: int) -> TornWrite:
@@ -170,6 +190,25 @@ def _cut(path: Path, end: int, torn: int) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _write_again(path: Path, start: int) -> None:
+    """Write the file's last write once more where it stands.
+
+    A sync that failed leaves bytes that this process reads and the disk never got; the kernel holds them for clean
+    and a later sync would not bring them there.
+    """
+    if not path.exists():
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        rest = os.pread(descriptor, os.fstat(descriptor).st_size - start, start)
+        while rest:
+            done = os.pwrite(descriptor, rest, start)
+            start, rest = start + done, rest[done:]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from lfr_edge.audit.__main__ import main
+from lfr_edge.audit.checkpoint import parse_checkpoints
 from lfr_edge.audit.entry import Entry
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.stamp import Stamp
@@ -292,6 +293,34 @@ def test_go_says_the_same_of_torn_ends(go_verifier: Path, box: Box, name: str, c
             for more in (b"", b"\xb8", b"\n", b"\n\n", b"7"):
                 path.write_bytes(raw[:end] + more)
                 agree(ask, box.folder(), (end, more))
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "heads"])
+def test_go_says_the_same_of_zeros(go_verifier: Path, box: Box, name: str) -> None:
+    """Sectors that never reached the disk, and zeros that no disk leaves: each length, each choice of sectors."""
+    log = box.create(ballast_bytes=0, checkpoint_every=10**6)
+    box.fill(log, 45)
+    log._release()
+    path = box.folder() / name
+    raw = path.read_bytes()
+    end = (
+        raw[:-1].rfind(b"\n\n", 0, raw[:-2].rfind(b"\n\n")) + 2
+        if name == "checkpoints"
+        else raw[:-1].rfind(b"\n") + 1
+    )
+    other = box.folder() / ("heads" if name == "checkpoints" else "checkpoints")
+    if name == "heads":
+        other.write_bytes(other.read_bytes()[: parse_checkpoints(other.read_bytes()[:-1]).end])
+    said = []
+    with asked(go_verifier) as ask:
+        for length in range(1, len(raw) - end + 1, 7):
+            for start in (0, 1, 512 - end % 512, length - 1):
+                for stop in (start + 1, length, 512 - end % 512):
+                    rest = bytearray(raw[end : end + length])
+                    rest[start:stop] = bytes(max(0, min(stop, length) - start))
+                    path.write_bytes(raw[:end] + rest[:length])
+                    said.append(agree(ask, box.folder(), (length, start, stop)))
+    assert set(said) == {True, False}
 
 
 @pytest.mark.trial

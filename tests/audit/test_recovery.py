@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from lfr_edge.audit.checkpoint import Head, is_torn_checkpoint, parse_checkpoints
+from lfr_edge.audit.checkpoint import Head, parse_checkpoints
 from lfr_edge.audit.event import Event
-from lfr_edge.audit.folder import is_torn_head
 from lfr_edge.audit.log import AuditLog
 from lfr_edge.audit.recovery import citation
-from lfr_edge.audit.segment import map_segment, read_frames
+from lfr_edge.audit.segment import Frame, map_segment, read_frames
+from lfr_edge.audit.torn import is_torn_checkpoint, is_torn_head
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
 from lfr_edge.errors import AuditError
@@ -340,3 +341,52 @@ def test_a_torn_write_that_cannot_be_moved_aside_is_not_cut_off(box: Box) -> Non
         box.open()
     assert caught.value.code == "audit_log_unwritable"
     assert path.read_bytes().endswith(b"LFE1 torn")
+
+
+def test_only_one_file_can_end_in_a_torn_write(box: Box) -> None:
+    """Each is durable before the next is touched: two torn ends are nobody's power cut. Evidence is left as it is."""
+    log = box.create(ballast_bytes=0)
+    log._release()
+    ends = {"entries.lfr": b"LFE1 torn", "heads": bytes(40), "checkpoints": b"van.example"}
+    whole = {name: (box.folder() / name).read_bytes() for name in ends}
+    for name in ends:
+        folder = copy(box)
+        for other in ends.keys() - {name}:
+            (folder / other).write_bytes(whole[other] + ends[other])
+        before = {other: (folder / other).read_bytes() for other in ends}
+        assert [item.code for item in verify(folder).findings][-1] == "torn_twice"
+        with pytest.raises(AuditError, match="more than one file ends in a torn write"):
+            reopen(box, folder)
+        assert {other: (folder / other).read_bytes() for other in ends} == before
+    for name, more in ends.items():
+        folder = copy(box)
+        (folder / name).write_bytes(whole[name] + more)
+        assert verify(folder).findings == ()
+        reopen(box, folder).suspend()
+
+
+def test_opening_writes_once_more_what_a_failed_sync_may_have_left_in_memory_only(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FaultyDisk()
+    log = box.create(disk=disk, ballast_bytes=0)
+    box.fill(log, 6)
+    disk.plan["datasync", disk.calls["datasync"]] = errno.EIO
+    with pytest.raises(AuditError):
+        log.append(LOST)
+    log.suspend()
+    files = {name: (box.folder() / name).read_bytes() for name in ("entries.lfr", "heads", "checkpoints")}
+    real, written = os.pwrite, []
+
+    def one_at_a_time(descriptor: int, data: bytes, at: int) -> int:
+        written.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, at, bytes(data)))
+        return real(descriptor, data[:30], at)  # the kernel may take less than it is given
+
+    monkeypatch.setattr(os, "pwrite", one_at_a_time)
+    box.open(ballast_bytes=0)
+    for name, raw in files.items():
+        first = next(one for one in written if one[0] == name)
+        assert raw[first[1] :] == first[2], "all of the last write"
+        assert [one for one in written if one[0] == name][-1][1] > first[1]
+    frames = [one for one in read_frames(files["entries.lfr"]) if isinstance(one, Frame)]
+    assert next(at for name, at, _ in written if name == "entries.lfr") == frames[-1].offset

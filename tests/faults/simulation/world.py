@@ -99,8 +99,7 @@ class World:
         """`harsh`: also what the product does not survive yet; see test_simulation.py."""
         self.chance = random.Random(f"{seed}/world")
         self.harsh = harsh
-        spared = frozenset() if harsh else frozenset({"heads", "checkpoints"})
-        self.disk = CrashableDisk(base, random.Random(f"{seed}/disk"), spared)
+        self.disk = CrashableDisk(base, random.Random(f"{seed}/disk"))
         self.clock = ManualClock()
         self.lives = 0
         self.told: list[FeedEvent] = []  # what clients were told in this life
