@@ -1,16 +1,18 @@
 """Exact search over all templates of the list: the only module that imports FAISS.
 
 FAISS scans the rows for one probe; from two probes on BLAS multiplies blocks of the same rows, which FAISS does
-not do for small batches (platform.md 3.1: 60 ms against 17 ms for 32 × 20,000 × 512). FAISS is called as
-brute force over our own pages and never as an index object, so there is exactly one copy of the templates, on
-pages that are wiped.
+not do for small batches (platform.md 3.1: 60 ms against 17 ms for 32 × 20,000 × 512). One probe costs what reading
+the rows costs, so it reads a copy of half the size first and compares the few best again in full (halves.py says
+why nothing is missed). FAISS is called over our own pages and never holds a row, so the templates and their halves
+lie on pages that are wiped, and nowhere else.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import faiss
 import numpy as np
@@ -18,15 +20,20 @@ from numpy.typing import NDArray
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.sentences import say
+from lfr_edge.watchlist.halves import HalfRows
 from lfr_edge.watchlist.pages import Float32Array, TemplatePages, WipeReceipt
 
 IntArray = NDArray[np.intp]
+Int64Array = NDArray[np.int64]
 
 NOBODY: Final = -1
 # 32 probes × 8,192 rows of scores are 1 MiB and stay in the cache; larger blocks gain nothing (platform.md 3.1).
 BLOCK_ROWS: Final = 8192
 # Above this many rows a person FAISS's result heap costs more than it saves; BLAS then serves single probes too.
 MOST_SCANNED_ROWS: Final = 64
+# Compared again in full, beyond the rows that hold the two best persons. Of 20,000 random templates the second and
+# the tenth best lie thirty bounds apart; where they do not, all rows are read in full.
+_SPARE_ROWS: Final = 8
 
 faiss.omp_set_num_threads(1)  # two OpenMP threads were 10 × slower on a busy 2-core box (performance.md)
 
@@ -59,6 +66,8 @@ class WatchlistIndex:
             raise ValueError("dimension and most_probes count from 1")
         self.dimension = dimension
         self._pages = TemplatePages(capacity, dimension)
+        self._halves = HalfRows(capacity, dimension)
+        self._quantiser: Any = faiss.ScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16)
         self._owners = np.full(capacity, NOBODY, np.intp)  # (capacity,) entry number of each row
         self._valid = np.zeros(capacity // 8 + 1, np.uint8)  # one bit a row, as IDSelectorBitmap reads it
         self._used = 0
@@ -92,7 +101,7 @@ class WatchlistIndex:
     @property
     def locked(self) -> bool:
         """Whether the kernel promised not to swap the templates."""
-        return self._pages.locked
+        return self._pages.locked and self._halves.locked
 
     def reference(self, entry: int) -> str:
         """The reference of an entry number out of :class:`Candidates`."""
@@ -135,6 +144,8 @@ class WatchlistIndex:
                 "a template of the list is not a finite vector",
                 hint="compile and seal the list again",
             )
+        if len(numbers):
+            self._halves.take(fresh, matrix, 1.001 * math.sqrt(float(lengths.max())))  # the sum was rounded
         for offset, position in enumerate(numbers):
             row, number = self._used + offset, self._number(references[position])
             self._owners[row] = number
@@ -167,6 +178,7 @@ class WatchlistIndex:
         rows, self._rows[number] = self._rows[number], []
         for row in rows:
             self._pages.matrix[row] = 0
+            self._halves.matrix[row] = 0
             self._owners[row] = NOBODY
             self._valid[row // 8] &= np.uint8(~(1 << row % 8) & 0xFF)
         self._dead.update(rows)
@@ -179,8 +191,10 @@ class WatchlistIndex:
             return 0
         kept = np.flatnonzero(self._owners[: self._used] != NOBODY)
         for target, source in enumerate(kept):  # upwards: a row is read before it is overwritten
-            self._pages.matrix[target] = self._pages.matrix[source]
-        self._pages.matrix[len(kept) : self._used] = 0
+            for matrix in (self._pages.matrix, self._halves.matrix):
+                matrix[target] = matrix[source]
+        for matrix in (self._pages.matrix, self._halves.matrix):
+            matrix[len(kept) : self._used] = 0
         owners = self._owners[kept]
         moved = int((kept != np.arange(len(kept))).sum())
         self._reset_rows()
@@ -208,7 +222,7 @@ class WatchlistIndex:
             return best
         deepest = 1 + (self._most_rows if k == 2 else 0)
         if n == 1 and deepest <= MOST_SCANNED_ROWS:
-            self._scan(probes, min(deepest, self.rows), best)
+            self._find_one(np.ascontiguousarray(probes, np.float32), min(deepest, self.rows), best)
         else:
             for start in range(0, self._used, BLOCK_ROWS):
                 self._multiply(probes, start, min(start + BLOCK_ROWS, self._used), k, best)
@@ -217,11 +231,14 @@ class WatchlistIndex:
     def scrub(self) -> None:
         """Overwrite what a search left behind: scores, and the registers FAISS and BLAS spilled to the stack.
 
-        Searching with zeros puts zeros where the last probe's fragments were (reliability.md 2).
+        Searching with zeros puts zeros where the last probe's fragments were (reliability.md 2); a few rows do,
+        because fragments are left by the call and not by the row.
         """
-        self.search(self._blank[:1])
-        # A full batch against few rows: BLAS packs the probes into a buffer of its own, whatever the rows.
         rows = min(self._used, 512)
+        if rows:
+            for scan in (self._scan_halves, self._scan):
+                scan(self._blank[:1], min(2, self.rows), rows)
+        # A full batch: BLAS packs the probes into a buffer of its own.
         np.matmul(self._blank, self._pages.matrix[:rows].T, out=self._scores[:, :rows])
         self._scores[:] = 0
         best = self._result(self._most_probes)
@@ -231,6 +248,7 @@ class WatchlistIndex:
         """End of the deployment: overwrite every template and forget every reference."""
         entries, rows = len(self._numbers), self.rows
         size, verified = self._pages.wipe()
+        verified &= self._halves.wipe()[1]
         self._references.clear()
         self._numbers.clear()
         self._reset_rows()
@@ -269,34 +287,73 @@ class WatchlistIndex:
         pages.matrix[: self._used] = self._pages.matrix[: self._used]
         self._pages.wipe()
         self._pages = pages
+        halves = HalfRows(capacity, self.dimension)
+        halves.adopt(self._halves, self._used)
+        self._halves = halves
         owners = np.full(capacity, NOBODY, np.intp)
         owners[: self._used] = self._owners[: self._used]
         valid = np.zeros(capacity // 8 + 1, np.uint8)
         valid[: len(self._valid)] = self._valid
         self._owners, self._valid = owners, valid
 
-    def _scan(self, probe: Float32Array, deepest: int, best: Candidates) -> None:
-        """One probe through FAISS: the `deepest` best rows hold two persons, if there are two."""
-        probe = np.ascontiguousarray(probe, np.float32)
-        scores, rows = np.empty((1, deepest), np.float32), np.empty((1, deepest), np.int64)
-        selector = None
-        if self._dead:
-            selector = faiss.IDSelectorBitmap(self._used, faiss.swig_ptr(self._valid))
+    def _find_one(self, probe: Float32Array, deepest: int, best: Candidates) -> None:
+        """One probe (1, dimension): the `deepest` best rows hold two persons, if there are two."""
+        used = self._used
+        found = self._scan_halves(probe, deepest, used) if self._halves.usable else None
+        scores, rows = found if found is not None else self._scan(probe, deepest, used)
+        # FAISS does not promise an order among equals; ours is by row.
+        for place in np.lexsort((rows, -scores))[:deepest]:
+            if rows[place] != NOBODY:
+                self._offer(best, 0, int(self._owners[rows[place]]), float(scores[place]))
+
+    def _scan(self, probe: Float32Array, deepest: int, used: int) -> tuple[Float32Array, Int64Array]:
+        """The `deepest` best of the first `used` rows and their scores, every row read in full."""
+        scores, rows = np.empty(deepest, np.float32), np.empty(deepest, np.int64)
         faiss.knn_inner_product(
             faiss.swig_ptr(probe),
             faiss.swig_ptr(self._pages.matrix),
             self.dimension,
             1,
-            self._used,
+            used,
             deepest,
             faiss.swig_ptr(scores),
             faiss.swig_ptr(rows),
-            selector,
+            self._selector(),
         )
-        # FAISS does not promise an order among equals; ours is by row.
-        for place in np.lexsort((rows[0], -scores[0])):
-            if rows[0, place] != NOBODY:
-                self._offer(best, 0, int(self._owners[rows[0, place]]), float(scores[0, place]))
+        return scores, rows
+
+    def _scan_halves(
+        self, probe: Float32Array, deepest: int, used: int
+    ) -> tuple[Float32Array, Int64Array] | None:
+        """As :meth:`_scan`, perhaps with more rows than asked for; None where the halves cannot tell them."""
+        most = min(deepest + _SPARE_ROWS, self.rows)
+        near, rows = np.full(most, -np.inf, np.float32), np.full(most, NOBODY, np.int64)
+        selector = self._selector()
+        scanner = self._quantiser.select_InvertedListScanner(
+            faiss.METRIC_INNER_PRODUCT, None, True, selector, False
+        )
+        scanner.set_list(0, 0.0)  # with store_pairs, rows of list 0 are numbered from 0
+        scanner.set_query(faiss.swig_ptr(probe))
+        scanner.scan_codes(
+            used,
+            faiss.swig_ptr(self._halves.matrix.view(np.uint8)),
+            None,
+            faiss.swig_ptr(near),
+            faiss.swig_ptr(rows),
+            most,
+        )
+        matrix, scores = self._pages.matrix, np.full(most, -np.inf, np.float32)
+        for place, row in enumerate(rows):
+            if row != NOBODY:
+                scores[place] = np.dot(matrix[row], probe[0])
+        left_out = near.min() + self._halves.error(probe[0])  # no row that is not among these scores more
+        if most < self.rows and not np.partition(scores, -deepest)[-deepest] > left_out:
+            return None
+        return scores, rows
+
+    def _selector(self) -> Any:
+        """Which rows FAISS may find; None for all."""
+        return faiss.IDSelectorBitmap(self._used, faiss.swig_ptr(self._valid)) if self._dead else None
 
     def _multiply(self, probes: Float32Array, start: int, end: int, k: int, best: Candidates) -> None:
         """All probes against one block of rows."""

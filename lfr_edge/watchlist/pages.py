@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Float32Array = NDArray[np.float32]
 
@@ -37,19 +37,19 @@ class WipeReceipt:
 
 
 class TemplatePages:
-    """One float32 matrix on pages of its own.
+    """One matrix on pages of its own: the templates (float32), or a smaller copy of them.
 
     **Lifetime:** until :meth:`wipe`; the pages go back to the kernel with the object. A numpy view must not be
     kept by anybody else: it would keep the pages alive, though not what was on them.
     """
 
-    def __init__(self, rows: int, dimension: int) -> None:
-        self._size = max(rows * dimension * 4, mmap.PAGESIZE)
+    def __init__(self, rows: int, dimension: int, kind: DTypeLike = np.float32) -> None:
+        self._size = max(rows * dimension * np.dtype(kind).itemsize, mmap.PAGESIZE)
         self._map = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         for advice in _ADVICE:
             self._map.madvise(advice)
-        flat: Float32Array = np.frombuffer(self._map, np.float32, rows * dimension)
-        self.matrix: Float32Array = flat.reshape(rows, dimension)  # (rows, dimension) C order
+        flat: NDArray[Any] = np.frombuffer(self._map, kind, rows * dimension)
+        self.matrix: NDArray[Any] = flat.reshape(rows, dimension)  # (rows, dimension) C order, of `kind`
         # An ordinary account may lock a few MiB only (RLIMIT_MEMLOCK); `doctor` reports where it is too little.
         address = ctypes.c_void_p(self.matrix.ctypes.data if rows else 0)
         self.locked = bool(rows) and _LIBC.mlock(address, ctypes.c_size_t(self._size)) == 0

@@ -107,6 +107,7 @@ def test_withdrawal_counts_with_the_next_probe_and_leaves_no_template():
     assert "W-1" not in index
     assert index.reference(int(index.search(sought).entry[0])) == "W-2"
     assert not (index._pages.matrix == sought[0]).all(axis=1).any()
+    assert not (index._halves.matrix == sought[0].astype(np.float16)).all(axis=1).any()
     with pytest.raises(WatchlistError) as caught:
         index.withdraw("W-1")
     assert caught.value.code == "watchlist_unknown_reference"
@@ -126,12 +127,14 @@ def test_wipe_overwrites_everything_and_says_how_much():
     index = WatchlistIndex(DIMENSION, capacity=10)
     index.add("W-1", unit(1, 3))
     index.add("W-2", unit(2, 1))
-    matrix = index._pages.matrix
+    matrix, halves = index._pages.matrix, index._halves.matrix
     assert matrix.any()  # the control: there was something to wipe
+    assert halves.any()
     receipt = index.wipe()
     assert (receipt.entries, receipt.templates, receipt.verified) == (2, 4, True)
     assert receipt.size >= 10 * DIMENSION * 4
     assert not matrix.any()
+    assert not halves.any()
     assert len(index) == index.rows == 0
     assert index.search(unit(1, 1)).entry[0] == NOBODY
     assert receipt.to_json()["bytes"] == receipt.size
@@ -140,11 +143,13 @@ def test_wipe_overwrites_everything_and_says_how_much():
 def test_growth_wipes_the_pages_it_leaves():
     index = WatchlistIndex(DIMENSION, capacity=2)
     index.add("W-1", unit(1, 2))
-    left = index._pages.matrix
+    left, halves = index._pages.matrix, index._halves.matrix
     assert left.any()
+    assert halves.any()
     index.add("W-2", unit(2, 2))
     assert index._pages.matrix is not left
     assert not left.any()
+    assert not halves.any()
 
 
 def test_scrub_clears_scores_and_results():
