@@ -157,7 +157,7 @@ def test_every_clause_was_broken_once():
 def test_the_control_a_clause_that_always_holds_is_noticed():
     """Sabotage: a table without a rule lets its fault through, and the test above would see it."""
     without = tuple(rule for rule in RULES if rule.code != "threshold")
-    from lfr_edge.deployment.authority.rules import Case
+    from lfr_edge.deployment.authority.case import Case
 
     case = Case(SIGNED, fitting(GRANTED, threshold=0.0))
     assert all(not rule.check(case).problem for rule in without)

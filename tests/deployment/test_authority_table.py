@@ -86,7 +86,7 @@ def test_every_row_of_the_page_names_code_and_test():
 
 def test_every_clause_and_every_change_is_on_the_page():
     for rule in RULES:
-        row = f"| {rule.number} {rule.title} | `lfr_edge.deployment.authority.rules.{rule.check.__name__}` |"
+        row = f"| {rule.number} {rule.title} | `{rule.check.__module__}.{rule.check.__name__}` |"
         assert f"{row} `{rule.refusal.code}` |" in TEXT
     for kind, rule in KINDS.items():
         words = [", ".join(sorted(roles)).replace("_", " ") for roles in (rule.propose, rule.approve)]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lfr_edge.deployment.authority import rules
+from lfr_edge.deployment.authority import limits, rules
+from lfr_edge.deployment.authority.case import Case, Finding
 from lfr_edge.deployment.authority.document import SignedAuthority
 from lfr_edge.deployment.authority.facts import Facts
-from lfr_edge.deployment.authority.rules import Case, Finding
 from lfr_edge.errors import DeploymentError
 from lfr_edge.sentences import listed, say
 
@@ -175,7 +175,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "the box is not at the authorised place",
             hint="move the van, correct deployment.place, latitude and longitude, or get a new authority",
         ),
-        rules.place,
+        limits.place,
     ),
     Rule(
         14,
@@ -185,7 +185,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "the zone of recognition is not described",
             hint="describe the area in which faces are looked at, and have it signed again",
         ),
-        rules.zone,
+        limits.zone,
     ),
     Rule(
         15,
@@ -195,7 +195,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "nothing is said of sensitive places",
             hint="write what is near, or that there is nothing, and have it signed again",
         ),
-        rules.sensitive_places,
+        limits.sensitive_places,
     ),
     Rule(
         16,
@@ -205,7 +205,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "a camera is not in the authority",
             hint="remove the camera from the configuration, or get a new authority",
         ),
-        rules.cameras,
+        limits.cameras,
     ),
     Rule(
         17,
@@ -215,7 +215,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "a category on the list is not in the authority",
             hint="compile the list without these entries, or get a new authority",
         ),
-        rules.list_categories,
+        limits.list_categories,
     ),
     Rule(
         18,
@@ -225,7 +225,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "the criteria of the list are not written",
             hint="write what puts a person on this list, and have it signed again",
         ),
-        rules.criteria,
+        limits.criteria,
     ),
     Rule(
         19,
@@ -235,7 +235,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "the list is larger than authorised",
             hint="compile a shorter list, or get a new authority",
         ),
-        rules.list_size,
+        limits.list_size,
     ),
     Rule(
         20,
@@ -245,7 +245,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "images come from a source that is not in the authority",
             hint="compile the list without these images, or get a new authority",
         ),
-        rules.image_sources,
+        limits.image_sources,
     ),
     Rule(
         21,
@@ -255,7 +255,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "people under 18 are not authorised",
             hint="compile the list without these entries, or get a separate authority",
         ),
-        rules.under_18,
+        limits.under_18,
     ),
     Rule(
         22,
@@ -265,7 +265,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "the list was not compiled in the last 24 hours",
             hint="compile the list again from current data",
         ),
-        rules.compiled,
+        limits.compiled,
     ),
     Rule(
         23,
@@ -275,7 +275,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "the threshold is below the authorised floor",
             hint="raise matching.threshold, or choose a lower target_fpir",
         ),
-        rules.threshold,
+        limits.threshold,
     ),
     Rule(
         24,
@@ -285,7 +285,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "data would be kept longer than authorised",
             hint="shorten retention in the configuration",
         ),
-        rules.retention,
+        limits.retention,
     ),
     Rule(
         25,

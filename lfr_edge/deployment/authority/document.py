@@ -60,12 +60,17 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class SignedAuthority:
-    """An authority whose signatures hold. `key_id` is empty for a draft, which authorises nothing."""
+    """An authority whose signatures hold. `key_id` is empty for one that nobody here believes: it authorises nothing.
+
+    Attributes:
+        claimed: of one that nobody here believes, the key that its unchecked signature names.
+    """
 
     authority: Authority
     key_id: str = ""
     confirmation: Confirmation | None = None
     cancellation: Cancellation | None = None
+    claimed: str = ""
 
     @property
     def sha256(self) -> str:
@@ -128,8 +133,13 @@ def believe(document: Document, trusted: Mapping[str, bytes]) -> SignedAuthority
 
 
 def draft(document: Document) -> SignedAuthority:
-    """The document unbelieved, to show what a signature would cover: its clauses say that nobody signed."""
-    return SignedAuthority(document.authority)
+    """The document unbelieved, to show what a signature would cover: its first clause never holds. A cancellation
+    counts without a check of its signature: nobody is to prepare a deployment on the strength of a doubt."""
+    return SignedAuthority(
+        document.authority,
+        cancellation=document.cancellation.record if document.cancellation else None,
+        claimed=document.signature.key_id if document.signature else "",
+    )
 
 
 def read_document(path: Path) -> Document:
