@@ -142,15 +142,9 @@ def _check(args: argparse.Namespace) -> int:
     else:
         print(f"{signed.authority.operation}  sha256 {signed.sha256}")
         _print(found)
-        for remark in remarks or _remarks(document, args):
+        for remark in remarks:
             print(remark)
     return 0 if all(clause.ok for clause in found) else 1
-
-
-def _remarks(document: Document, args: argparse.Namespace) -> tuple[str, ...]:
-    if document.signature is not None and not args.config and not args.trust:
-        return (f"signed by {document.signature.key_id}; say whom to believe with --trust or --config",)
-    return ()
 
 
 def _sign(args: argparse.Namespace) -> int:

@@ -270,7 +270,17 @@ def test_a_box_believes_only_its_own_keys(signed, key, tmp_path, capsys):
 
 def test_check_of_a_signed_file_says_whom_to_believe(signed, capsys):
     assert main(["authority", "check", str(signed)]) == 1
-    assert "say whom to believe" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "say whom to believe" in out
+    assert "nobody has signed" not in out
+
+
+def test_check_of_a_cancelled_file_says_so_before_anybody_is_believed(signed, key, capsys):
+    why = ["--by", "Supt A. Example", "--why", "The intelligence was wrong."]
+    assert main(["authority", "cancel", str(signed), "--key", str(key), *why]) == 0
+    capsys.readouterr()
+    assert main(["authority", "check", str(signed)]) == 1
+    assert "The intelligence was wrong." in capsys.readouterr().out
 
 
 def test_a_passphrase_is_asked_twice_and_needed_later(tmp_path, draft, monkeypatch, capsys):
