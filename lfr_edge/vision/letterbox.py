@@ -68,9 +68,18 @@ def canvas_size(width: int, height: int, side: int, contract: InputContract) -> 
     return (top, low) if width >= height else (low, top)
 
 
-def letterbox(picture: Picture, side: int, contract: InputContract) -> Canvas:
-    """The picture on a canvas of :func:`canvas_size`, its aspect kept."""
-    width, height = picture_size(picture)
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a picture lies on its canvas: in the top left corner."""
+
+    width: int  # of the canvas, pixels
+    height: int
+    inner_width: int  # of the picture on it; even
+    inner_height: int
+
+
+def place(width: int, height: int, side: int, contract: InputContract) -> Placement:
+    """A picture of this size on a canvas of :func:`canvas_size`, its aspect kept."""
     canvas_w, canvas_h = canvas_size(width, height, side, contract)
     scale = min(canvas_w / width, canvas_h / height)
     if not (contract.width and contract.height):
@@ -78,9 +87,16 @@ def letterbox(picture: Picture, side: int, contract: InputContract) -> Canvas:
     # Even, because chroma has half the rows and columns.
     inner_w = max(2, min(canvas_w, round(width * scale)) & ~1)
     inner_h = max(2, min(canvas_h, round(height * scale)) & ~1)
-    pixels = np.zeros((canvas_h, canvas_w, 3), np.uint8)
-    _shrink(picture, pixels[:inner_h, :inner_w])
-    return Canvas(pixels, inner_w / width, inner_h / height, width, height)
+    return Placement(canvas_w, canvas_h, inner_w, inner_h)
+
+
+def letterbox(picture: Picture, side: int, contract: InputContract) -> Canvas:
+    """The picture at its :func:`place`, black elsewhere."""
+    width, height = picture_size(picture)
+    at = place(width, height, side, contract)
+    pixels = np.zeros((at.height, at.width, 3), np.uint8)
+    _shrink(picture, pixels[: at.inner_height, : at.inner_width])
+    return Canvas(pixels, at.inner_width / width, at.inner_height / height, width, height)
 
 
 def shrink(picture: Picture, width: int) -> UInt8Array:
@@ -104,7 +120,7 @@ def region_bgr(picture: Picture, x1: int, y1: int, x2: int, y2: int) -> UInt8Arr
         return picture[y1:y2, x1:x2]
     width, height = x2 - x1, y2 - y1
     small = np.empty((height * 3 // 2, width), np.uint8)
-    for source, target, shift in zip(_planes(picture.pixels), _planes(small), (0, 1, 1), strict=True):
+    for source, target, shift in zip(planes(picture.pixels), planes(small), (0, 1, 1), strict=True):
         target[:] = source[y1 >> shift : y2 >> shift, x1 >> shift : x2 >> shift]
     colour = np.asarray(cv2.cvtColor(small, cv2.COLOR_YUV2BGR_I420), np.uint8)
     small[:] = 0  # a face in grey
@@ -130,7 +146,9 @@ def _shrink(picture: Picture, target: UInt8Array) -> None:
     elif target.shape[:2] == (height, width):
         target[:] = picture
     else:
-        cv2.resize(picture, target.shape[1::-1], dst=target, interpolation=_filter(width / target.shape[1]))
+        cv2.resize(
+            picture, target.shape[1::-1], dst=target, interpolation=resampling(width / target.shape[1])
+        )
 
 
 def _shrink_i420(frame: Frame, target: UInt8Array) -> None:
@@ -139,13 +157,13 @@ def _shrink_i420(frame: Frame, target: UInt8Array) -> None:
         cv2.cvtColor(frame.pixels, cv2.COLOR_YUV2BGR_I420, dst=target)
         return
     small = np.empty((height * 3 // 2, width), np.uint8)
-    method = _filter(frame.width / width)
-    for source, plane in zip(_planes(frame.pixels), _planes(small), strict=True):
+    method = resampling(frame.width / width)
+    for source, plane in zip(planes(frame.pixels), planes(small), strict=True):
         cv2.resize(source, plane.shape[::-1], dst=plane, interpolation=method)
     cv2.cvtColor(small, cv2.COLOR_YUV2BGR_I420, dst=target)
 
 
-def _planes(i420: UInt8Array) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
+def planes(i420: UInt8Array) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
     """Views of Y (h, w), U and V (h/2, w/2) of a contiguous I420 array."""
     width = i420.shape[1]
     height = i420.shape[0] * 2 // 3
@@ -159,7 +177,7 @@ def _planes(i420: UInt8Array) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
     )
 
 
-def _filter(shrink: float) -> int:
+def resampling(shrink: float) -> int:
     """Linear sampling skips pixels beyond a factor of two, and a small face is lost between them."""
     return cv2.INTER_AREA if shrink >= 2 else cv2.INTER_LINEAR
 

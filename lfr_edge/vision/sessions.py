@@ -13,11 +13,12 @@ import os
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import importlib.metadata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from lfr_edge.errors import VisionError
 from lfr_edge.sentences import say
@@ -78,7 +79,7 @@ class Session:
             with denormals_as_zero():
                 return list(self._inner.run(None, {self._input: blob}))
         except Exception as error:  # the binding raises its own classes, none of which is public
-            raise self._failed(error) from None
+            raise inference_failed(self.name, error) from None
 
     def run_into(self, blob: Float32Array, out: Float32Array) -> None:
         """Run on `blob` and let the first output be written into `out`: no other copy of it is made.
@@ -99,20 +100,107 @@ class Session:
             with denormals_as_zero():
                 self._inner.run_with_iobinding(binding)
         except Exception as error:
-            raise self._failed(error) from None
+            raise inference_failed(self.name, error) from None
 
     def warm(self, shapes: Iterable[Sequence[int]]) -> None:
         """Run once at each (batch, 3, height, width), so that no frame pays for a first time."""
         for shape in shapes:
             self.run(np.zeros(tuple(shape), np.float32))
 
-    def _failed(self, error: Exception) -> VisionError:
-        # Only the class: the runtime's text can quote tensor contents.
-        return VisionError(
-            "vision_inference_failed",
-            say("{name}: the runtime stopped with {kind}", name=self.name, kind=type(error).__name__),
-            hint="lfr-edge doctor checks memory, driver and the network's shapes",
+
+class Program:
+    """A loaded graph with named inputs of any type, run through :class:`Binding` s and in no other way.
+
+    With ``on_device`` a CUDA session keeps inputs and outputs in the card's memory between two copies, which CUDA
+    graphs need; without, the runtime copies from and to the host by itself. On a CPU both are the same: the
+    network reads and writes the caller's arrays.
+
+    **Thread rule:** one thread at a time.
+    """
+
+    def __init__(self, inner: Any, name: str, *, on_device: bool = True) -> None:
+        self._inner = inner
+        self.name = name
+        self.inputs: tuple[str, ...] = tuple(entry.name for entry in inner.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(entry.name for entry in inner.get_outputs())
+        self.providers: tuple[str, ...] = tuple(inner.get_providers())
+        self.on_device: bool = on_device and not self.on_cpu
+        self._bound = 0
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.providers[0] == _PROVIDERS["cpu"]
+
+    def bind(
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Mapping[str, NDArray[Any]],
+        *,
+        constant: Iterable[str] = (),
+    ) -> Binding:
+        """Fix one set of shapes. **Lifetime:** the arrays (C-contiguous) are the program's until it is gone."""
+        assert set(inputs) == set(self.inputs)
+        assert set(outputs) == set(self.outputs)
+        self._bound += 1
+        return Binding(
+            self._inner, self.name, inputs, outputs, constant, self._bound, on_device=self.on_device
         )
+
+
+class Binding:
+    """Fixed inputs and outputs of a :class:`Program`: fill the arrays given to ``bind``, :meth:`run`, read."""
+
+    def __init__(
+        self,
+        inner: Any,
+        name: str,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Mapping[str, NDArray[Any]],
+        constant: Iterable[str],
+        number: int,
+        *,
+        on_device: bool,
+    ) -> None:
+        assert all(array.flags.c_contiguous for array in (*inputs.values(), *outputs.values()))
+        self._inner = inner
+        self._name = name
+        self._binding = inner.io_binding()
+        self._arrays = (inputs, outputs)  # bound by address: they must outlive the binding
+        self._uploads: list[tuple[Any, NDArray[Any]]] = []
+        self._downloads: list[tuple[Any, NDArray[Any]]] = []
+        fixed = set(constant)
+        for entry, array in inputs.items():
+            if not on_device:
+                self._binding.bind_input(entry, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+                continue
+            value = ort.OrtValue.ortvalue_from_numpy(array, "cuda", 0)
+            self._binding.bind_ortvalue_input(entry, value)
+            if entry not in fixed:
+                self._uploads.append((value, array))
+        for entry, array in outputs.items():
+            if not on_device:
+                self._binding.bind_output(entry, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+                continue
+            value = ort.OrtValue.ortvalue_from_shape_and_type(array.shape, array.dtype, "cuda", 0)
+            self._binding.bind_ortvalue_output(entry, value)
+            self._downloads.append((value, array))
+        # Each set of addresses is captured as a CUDA graph of its own, where the provider captures at all.
+        self._options = ort.RunOptions()
+        self._options.add_run_config_entry("gpu_graph_id", str(number))
+
+    def run(self) -> None:
+        """Inputs to the device, the graph, outputs back. Raises VisionError ``vision_inference_failed``."""
+        try:
+            for value, array in self._uploads:
+                value.update_inplace(array)
+            with denormals_as_zero():
+                self._inner.run_with_iobinding(self._binding, self._options)
+            for value, array in self._downloads:
+                copy = value.numpy()
+                np.copyto(array, copy)
+                copy[...] = 0  # the runtime makes a copy on the heap, which no slot's wipe would reach
+        except Exception as error:  # the binding raises its own classes, none of which is public
+            raise inference_failed(self._name, error) from None
 
 
 class Runtime:
@@ -123,6 +211,7 @@ class Runtime:
 
     `threads` is the total for this process (0: what the control group grants); `callers` is how many threads
     will run networks at the same time, so that no more threads are ever busy than processors are granted.
+    `tuning` are each provider's own options.
     """
 
     def __init__(
@@ -132,9 +221,11 @@ class Runtime:
         threads: int = 0,
         allow_cpu: bool = False,
         callers: int = 1,
+        tuning: Mapping[Provider, Mapping[str, str]] | None = None,
     ) -> None:
         refuse_two_runtimes(_installed())
         self._wanted = tuple(_PROVIDERS[name] for name in providers)
+        self._tuning = {_PROVIDERS[name]: dict(options) for name, options in (tuning or {}).items()}
         self._allow_cpu = allow_cpu
         granted = available_cpus()
         self.threads: int = max(1, min(threads or granted, granted) // max(1, callers))
@@ -143,11 +234,22 @@ class Runtime:
             ort.preload_dlls()  # the CUDA libraries come as wheels; without them this only prints
 
     def open(self, model: bytes, name: str) -> Session:
-        """Load verified bytes.
+        """Load a network's verified bytes.
 
         Raises:
             VisionError: ``vision_provider_missing``, ``vision_network_refused``, ``vision_network_shape``.
         """
+        return Session(self._open(model, name), name)
+
+    def open_program(self, model: bytes, name: str, *, on_device: bool = True) -> Program:
+        """Load a graph with inputs of any type, run through fixed buffers; see :class:`Program`.
+
+        Raises:
+            VisionError: ``vision_provider_missing``, ``vision_network_refused``.
+        """
+        return Program(self._open(model, name), name, on_device=on_device)
+
+    def _open(self, model: bytes, name: str) -> Any:
         wanted = [provider for provider in self._wanted if provider in ort.get_available_providers()]
         missing = [provider for provider in self._wanted if provider not in wanted]
         inner = None
@@ -170,7 +272,10 @@ class Runtime:
         if inner is None:
             inner = self._load(model, name, [_PROVIDERS["cpu"]])
             assert inner is not None
-        return Session(inner, name)
+        return inner
+
+    def _tuned(self, providers: Sequence[str]) -> list[Any]:
+        return [(name, self._tuning[name]) if name in self._tuning else name for name in providers]
 
     def _load(self, model: bytes, name: str, providers: list[str]) -> Any | None:
         """The session, or None where a provider other than the CPU could not take the network."""
@@ -180,7 +285,7 @@ class Runtime:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
             with denormals_as_zero():  # puts back what the first session changes in this thread
-                return ort.InferenceSession(model, options, providers=providers)
+                return ort.InferenceSession(model, options, providers=self._tuned(providers))
         except Exception as error:
             if not on_cpu:
                 return None
@@ -193,6 +298,19 @@ class Runtime:
                 ),
                 hint="lfr-edge models verify; then pull or import the pack again",
             ) from None
+
+
+def inference_failed(name: str, error: Exception) -> VisionError:
+    # Only the class: the runtime's text can quote tensor contents.
+    return VisionError(
+        "vision_inference_failed",
+        say("{name}: the runtime stopped with {kind}", name=name, kind=type(error).__name__),
+        hint="lfr-edge doctor checks memory, driver and the network's shapes",
+    )
+
+
+def runtime_version() -> str:
+    return str(ort.__version__)
 
 
 def session_options(threads: int) -> Any:
