@@ -6,13 +6,21 @@ vision room: a detector or an embedder is built from it and from verified bytes,
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Point = tuple[float, float]
+Precision = Literal["fp32", "fp16"]
 
 
 class Part(BaseModel):
@@ -65,6 +73,15 @@ class NetworkManifest(Part):
     template: tuple[Point, Point, Point, Point, Point] | None = Field(
         None, description="Embedder: the five points in the aligned crop, pixels of the input."
     )
+    precision: Precision = Field("fp32", description="Of weights and activations.")
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """fp32 is left out, so that packs keep the fingerprint they had before there was anything else."""
+        fields: dict[str, Any] = write(self)
+        if fields.get("precision") == "fp32":
+            del fields["precision"]
+        return fields
 
     @model_validator(mode="after")
     def _complete(self) -> NetworkManifest:
@@ -100,6 +117,11 @@ class PackManifest(Part):
     def embedders(self) -> tuple[NetworkManifest, ...]:
         """In fusion order."""
         return tuple(network for network in self.networks if network.task == "embedder")
+
+    @property
+    def precision(self) -> Precision:
+        """Of the embedders: what a calibration is bound to."""
+        return "fp16" if any(network.precision == "fp16" for network in self.embedders) else "fp32"
 
     @property
     def dimension(self) -> int:
