@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -177,9 +178,15 @@ def _cuts(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
         )
         time.sleep(chance.uniform(0, longest * 1.1))
-        work.send_signal(signal.SIGKILL)
+        if chance.random() < 0.5:
+            os.killpg(work.pid, signal.SIGKILL)  # as the power goes
+        else:
+            work.send_signal(signal.SIGKILL)  # as the kernel takes one when memory is short; its pip goes on
         work.wait()
-        _ok(program, root, "recover", "--config", str(tmp_path / "no.toml"))
+        while "another lfr-edge-install" in _ok(
+            program, root, "recover", "--config", str(tmp_path / "no.toml")
+        ):
+            time.sleep(0.1)
         told = _status(program, root)
         current = told["current"]
         assert isinstance(current, dict)

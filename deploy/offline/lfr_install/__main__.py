@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from lfr_install import approval, signing
 from lfr_install.container import Bundle, Progress
+from lfr_install.disk import sync_folder, sync_tree
 from lfr_install.faults import InstallError
 from lfr_install.journal import Journal
 from lfr_install.manifest import describe
@@ -47,8 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lfr-edge-install: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"lfr-edge-install: install_disk: {error}\n  run it as root", file=sys.stderr)
+        who = isinstance(error, PermissionError)
+        hint = (
+            "run it as root" if who else "what ran before runs on; look at the disk, then run the step again"
+        )
+        print(f"lfr-edge-install: install_disk: {error}\n  {hint}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            "\nlfr-edge-install: interrupted\n  lfr-edge-install recover finishes or takes back",
+            file=sys.stderr,
+        )
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 def _enrol(args: argparse.Namespace) -> int:
     if len({signing.raw_public_key(key) for key in args.installer}) < approval.NEEDED:
         raise InstallError("enrol_two_persons", "two different installers are needed", hint="give two keys")
+    ids = {"release": signing.key_id(args.release_key), "installers": _ids(args.installer)}
     trust = args.root / "trust"
     with _locked(args.root):
         if trust.exists():
@@ -118,8 +130,9 @@ def _enrol(args: argparse.Namespace) -> int:
         shutil.copyfile(args.release_key, fresh / "release.pub")
         for key in args.installer:
             shutil.copyfile(key, fresh / "installers" / f"{signing.key_id(key)}.pub")
+        sync_tree(fresh)
         os.replace(fresh, trust)  # noqa: PTH105
-        ids = {"release": signing.key_id(args.release_key), "installers": _ids(args.installer)}
+        sync_folder(args.root)
         Journal(args.root / "journal.jsonl").write("keys.enrolled", **ids)
     print(f"releases of {ids['release']}, approved by two of {', '.join(ids['installers'])}")
     return 0
@@ -151,8 +164,14 @@ def _install(args: argparse.Namespace) -> int:
 
 
 def _recover(args: argparse.Namespace) -> int:
-    with _locked(args.root):
-        print(_release(args).recover())
+    # The service's unit asks at every start, also when an installation restarts it: then that one decides.
+    try:
+        with _locked(args.root):
+            print(_release(args).recover())
+    except InstallError as error:
+        if error.code != "install_busy":
+            raise
+        print(f"{error.message}, or what it started still does: what runs is left as it is")
     return 0
 
 
@@ -196,9 +215,10 @@ def _told(told: dict[str, Any]) -> str:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """One installer at a time; the lock ends with the process."""
+    """One installer at a time; the lock ends with the process, and with what it set to work on a slot."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / "lock").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,9 +15,11 @@ from lfr_install.container import Bundle, Progress
 from lfr_install.faults import InstallError
 from lfr_install.journal import Journal
 from lfr_install.manifest import Manifest, describe
-from lfr_install.slots import Slots
+from lfr_install.slots import Committed, Slots
 
 PROGRAM: Final = "venv/bin/lfr-edge"
+_DOCTOR_S: Final = 300  # it takes seconds; a box that needs minutes for it is not well
+_RESTART_S: Final = 180  # a deployment ends in order first: the unit gives it 30 s, and 90 s to start
 
 Health = Callable[[Path], str]
 """Told the slot's folder; returns "" where it is well, otherwise what is wrong."""
@@ -46,17 +49,21 @@ class Release:
             approval.require_two(approved_by)
             self.journal.write("install.begun", approved_by=approved_by, **describe(manifest))
             slot = self.slots.spare()
-            folder = self.slots.clear(slot)
-            bundle.read(folder, progress)
-        _set_up(folder, manifest)
+            try:
+                folder = self.slots.clear(slot)
+                bundle.read(folder, progress)
+                _set_up(folder, manifest)
+            except InstallError as error:
+                why = f"{error.code}: {error.message}"
+                self.journal.write("install.abandoned", why=why, **describe(manifest))
+                raise
         trouble = self._health(folder)  # before the switch: what cannot start never gets its turn
         if trouble:
             raise self._refused(manifest, trouble, returned=False)
         self.slots.complete(slot, manifest)
-        self._switch(slot)
-        trouble = self._health(folder)
+        trouble = self._switch(slot) or self._health(folder)
         if trouble:
-            self._return()
+            trouble += self._return()
             raise self._refused(manifest, trouble, returned=True)
         self.slots.commit(slot)
         self.journal.write("install.committed", slot=slot, **describe(manifest))
@@ -72,14 +79,14 @@ class Release:
             committed is not None
             and (committed.slot, committed.serial) == (current, self.slots.manifest(current).serial)
         ):
-            return "nothing was left half-done"
+            return self._close_journal(committed)
         manifest = self.slots.manifest(current)
         trouble = self._health(self.slots.folder(current))
         if not trouble:
             self.slots.commit(current)
             self.journal.write("install.committed", slot=current, recovered=True, **describe(manifest))
             return f"release {manifest.version} was in use and is well: committed"
-        self._return()
+        trouble += self._return()
         self.journal.write("install.returned", why=trouble, recovered=True, **describe(manifest))
         return f"release {manifest.version} was not well ({trouble}): returned to the one before"
 
@@ -112,14 +119,35 @@ class Release:
                 hint="make the bundle on the same Debian release and processor as the van's box",
             )
 
-    def _switch(self, slot: str | None) -> None:
-        self.slots.switch(slot)
-        if self._restart:
-            subprocess.run(self._restart, check=False)
+    def _close_journal(self, committed: Committed | None) -> str:
+        """A cut before the switch, or between an end and its line: the journal says how it ended."""
+        last = next(reversed(self.journal.read()), None)
+        if last is None or last["event"] != "install.begun":
+            return "nothing was left half-done"
+        about = {name: value for name, value in last.items() if name not in {"at", "before", "approved_by"}}
+        done = committed is not None and committed.serial == last["serial"]
+        about["event"] = "install.committed" if done else "install.abandoned"
+        self.journal.write(recovered=True, **about)
+        how = "was committed" if done else "never got its turn; what ran before it runs on"
+        return f"release {last['version']} {how}"
 
-    def _return(self) -> None:
+    def _switch(self, slot: str | None) -> str:
+        """Move the link and restart what uses it; "", or what went wrong with the restart."""
+        self.slots.switch(slot)
+        if not self._restart:
+            return ""
+        try:
+            told = subprocess.run(self._restart, check=False, timeout=_RESTART_S)
+        except subprocess.TimeoutExpired:
+            return f"`{shlex.join(self._restart)}` did not end within {_RESTART_S} s"
+        except OSError as error:
+            return f"`{shlex.join(self._restart)}`: {error.strerror}"
+        return f"`{shlex.join(self._restart)}` ended with {told.returncode}" if told.returncode else ""
+
+    def _return(self) -> str:
         committed = self.slots.committed()
-        self._switch(committed.slot if committed else None)
+        trouble = self._switch(committed.slot if committed else None)
+        return f"; the release before it was not restarted: {trouble}" if trouble and committed else ""
 
     def _refused(self, manifest: Manifest, trouble: str, *, returned: bool) -> InstallError:
         self.journal.write("install.returned", why=trouble, **describe(manifest))
@@ -158,7 +186,12 @@ def doctor(config: Path) -> Health:
         command = [str(folder / PROGRAM), "doctor"]
         if config.exists():
             command += ["--config", str(config)]
-        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        try:
+            told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_DOCTOR_S)
+        except subprocess.TimeoutExpired:
+            return f"doctor gave no answer within {_DOCTOR_S} s"
+        except OSError as error:
+            return f"doctor cannot be run: {error.strerror}"
         if not told.returncode:
             return ""
         lines = [line.strip() for line in told.stdout.splitlines() if "FAIL" in line]
@@ -168,7 +201,9 @@ def doctor(config: Path) -> Health:
 
 
 def _run(command: Sequence[str], code: str, hint: str) -> None:
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    # The lock goes along: where the installer alone is killed, its pip still writes into the slot, and the next
+    # installation must not begin there. Nothing else is inherited.
+    told = subprocess.run(command, capture_output=True, text=True, check=False, close_fds=False)
     if told.returncode:
         last = (told.stderr or told.stdout).strip().splitlines()[-3:]
         raise InstallError(code, f"{Path(command[0]).name} failed: {' / '.join(last)}", hint=hint)
