@@ -15,7 +15,7 @@ from lfr_edge.alerts.record import Actor
 from lfr_edge.console.deployment_port import Change
 from lfr_edge.deployment.authority import threshold_change
 from lfr_edge.deployment.control.proposal import Kind, Proposal
-from lfr_edge.errors import DeploymentError, RecogniserError
+from lfr_edge.errors import DeploymentError, RecogniserError, WatchlistError
 from lfr_edge.models.licence import require_permission
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.sentences import say
@@ -45,13 +45,19 @@ async def carry_out(run: Run, proposal: Proposal, actor: Actor) -> bool:
 
     Raises:
         ControlError: not approved, used, too old.
-        DeploymentError: the deployment has moved on since it was proposed.
+        DeploymentError: the deployment has moved on since it was proposed; the approval is void.
+        WatchlistError: as :func:`add`; an approval that is not used by then is void.
         AuditError: not on the record, and then not in effect.
     """
     act = _CARRIED_OUT.get(proposal.kind)
     if act is None:
         return False
-    await act(run, proposal, actor)
+    try:
+        await act(run, proposal, actor)
+    except (DeploymentError, WatchlistError) as error:
+        # Nothing tries again: left standing, it would look like a yes that is still to come.
+        await asyncio.to_thread(run.approvals.drop, proposal.id, f"{error.code}: {error.message}"[:500])
+        raise
     return True
 
 

@@ -218,6 +218,33 @@ def test_what_cannot_be_proposed(tmp_path):
     assert code_of(lambda: propose(scene.kind, CHANGE, okafor, ("x",))) == "control_already_open"
 
 
+def test_the_word_of_a_disabled_account_blocks_nobody(tmp_path):
+    scene = Scene(tmp_path, "watchlist.activate")
+    scene.roles |= {"jones": "deployment_officer", "okafor": None}
+    assert scene.approvals.waiting() == (), "nobody can approve it"
+    again = scene.approvals.propose(scene.kind, CHANGE, scene.actor("jones"), ("Do exactly this.",))
+    scene.approvals.approve(again.id, again.sha256, scene.actor("lang"), scene.clock.monotonic_ns())
+    scene.roles["lang"] = None
+    assert (
+        scene.approvals.propose(scene.kind, CHANGE, scene.actor("jones"), ("Do exactly this.",)).id
+        != again.id
+    )
+
+
+def test_an_approval_that_could_not_take_effect_is_a_no(tmp_path):
+    scene = Scene(tmp_path, "watchlist.activate")
+    scene.approve(age_s=60)
+    scene.approvals.drop(scene.proposal.id, "authority_list_size: too many")
+    dropped = scene.approvals.get(scene.proposal.id)
+    assert (dropped.state, dropped.why) == ("refused", "authority_list_size: too many")
+    assert code_of(scene.use) == "control_refused"
+    verb, account, ref, _, why = scene.recorder.events[-1]
+    assert (verb, account, ref, why) == ("control.refused", "system", scene.proposal.id, dropped.why)
+    again = scene.approvals.propose(scene.kind, CHANGE, scene.actor("okafor"), ("Do exactly this.",))
+    scene.approvals.drop(again.id, "nobody has approved it yet")
+    assert scene.approvals.get(again.id).state == "proposed", "only an approval can fail to take effect"
+
+
 def test_what_is_not_on_the_record_does_not_exist(tmp_path):
     scene = Scene(tmp_path, "watchlist.activate")
     scene.recorder.fail_on["control.proposed"] = AuditError("audit_write_failed", "the disk is full")

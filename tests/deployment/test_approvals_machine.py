@@ -88,6 +88,12 @@ class TwoPersons(RuleBasedStateMachine):
         ages = self.clock.mono - p.since_mono, self.clock.wall - p.since_wall
         return p.state in {"proposed", "approved"} and all(0 <= age < LIFE_S * SECOND for age in ages)
 
+    def stands(self, p):
+        """Whether those who spoke for it still have the roles in which they did."""
+        return self.roles[p.proposer] in RULES[p.kind].propose and (
+            p.state != "approved" or self.roles[p.approver] in RULES[p.kind].approve
+        )
+
     def attempt(self, call):
         try:
             return call()
@@ -96,7 +102,9 @@ class TwoPersons(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from((*PEOPLE, "okafor")), kind=st.sampled_from(KINDS), n=st.integers(0, 2))
     def propose(self, who, kind, n):
-        twin = any(self.alive(p) and (p.kind, p.n) == (kind, n) for p in self.model.values())
+        twin = any(
+            self.alive(p) and self.stands(p) and (p.kind, p.n) == (kind, n) for p in self.model.values()
+        )
         may = self.roles[who] in RULES[kind].propose and not twin
         made = self.attempt(lambda: self.approvals.propose(kind, {"n": n}, self.actor(who), ("Do.",)))
         assert (made is not None) == may
@@ -150,13 +158,9 @@ class TwoPersons(RuleBasedStateMachine):
         mine = [
             (name, p)
             for name, p in self.model.items()
-            if (p.kind, p.n, p.state) == (kind, n, "approved") and self.alive(p)
+            if (p.kind, p.n, p.state) == (kind, n, "approved") and self.alive(p) and self.stands(p)
         ]
-        may = (
-            bool(mine)
-            and self.roles[mine[0][1].proposer] in RULES[kind].propose
-            and self.roles[mine[0][1].approver] in RULES[kind].approve
-        )
+        may = bool(mine)
         used = self.attempt(lambda: self.approvals.use(kind, {"n": n}))
         assert (used is not None) == may
         if used:

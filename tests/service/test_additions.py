@@ -57,6 +57,10 @@ async def test_somebody_who_joins_the_list_is_found_and_leaves_it_again(van, pre
     with pytest.raises(DeploymentError) as caught:
         await carry_out(run, await approve(service, late.kind), APPROVER)
     assert caught.value.code == "authority_list_size"
+    told = run.approvals.get(late.id)
+    assert (told.state, told.why.split(":")[0]) == ("refused", "authority_list_size"), (
+        "no yes that is still to come"
+    )
     assert "would have 3 entries, 1 activated and 2 added; 2 are authorised" in caught.value.message
     assert len(run.listing) == 2
     with pytest.raises(DeploymentError, match="1 activated and 2 added"):

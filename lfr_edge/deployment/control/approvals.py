@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from lfr_edge.alerts.record import Actor, Recorder
+from lfr_edge.audit.event import SYSTEM
 from lfr_edge.audit.stamp import boot_id
 from lfr_edge.clock import Clock
 from lfr_edge.deployment.control.proposal import (
@@ -75,7 +76,9 @@ class Approvals:
 
     def waiting(self) -> tuple[Proposal, ...]:
         """Proposals that somebody may still approve, oldest first."""
-        return tuple(p for p in self._store.read() if p.state == "proposed" and self.left_s(p) > 0)
+        return tuple(
+            p for p in self._store.read() if p.state == "proposed" and self.left_s(p) > 0 and self._stands(p)
+        )
 
     def left_s(self, proposal: Proposal) -> float:
         """Seconds until it lapses: a proposal unapproved, an approval unused; 0 for whatever is settled."""
@@ -170,6 +173,20 @@ class Approvals:
         self._record("control.refused", actor, id, {"kind": refused.kind, "sha256": refused.sha256}, why)
         return refused
 
+    def drop(self, id: str, why: str) -> None:  # noqa: A002
+        """An approval that could not take effect counts no more; one that was used or is not open stays as it is.
+
+        Raises:
+            ControlError: ``control_unknown``.
+            AuditError: the no is not on the record; it is a no all the same.
+        """
+        with self._store.locked() as proposals:
+            proposal = _find(proposals, id)
+            if proposal.state != "approved":
+                return
+            self._store.write(_with(proposals, replace(proposal, state="refused", why=why)))
+        self._record("control.refused", SYSTEM, id, {"kind": proposal.kind, "sha256": proposal.sha256}, why)
+
     def use(self, kind: Kind, change: Mapping[str, Any]) -> dict[str, str]:
         """Take the approval of exactly this change, once.
 
@@ -191,7 +208,7 @@ class Approvals:
             approved = [p for p in mine if p.state == "approved" and self.left_s(p) > 0]
             if not approved:
                 _refuse_use(mine)
-            proposal = approved[0]
+            proposal = next(filter(self._stands, approved), approved[0])
             self._require_standing(proposal)
             self._store.write(_with(proposals, replace(proposal, state="used")))
         return {"change": proposal.id, "sha256": proposal.sha256}
@@ -258,8 +275,19 @@ class Approvals:
         if _person(proposal.approver) == _person(proposal.proposer):
             raise ControlError("control_same_person", "whoever proposes a change does not approve it")
 
+    def _stands(self, proposal: Proposal) -> bool:
+        """Whether those who spoke for it still may: nobody can approve or use the word of a disabled account."""
+        try:
+            if proposal.state == "approved":
+                self._require_standing(proposal)
+            else:
+                self._require_proposer(proposal)
+        except ControlError:
+            return False
+        return True
+
     def _require_room(self, proposals: tuple[Proposal, ...], bound: str) -> None:
-        alive = [p for p in proposals if self.left_s(p) > 0]
+        alive = [p for p in proposals if self.left_s(p) > 0 and self._stands(p)]
         # An interrupted approval is a no that nobody needs to clear away.
         if any(p.sha256 == bound and p.state != "approving" for p in alive):
             raise ControlError(
