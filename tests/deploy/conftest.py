@@ -19,7 +19,7 @@ OFFLINE = Path(__file__).resolve().parents[2] / "deploy" / "offline"
 sys.path.insert(0, str(OFFLINE))
 
 from lfr_bundle import parts  # noqa: E402
-from lfr_install import signing  # noqa: E402
+from lfr_install import known_faults, signing  # noqa: E402
 from lfr_install.container import write_bundle  # noqa: E402
 from lfr_install.manifest import Manifest  # noqa: E402
 
@@ -68,13 +68,22 @@ Release = Callable[..., Path]
 def release(tmp_path: Path, keys: Keys) -> Release:
     """`release(serial, well=True, signer="release")` → the path of a signed bundle."""
 
-    def make(serial: int, *, well: bool = True, signer: str = "release", python: str | None = None) -> Path:
+    def make(
+        serial: int,
+        *,
+        well: bool = True,
+        signer: str = "release",
+        python: str | None = None,
+        faults: bytes = b"",
+    ) -> Path:
         folder = tmp_path / f"parts-{serial}"
         (folder / "wheels").mkdir(parents=True)
         (folder / "requirements").mkdir()
         (folder / "requirements" / "cpu.txt").write_text("# nothing\n")
         wheel(folder / "wheels", f"0.{serial}", _WELL if well else _UNWELL)
         (folder / "notes.txt").write_text(f"release {serial}\n" * 200)
+        if faults:
+            (folder / known_faults.MEMBER).write_bytes(faults)
         manifest = Manifest(
             version=f"0.{serial}",
             serial=serial,

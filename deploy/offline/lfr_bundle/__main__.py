@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import lfr_install
-from lfr_install import signing
+from lfr_install import known_faults, signing
 from lfr_install.container import write_bundle
 from lfr_install.faults import InstallError
 from lfr_install.manifest import Manifest
@@ -27,7 +27,7 @@ from lfr_bundle.sbom import sbom
 PROJECT: Final = Path(__file__).resolve().parents[3]
 _EPILOG: Final = """\
   openssl genpkey -algorithm ed25519 -aes256 -out release.key        once; keep it off this machine
-  pip-audit -r requirements/cpu.txt --disable-pip --require-hashes -f json -o audit.json
+  deploy/audit-packages --out audit.json
   deploy/make-bundle --key release.key --audit-report audit.json --out dist
 
 Out come lfr-edge-VERSION-SERIAL.bundle and lfr-edge-install. Two runs on the same commit and the same report give
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         help="carry the documents, readable in a browser from the box or the medium",
     )
     report = parser.add_mutually_exclusive_group(required=True)
-    report.add_argument("--audit-report", type=Path, metavar="JSON", help="what pip-audit wrote")
+    report.add_argument("--audit-report", type=Path, metavar="JSON", help="what deploy/audit-packages wrote")
     report.add_argument("--no-audit-report", metavar="WHY", help="the reason stands in the bundle")
     return parser
 
@@ -87,6 +87,12 @@ def make(args: argparse.Namespace) -> Path:
             "the checkout has changes that no commit names",
             hint="commit or remove them: git status; a bundle must be what a commit says",
         )
+    signing.sign(b"is this a release key?", args.key)  # what is wrong is said before minutes of work
+    answer = _vulnerabilities(args)
+    faults = known_faults.read(answer)
+    _warn(faults)
+    for pack in args.pack or ["default"]:
+        parts.require_pack(args.store / pack)
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
     epoch, serial = int(_git("log", "-1", "--format=%ct")), int(_git("rev-list", "--count", "HEAD"))
     created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d")
@@ -103,7 +109,7 @@ def make(args: argparse.Namespace) -> Path:
         if args.site:
             parts.build_site(PROJECT, folder / "site", epoch)
         _copy_files(folder, args.profile)
-        (folder / "vulnerabilities.json").write_bytes(_vulnerabilities(args))
+        (folder / "vulnerabilities.json").write_bytes(answer)
         bill = sbom(folder, parts.members(folder), version=version, created=created)
         (folder / "sbom.cdx.json").write_bytes(bill)
         manifest = Manifest(
@@ -120,6 +126,7 @@ def make(args: argparse.Namespace) -> Path:
         out: Path = args.out / f"lfr-edge-{version}-{serial}.bundle"
         write_bundle(out, manifest, {m.name: folder / m.name for m in manifest.members}, signature)
     parts.write_program(Path(lfr_install.__file__).parent, args.out / "lfr-edge-install")
+    _warn(faults)
     return out
 
 
@@ -134,20 +141,34 @@ def _copy_files(folder: Path, profile: str) -> None:
 
 
 def _vulnerabilities(args: argparse.Namespace) -> bytes:
+    """The bundle's member, as it was written: two people who build from one answer get the same bytes."""
     if args.audit_report is None:
-        return json.dumps({"report": None, "why": args.no_audit_report}, sort_keys=True).encode()
+        return known_faults.nobody(args.no_audit_report)
     try:
-        report = json.loads(args.audit_report.read_bytes())
-        found = [entry for entry in report["dependencies"] if entry.get("vulns")]
+        raw: bytes = args.audit_report.read_bytes()
+        record = json.loads(raw)
+        if record["format"] != known_faults.FORMAT or known_faults.read(raw).made is None:
+            raise ValueError("it is not dated")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InstallError(
-            "make_audit_report", f"{args.audit_report}: {error}", hint="give what pip-audit -f json wrote"
+            "make_audit_report",
+            f"{args.audit_report} is not what deploy/audit-packages writes: {error}",
+            hint="deploy/audit-packages --out audit.json; pip-audit alone says neither when nor whether it could see",
         ) from None
-    if found:
-        names = ", ".join(entry["name"] for entry in found)
-        _say(f"pip-audit knows faults of: {names}; the bundle carries its report")
-    made = datetime.fromtimestamp(args.audit_report.stat().st_mtime, UTC).strftime("%Y-%m-%d")
-    return json.dumps({"made": made, "report": report}, sort_keys=True).encode()
+    if record["profile"] != args.profile:
+        raise InstallError(
+            "make_audit_report",
+            f"{args.audit_report} is about the {record['profile']} set, the bundle is of the {args.profile} set",
+            hint=f"deploy/audit-packages --profile {args.profile} --out audit.json",
+        )
+    return raw
+
+
+def _warn(faults: known_faults.KnownFaults) -> None:
+    """In a frame where somebody must not overlook it; before the work and once more at its end."""
+    said = faults.sentences(datetime.now(UTC).date())
+    frame = ["", "!" * 100, *said, "the installer says so on every box", "!" * 100, ""]
+    _say("\n".join(frame if faults.blind or faults.faults or len(said) > 1 else said))
 
 
 def _git(*arguments: str) -> str:

@@ -53,11 +53,18 @@ def build_site(project: Path, into: Path, epoch: int) -> None:
 
 def copy_pack(pack: Path, into: Path) -> None:
     """An installed model pack. Raises InstallError ``make_pack`` where there is none."""
+    require_pack(pack)
+    shutil.copytree(pack, into / pack.name)
+
+
+def require_pack(pack: Path) -> None:
+    """Raises InstallError ``make_pack``."""
     if not (pack / "pack.json").is_file():
         raise InstallError(
-            "make_pack", f"{pack} holds no model pack", hint="lfr-edge models pull default --store STORE"
+            "make_pack",
+            f"{pack} holds no model pack",
+            hint=f".venv/bin/lfr-edge models pull {pack.name} --store {pack.parent}",
         )
-    shutil.copytree(pack, into / pack.name)
 
 
 def copy_demo_cache(cache: Path, into: Path) -> None:

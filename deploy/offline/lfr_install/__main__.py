@@ -11,10 +11,11 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from lfr_install import approval, signing
+from lfr_install import approval, known_faults, signing
 from lfr_install.container import Bundle, Progress
 from lfr_install.disk import sync_folder, sync_tree
 from lfr_install.faults import InstallError
@@ -141,16 +142,17 @@ def _enrol(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     key = args.release_key or _release(args).release_key()
     with Bundle.open(args.bundle, key) as bundle, _bar("checking") as progress:
-        bundle.read(progress=progress)
+        faults = known_faults.read(bundle.read(progress=progress, keep=known_faults.MEMBER))
         told = describe(bundle.manifest) | {"members": len(bundle.manifest.members)}
-    print(json.dumps(told, indent=2) if args.json else _told(told))
+    told["known_faults"] = faults.as_record(_today())
+    print(json.dumps(told, indent=2) if args.json else _told(told, faults))
     return 0
 
 
 def _approve(args: argparse.Namespace) -> int:
     with Bundle.open(args.bundle, _release(args).release_key()) as bundle, _bar("checking") as progress:
-        bundle.read(progress=progress)
-        print(_told(describe(bundle.manifest)))
+        faults = known_faults.read(bundle.read(progress=progress, keep=known_faults.MEMBER))
+        print(_told(describe(bundle.manifest), faults))
         out = approval.approve(args.bundle, bundle.manifest, args.key, args.public_key)
     print(f"approved: {out}")
     return 0
@@ -178,9 +180,11 @@ def _recover(args: argparse.Namespace) -> int:
 def _status(args: argparse.Namespace) -> int:
     slots, journal = Slots(args.root), Journal(args.root / "journal.jsonl")
     current, committed = slots.current(), slots.committed()
+    faults = _faults_of(slots.folder(current)) if current else None
     told: dict[str, Any] = {
         "current": describe(slots.manifest(current)) if current else None,
         "committed_serial": committed.serial if committed else None,
+        "known_faults": faults.as_record(_today()) if faults else None,
         "trusted": {
             "release": _ids([args.root / "trust" / "release.pub"]) if (args.root / "trust").exists() else [],
             "installers": _ids(_release(args).installers()),
@@ -190,7 +194,7 @@ def _status(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(told, indent=2))
         return 0
-    print(_told(describe(slots.manifest(current))) if current else "no release is installed")
+    print(_told(describe(slots.manifest(current)), faults) if current else "no release is installed")
     print("release key", *told["trusted"]["release"], "· installers", *told["trusted"]["installers"])
     for line in told["journal"]:
         print(line["at"], line["event"], line.get("version", ""), line.get("why", ""))
@@ -206,11 +210,22 @@ def _ids(keys: Sequence[Path]) -> list[str]:
     return sorted(signing.key_id(key) for key in keys)
 
 
-def _told(told: dict[str, Any]) -> str:
-    return (
-        f"lfr-edge {told['version']}, serial {told['serial']}, {told['profile']}, made {told['created']}\n"
-        f"manifest {told['manifest_sha256']}"
+def _faults_of(folder: Path) -> known_faults.KnownFaults:
+    path = folder / known_faults.MEMBER
+    return known_faults.read(path.read_bytes() if path.exists() else b"")
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _told(told: dict[str, Any], faults: known_faults.KnownFaults | None) -> str:
+    lines = (
+        f"lfr-edge {told['version']}, serial {told['serial']}, {told['profile']}, made {told['created']}",
+        f"manifest {told['manifest_sha256']}",
+        *(faults.sentences(_today()) if faults else ()),
     )
+    return "\n".join(lines)
 
 
 @contextmanager

@@ -99,8 +99,10 @@ class Bundle:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read(self, into: Path | None = None, progress: Progress | None = None) -> None:
+    def read(self, into: Path | None = None, progress: Progress | None = None, keep: str = "") -> bytes:
         """Check every byte; with `into` (a folder that is empty) also write the members there.
+
+        The content of the member called `keep` is returned where it has no more than a few MiB, otherwise b"".
 
         What was written before a refusal stays for the caller to remove: it must not be used.
 
@@ -108,10 +110,13 @@ class Bundle:
             InstallError: ``bundle_altered``; ``install_disk`` where the folder takes no more.
         """
         self._file.seek(self._start)
+        kept = b""
         done, total = 0, sum(member.size for member in self.manifest.members)
         for member in self.manifest.members:
             self._expect(_header(member), member.name)
             try:
+                if member.name == keep and member.size <= MANIFEST_MAX:
+                    kept = self._peek(member)
                 self._member(member, None if into is None else into / member.name)
             except OSError as error:
                 raise InstallError(
@@ -126,6 +131,14 @@ class Bundle:
         self._expect(_END, "its end")
         if self._file.read(1):
             raise _altered("its end")
+        return kept
+
+    def _peek(self, member: Member) -> bytes:
+        """Its bytes, not yet compared with its digest: :meth:`_member` reads them again and does."""
+        start = self._file.tell()
+        found = self._file.read(member.size)
+        self._file.seek(start)
+        return found
 
     def _member(self, member: Member, target: Path | None) -> None:
         if target is None:
