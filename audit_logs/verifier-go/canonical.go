@@ -10,7 +10,10 @@ import (
 	"strconv"
 )
 
-const integerMax = 1<<53 - 1
+const (
+	integerMax = 1<<53 - 1
+	levelsMax  = 32 // d is the first
+)
 
 var integer = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,15})$`)
 
@@ -30,7 +33,7 @@ func parseEntry(body []byte) (entry, error) {
 	if err := decoder.Decode(&raw); err != nil {
 		return e, err
 	}
-	again, err := canonical(nil, raw)
+	again, err := canonical(nil, raw, 0)
 	if err != nil || !bytes.Equal(again, body) {
 		return e, errors.New("the bytes are not canonical JSON")
 	}
@@ -64,8 +67,11 @@ func parseEntry(body []byte) (entry, error) {
 }
 
 // canonical appends the RFC 8785 form of a value without fractions to out.
-func canonical(out []byte, value any) ([]byte, error) {
+func canonical(out []byte, value any, level int) ([]byte, error) {
 	var err error
+	if level > levelsMax {
+		return nil, errors.New("too many levels")
+	}
 	switch v := value.(type) {
 	case nil:
 		return append(out, "null"...), nil
@@ -85,7 +91,7 @@ func canonical(out []byte, value any) ([]byte, error) {
 			if i > 0 {
 				out = append(out, ',')
 			}
-			if out, err = canonical(out, item); err != nil {
+			if out, err = canonical(out, item, level+1); err != nil {
 				return nil, err
 			}
 		}
@@ -102,7 +108,7 @@ func canonical(out []byte, value any) ([]byte, error) {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		if out, err = canonical(append(quoted(out, name), ':'), object[name]); err != nil {
+		if out, err = canonical(append(quoted(out, name), ':'), object[name], level+1); err != nil {
 			return nil, err
 		}
 	}

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from lfr_edge.audit.anchor import printed_code, read_cosignature, same_code
+from lfr_edge.audit.anchor import printed_code, same_code
+from lfr_edge.audit.anchored import cosigned, witnessed_heads
 from lfr_edge.audit.checkpoint import (
     Checkpoint,
     Checkpoints,
     Head,
-    parse_checkpoint,
     parse_checkpoints,
 )
 from lfr_edge.audit.duties import Duties
@@ -64,7 +64,7 @@ class LogCheck:
     def run(self) -> LogReport:
         device, source = self._device_key()
         certificate = self._certificate(device)
-        anchors = self._anchor_files()
+        anchors = witnessed_heads(self.folder, self.reservations)
         checkpoints, heads = self._signed_files()
         data = map_segment(self.folder.entries)  # last: a log that goes on meanwhile has what they cover
         wanted = {0}
@@ -150,17 +150,6 @@ class LogCheck:
         while files != again:  # somebody signs just now, and a head without its note looks like a loss
             files, again = again, _read_all(paths)
         return parse_checkpoints(files[0]), parse_heads(files[1])
-
-    def _anchor_files(self) -> list[Checkpoint]:
-        anchors = []
-        for path in sorted(self.folder.anchors.glob("*.note")):
-            try:
-                anchors.append(parse_checkpoint(path.read_bytes().decode()))
-            except (AuditError, UnicodeDecodeError) as error:
-                self.reservations.append(
-                    Finding("anchor_unreadable", say("{name}: {error}", name=path.name, error=error))
-                )
-        return anchors
 
     def _stream(self, data: Content, certificate: Certificate | None, wanted: set[int]) -> BadFrame | None:
         """Read every entry once; returns where reading had to stop."""
@@ -317,7 +306,7 @@ class LogCheck:
     ) -> list[AnchorReport]:
         reports = []
         for checkpoint in anchors:
-            for report in self._cosigned(checkpoint):
+            for report in cosigned(checkpoint, self.trust.witnesses, self.reservations):
                 if self._check_root("witnessed head", checkpoint.head, 0):
                     reports.append(report)
         for checkpoint in self.trust.since:
@@ -372,17 +361,6 @@ class LogCheck:
                     self.reservations.append(Finding("anchor_unreadable", error.message))
             else:
                 yield AnchorReport("time stamp", size, when_s)
-
-    def _cosigned(self, checkpoint: Checkpoint) -> Iterator[AnchorReport]:
-        for key in self.trust.witnesses:
-            for signature in checkpoint.note.signatures:
-                try:
-                    seen = read_cosignature(checkpoint, signature, key)
-                except AuditError as error:
-                    self.reservations.append(Finding("anchor_unreadable", error.message))
-                    continue
-                if seen is not None:
-                    yield AnchorReport(seen.witness, checkpoint.head.size, seen.when_s)
 
     def _reserve_open_points(self, signed: Head, anchored: list[AnchorReport], *, device_log: bool) -> None:
         reserve = self.reservations.append

@@ -7,8 +7,11 @@ faster than the reference canonicaliser (``rfc8785``). Tests hold the two to eac
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, cast
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
 from lfr_edge.audit.event import INTEGER_MAX, PROCESSING, Actor, Event, Verb, check_event
 from lfr_edge.errors import AuditError
@@ -16,13 +19,16 @@ from lfr_edge.sentences import say
 
 FORMAT: Final = 1
 ENTRY_MAX_BYTES: Final = 16 * 1024
+NESTED_MAX: Final = 32  # levels, `d` the first: the same for every reader, whatever its stack holds
 MONO_WRAP: Final = 2**53  # t_mono_ns is kept modulo this, or a box that is up for 104 days could not write
 _FIELDS: Final = frozenset(
     {"v", "dep", "seq", "boot_id", "t_wall", "t_mono_ns", "t_src", "ev", "actor", "ref", "d", "why"}
 )
 _ACTOR_FIELDS: Final = frozenset({"account", "role", "session"})
-_TEXTS: Final = ("dep", "boot_id", "t_src", "ev", "ref", "why")
-_COUNTS: Final = ("seq", "t_wall", "t_mono_ns")
+_TEXTS: Final = itemgetter("dep", "boot_id", "t_src", "ev", "ref", "why")
+_COUNTS: Final = itemgetter("seq", "t_wall", "t_mono_ns")
+_ACTOR: Final = itemgetter("account", "role", "session")
+Encode: TypeAlias = Callable[[object, int], Iterable[str]]  # of a value at a depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class Draft:
 
 def canonical(value: object) -> str:
     """RFC 8785 of what :func:`~lfr_edge.audit.event.check_event` lets through."""
-    return _ENCODER.encode(value)
+    return "".join(_ENCODE(value, 0))
 
 
 def parse_entry(body: bytes) -> Entry:
@@ -124,49 +130,75 @@ def parse_entry(body: bytes) -> Entry:
     if len(body) > ENTRY_MAX_BYTES:
         raise _malformed("longer than 16 KiB")
     try:
-        raw = _DECODER.decode(body.decode())
-        canonical = _ENCODER.encode(raw).encode()
+        raw, _ = _DECODER.raw_decode(body.decode())
+        if canonical(raw).encode() != body:  # which also says that nothing follows
+            raise _malformed("the bytes are not canonical JSON")
     except (ValueError, RecursionError) as error:
         raise _malformed(str(error)) from None
-    if canonical != body:
-        raise _malformed("the bytes are not canonical JSON")
     if type(raw) is not dict or raw.keys() != _FIELDS or raw["v"] != FORMAT or raw["v"] is True:
         raise _malformed("not an entry of format 1")
     actor, data = raw["actor"], raw["d"]
+    dep, boot_id, t_src, ev, ref, why = _TEXTS(raw)
+    seq, t_wall_us, t_mono_ns = _COUNTS(raw)
     if (
-        any(type(raw[name]) is not str for name in _TEXTS)
-        or any(type(raw[name]) is not int or raw[name] < 0 for name in _COUNTS)
+        not type(dep) is type(boot_id) is type(t_src) is type(ev) is type(ref) is type(why) is str
+        or not type(seq) is type(t_wall_us) is type(t_mono_ns) is int
+        or not (0 <= seq <= INTEGER_MAX and 0 <= t_wall_us <= INTEGER_MAX and 0 <= t_mono_ns <= INTEGER_MAX)
         or type(data) is not dict
         or type(actor) is not dict
         or actor.keys() != _ACTOR_FIELDS
-        or any(type(value) is not str for value in actor.values())
     ):
         raise _malformed("a field has the wrong type")
-    if raw["ev"] not in PROCESSING:
+    account, role, session = _ACTOR(actor)
+    if not type(account) is type(role) is type(session) is str:
+        raise _malformed("a field has the wrong type")
+    if not _fits(data):
+        raise _malformed("an integer that does not fit in 53 bits, or too many levels")
+    if ev not in PROCESSING:
         raise _malformed("an unknown verb")
-    event = Event(
-        cast(Verb, raw["ev"]),
-        Actor(actor["account"], actor["role"], actor["session"]),
-        raw["ref"],
-        cast(dict[str, Any], data),
-        raw["why"],
-    )
-    return Entry(raw["dep"], raw["seq"], raw["boot_id"], raw["t_wall"], raw["t_mono_ns"], raw["t_src"], event)
+    event = Event(cast(Verb, ev), _actor(account, role, session), ref, cast(dict[str, Any], data), why)
+    return Entry(dep, seq, boot_id, t_wall_us, t_mono_ns, t_src, event)
+
+
+@lru_cache(256)
+def _actor(account: str, role: str, session: str) -> Actor:
+    """The same few people, and the system, in every entry."""
+    return Actor(account, role, session)
+
+
+def _fits(data: object) -> bool:
+    """Whether it is no deeper than allowed and every integer in it is one that other readers do not round."""
+    level = [data]
+    for _ in range(NESTED_MAX):
+        inner: list[object] = []
+        for value in level:
+            if type(value) is int:
+                if not -INTEGER_MAX <= value <= INTEGER_MAX:
+                    return False
+            elif type(value) is dict:
+                inner += value.values()
+            elif type(value) is list:
+                inner += value
+        if not inner:
+            return True
+        level = inner
+    return False
 
 
 def _no_float(text: str) -> NoReturn:
     raise ValueError(f"a number that is not an integer: {text[:20]}")
 
 
-def _integer(text: str) -> int:
-    value = int(text)
-    if not -INTEGER_MAX <= value <= INTEGER_MAX:
-        raise ValueError("an integer that does not fit in 53 bits")
-    return value
+def _encoder(make: Callable[..., Encode] | None) -> Encode:
+    """`make` is what CPython's encoder makes anew for each value, which costs as much as a value does."""
+    if make is None:  # another Python
+        plain = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return lambda value, _: (plain.encode(value),)
+    return make(None, None, json.encoder.encode_basestring, None, ":", ",", True, False, False)
 
 
-_DECODER: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float, parse_int=_integer)
-_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_DECODER: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float)
+_ENCODE: Final = _encoder(getattr(json.encoder, "c_make_encoder", None))
 
 
 def _malformed(reason: str) -> AuditError:

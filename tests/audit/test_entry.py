@@ -7,7 +7,7 @@ import rfc8785
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from lfr_edge.audit.entry import Entry, parse_entry
+from lfr_edge.audit.entry import Entry, _encoder, canonical, parse_entry
 from lfr_edge.audit.event import (
     INTEGER_MAX,
     PROCESSING,
@@ -206,3 +206,141 @@ def test_what_is_refused_is_named(field: str) -> None:
     }[field]
     with pytest.raises(AuditError, match=f"^{re.escape(field)} is a "):
         check_event(event)
+
+
+def plainly(raw: bytes) -> Entry | None:
+    """What :func:`parse_entry` says, step by step and without its short cuts; None where it refuses."""
+
+    def integer(text: str) -> int:
+        if abs(int(text)) > INTEGER_MAX:
+            raise ValueError(text)
+        return int(text)
+
+    def no_float(text: str) -> float:
+        raise ValueError(text)
+
+    try:
+        data = json.loads(raw.decode(), parse_int=integer, parse_float=no_float, parse_constant=no_float)
+        again = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    texts, counts = ("dep", "boot_id", "t_src", "ev", "ref", "why"), ("seq", "t_wall", "t_mono_ns")
+    if again != raw or len(raw) > 16_384 or type(data) is not dict:
+        return None
+    actor, members = data.get("actor"), {"v", "actor", "d", *texts, *counts}
+    if (
+        data.keys() != members
+        or type(data["v"]) is not int
+        or data["v"] != 1
+        or any(type(data[name]) is not str for name in texts)
+        or any(type(data[name]) is not int or data[name] < 0 for name in counts)
+        or type(actor) is not dict
+        or type(data["d"]) is not dict
+        or actor.keys() != {"account", "role", "session"}
+        or any(type(item) is not str for item in actor.values())
+        or data["ev"] not in PROCESSING
+        or levels(data["d"]) > 32
+    ):
+        return None
+    actor = Actor(actor["account"], actor["role"], actor["session"])
+    event = Event(data["ev"], actor, data["ref"], data["d"], data["why"])
+    return Entry(
+        data["dep"], data["seq"], data["boot_id"], data["t_wall"], data["t_mono_ns"], data["t_src"], event
+    )
+
+
+def levels(value: object) -> int:
+    items = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return 1 + max(map(levels, items), default=0)
+
+
+def swiftly(raw: bytes) -> Entry | None:
+    try:
+        return parse_entry(raw)
+    except AuditError:
+        return None
+
+
+PIECES = st.sampled_from(
+    [
+        b"",
+        b"0",
+        b"-",
+        b'"',
+        b"1.0",
+        b"null",
+        b"true",
+        b" ",
+        b"{}",
+        b"[",
+        b"]",
+        b",",
+        b"\\u0041",
+        b"\xc3",
+        b"9" * 16,
+    ]
+) | st.binary(max_size=3)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(entries, st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 4), PIECES), max_size=2))
+def test_the_fast_reader_says_what_the_plain_one_says(
+    entry: Entry, edits: list[tuple[int, int, bytes]]
+) -> None:
+    try:
+        raw = entry.encode()
+    except AuditError:
+        assume(False)
+    for start, length, new in edits:
+        start %= len(raw) + 1
+        raw = raw[:start] + new + raw[start + length :]
+    assert swiftly(raw) == plainly(raw)
+    if not edits:
+        assert swiftly(raw) == entry
+
+
+def anything(leaf: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.recursive(leaf, lambda inner: st.lists(inner) | st.dictionaries(key, inner), max_leaves=4)
+
+
+ODD = st.sampled_from(
+    [
+        0,
+        1,
+        -1,
+        True,
+        None,
+        1.0,
+        2**53 - 1,
+        2**53,
+        -(2**53),
+        10**30,
+        "",
+        "camera.lost",
+        [],
+        {},
+        [2**53],
+        {"a": [1]},
+    ]
+)
+
+
+@given(st.dictionaries(st.sampled_from([*json.loads(entry().encode()), "z"]), anything(ODD), max_size=3))
+def test_the_fast_reader_is_as_strict_about_members(changes: dict[str, object]) -> None:
+    raw = json.loads(entry().encode()) | changes
+    encoded = json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    assert swiftly(encoded) == plainly(encoded)
+
+
+@pytest.mark.parametrize("levels", [31, 32, 33, 400, 900, 7_000])
+def test_how_deep_an_entry_may_be(levels: int) -> None:
+    """`d` is the first level; the same answer whatever the stack of the reader holds."""
+    for inner in (b"", b"7"):
+        deep = b"[" * (levels - 1 - len(inner)) + inner + b"]" * (levels - 1 - len(inner))
+        raw = entry().encode().replace(b'"d":{}', b'"d":{"a":' + deep + b"}")
+        assert (swiftly(raw) is None) is (levels > 32)
+
+
+def test_another_pythons_encoder_writes_the_same() -> None:
+    for one in (entry().as_json(), "é\u2028\x1f", -5, [True, {"b": 1, "a": []}]):
+        assert "".join(_encoder(None)(one, 0)) == canonical(one)
