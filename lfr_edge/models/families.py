@@ -54,6 +54,7 @@ class Kind:
         source: str,
         training_data: str,
         source_sha256: str | None = None,
+        weight: float = 1,
     ) -> NetworkManifest:
         """The manifest entry of ``data``, an ONNX file of this kind."""
         return NetworkManifest(
@@ -70,6 +71,7 @@ class Kind:
             input=self.input,
             dimension=self.dimension,
             template=self.template,
+            weight=weight,
         )
 
 

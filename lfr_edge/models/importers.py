@@ -22,6 +22,7 @@ from lfr_edge.models import families
 from lfr_edge.models.archive import DAMAGE, read_capped
 from lfr_edge.models.convert import rewrite
 from lfr_edge.models.convert.dlib import convert_dlib
+from lfr_edge.models.convert.slopes import leaky_embedder
 from lfr_edge.models.families import Kind
 from lfr_edge.models.graph_check import parse_graph
 from lfr_edge.models.manifest import Licence, NetworkManifest, PackManifest
@@ -99,7 +100,7 @@ _SFACE: Final = Recognised(
 _INTEL: Final = Recognised(
     families.INTEL_256,
     "face-reidentification-retail-0095",
-    rewrite.embedder_batched,
+    leaky_embedder,
     Licence(name="Apache-2.0", operational_use="with_reference", note="Open Model Zoo (Intel)."),
     "Not stated by Open Model Zoo.",
 )

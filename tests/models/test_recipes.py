@@ -61,4 +61,45 @@ def test_every_recipe_pins_everything():
         assert len({source.id for source in recipe.sources}) == len(recipe.sources)
         for source in recipe.sources:
             assert len(source.sha256) == len(source.converted_sha256) == 64
-            assert "==" in source.origin
+            assert "==" in source.origin or (source.registry is None and source.origin.startswith("file:"))
+
+
+INTEL = "models/permissive/intel_face-reidentification-retail-0095.onnx"
+
+
+@pytest.mark.shared
+@pytest.mark.network
+def test_the_thorough_pack_asks_for_the_file_that_no_registry_has(
+    store: ModelStore, shared: Path, tmp_path: Path, default_pack: Pack
+):
+    named = tmp_path / "by any name.bin"
+    named.write_bytes((shared / INTEL).read_bytes())
+    pack = pull(store, "thorough", files=[named])
+    assert [network.weight for network in pack.manifest.embedders] == [1, 1, 2]
+    assert pack.manifest.dimension == 960
+    assert pack.manifest.embedders[:2] == default_pack.manifest.embedders
+    assert "weight" not in (default_pack.path / "pack.json").read_text()
+    assert store.load("thorough").manifest == pack.manifest
+
+
+def test_what_no_registry_has_is_asked_for_before_anything_is_fetched(store: ModelStore):
+    said: list[str] = []
+    with pytest.raises(ModelError) as caught:
+        pull(store, "thorough", said.append)
+    assert caught.value.code == "model_file_needed"
+    assert "--file intel_face-reidentification-retail-0095.onnx" in (caught.value.hint or "")
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"another network", "model_file_unwanted"), (None, "model_import_unreadable")]
+)
+def test_a_file_that_the_recipe_does_not_have_is_refused(
+    store: ModelStore, tmp_path: Path, content: bytes | None, code: str
+):
+    path = tmp_path / "x.onnx"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        pull(store, "default", files=[path])
+    assert caught.value.code == code

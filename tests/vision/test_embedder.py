@@ -76,6 +76,23 @@ def test_fused_cosine_is_the_mean_of_the_cosines(networks, group, faces):
     np.testing.assert_allclose(fused @ fused.T, (one @ one.T + two @ two.T) / 2, atol=1e-5)
 
 
+def test_weights_are_shares_of_the_fused_cosine(networks, group, faces):
+    names, weights = ("mobilefacenet", "fr-feature", "retail"), (1.0, 1.0, 2.0)
+    alone = [templates(networks.embedder(name), group, faces.points) for name in names]
+    runtime = Runtime(threads=1)
+    found = [networks.get(name) for name in names]
+    embedder = FusedEmbedder(
+        [
+            (manifest.model_copy(update={"weight": weight}), runtime.open(model, manifest.id))
+            for (manifest, model), weight in zip(found, weights, strict=True)
+        ]
+    )
+    fused = templates(embedder, group, faces.points)
+    expected = sum(weight * part @ part.T for weight, part in zip(weights, alone, strict=True)) / 4
+    np.testing.assert_allclose(fused @ fused.T, expected, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(fused, axis=1), 1, atol=1e-5)
+
+
 def test_networks_with_different_crops(networks, group, faces):
     embedder = networks.embedder("mobilefacenet", "retail", "fr-feature")
     assert [(s.height, s.width) for s in embedder.crop_shapes] == [(112, 112), (128, 128)]
