@@ -35,7 +35,7 @@ def summary(run: Run) -> tuple[str, ...]:
     assert run.threshold is not None, "set with the list"
     listing, signed = run.listing, run.warrant.signed
     lines = [
-        f"Look for the {len(listing.sealed)} people of the list {listing.digest[:16]}… ({_kinds(listing.facts)}).",
+        f"Look for the {_people(len(listing.sealed))} of the list {listing.digest[:16]}… ({_kinds(listing.facts)}).",
         _provenance(listing.facts),
         f"Alert at a similarity of {run.threshold:.4f} or more, networks {run.pack.name} {run.pack.fingerprint[:16]}….",
         f"Keep alert pictures for {run.alert_images_h:g} hours.",
@@ -49,14 +49,18 @@ def addition_summary(run: Run, digest: str, facts: ListFacts) -> tuple[str, ...]
     """What joining the people of that list means, for the person who approves."""
     assert run.listing is not None, "a running deployment has a list"
     signed, now = run.warrant.signed, facts_of(run)
-    total = f"With them the list has {now.entries + facts.entries} people"
+    total = f"With them the list has {_people(now.entries + facts.entries)}"
     if signed is not None:
         total += f"; {signed.authority.watchlist.maximum_size} are authorised"
     return (
-        f"Look for {facts.entries} more people, of the list {digest[:16]}… ({_kinds(facts)}).",
+        f"Look for {_people(facts.entries, 'more ')}, of the list {digest[:16]}… ({_kinds(facts)}).",
         _provenance(facts),
         f"{total}. Who was withdrawn since the start still counts.",
     )
+
+
+def _people(count: int, more: str = "") -> str:
+    return f"{count} {more}{'person' if count == 1 else 'people'}"
 
 
 def _kinds(facts: ListFacts) -> str:

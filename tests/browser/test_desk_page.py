@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import time
 from dataclasses import replace
@@ -236,6 +237,32 @@ async def test_two_operators_one_decision(box, browser):
     assert len(box.desk.get(alert.id.token).looks) == 1
     shown = {await page.text_content("#after .big") for page in (miller, reed)}
     assert len(shown) == 1, "both pages tell the same story"
+
+
+async def test_an_answer_to_an_alert_that_moved_on_has_to_be_given_again(box, browser):
+    watched = await signed_in(browser, box, "miller", Role.OPERATOR)
+    page = watched.page
+
+    async def with_an_old_version(route) -> None:
+        body = route.request.post_data_json
+        await route.continue_(post_data=json.dumps(body | {"version": body["version"] - 1}))
+
+    await page.route("**/looks", with_an_old_version, times=1)  # as if the line had been slow just then
+    await linked(page)
+    alert = await box.desk.raise_alert(raised())
+    await page.wait_for_selector("#alert:not([hidden])")
+    for key in ("1", "q", "Enter"):
+        await page.keyboard.press(key)
+    await page.wait_for_selector("#readiness:has-text('moved on')")
+    assert await page.query_selector('.answer[aria-pressed="true"]') is None, (
+        "whoever looks again answers again"
+    )
+    assert await page.query_selector('.chip[aria-pressed="true"]') is not None, "the reasons stay"
+    await page.keyboard.press("Enter")
+    assert box.desk.get(alert.id.token).state is State.OFFERED
+    for key in ("2", "Enter"):
+        await page.keyboard.press(key)
+    await page.wait_for_selector("#after:not([hidden])")
 
 
 async def test_the_next_alert_comes_up_by_itself_but_leaves_time_to_read(box, browser):

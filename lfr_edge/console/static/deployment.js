@@ -48,7 +48,7 @@ function drawState() {
     [say("deployment.window"), authority ? `${time(authority.start)} – ${time(authority.end)}` : null],
     [say("deployment.purpose"), say(`deployment.purposes.${view.purpose}`)],
     [say("deployment.started"), view.started ? time(view.started) : null],
-    [say("deployment.list"), view.list_sha256 ? say("deployment.list_text", { count: grouped(view.list_size) }) : null],
+    [say("deployment.list"), view.list_sha256 ? say(view.list_size === 1 ? "deployment.list_one" : "deployment.list_text", { count: grouped(view.list_size) }) : null],
     [say("deployment.digest"), view.list_sha256 ? digest(view.list_sha256) : null],
     [say("deployment.threshold"), view.threshold === null ? null : view.threshold.toFixed(4)],
     [say("deployment.pack"), view.pack],

@@ -224,6 +224,7 @@ async function record() {
     take(winner);
     flash(say("already", { account: winner.after?.looks.at(-1)?.account ?? "–" }));
   } else if (answer.body.error === "alert_changed") {
+    draft.answer = null; // whoever looks again answers again; the reasons and the note stay
     readiness(say("changed"), true);
   } else {
     readiness(say("failed", { message: answer.body.message }), true, answer.body.language);
