@@ -179,8 +179,7 @@ def _measured(box: Preparation, say: Any) -> Measured | None:
         return None
     for verdict in measured.verdicts:
         say(f"  {verdict.text} (the {verdict.bound_by} would be full)")
-    if measured.disturbed:
-        say(f"  too low: load {measured.busy:.1f} a processor; measure again when nothing else runs")
+    say(f"  ({measured.circumstances})")
     return measured
 
 
@@ -195,7 +194,8 @@ def _report(written: Written, measured: Measured | None) -> dict[str, Any]:
         "benchmark": None
         if measured is None
         else {
-            "load": round(measured.busy, 2),
+            "load": round(measured.load, 2),
+            "others": None if measured.others is None else round(measured.others, 3),
             "speeds": [asdict(speed) for speed in measured.speeds],
             "verdicts": [
                 {"side": v.side, "cameras": v.cameras, "bound_by": v.bound_by} for v in measured.verdicts

@@ -224,8 +224,7 @@ class Dialogue:
             return
         for verdict in measured.verdicts:
             self._voice.say(f"  {verdict.text} (the {verdict.bound_by} would be full)")
-        if measured.disturbed:
-            self._voice.say(f"  Load {measured.busy:.1f} a processor: measure again when nothing else runs.")
+        self._voice.say(f"  ({measured.circumstances})")
 
     # ── fields ────────────────────────────────────────────────────────────────────────────────────────────────
 

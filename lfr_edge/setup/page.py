@@ -126,9 +126,7 @@ class PageSetup:
     def measure(self) -> None:
         """Raises ModelError, VisionError: the pack is not there or does not run."""
         measured = self._box.measure(self._box.draft.answers.benchmark_s)
-        self._verdicts = tuple(verdict.text for verdict in measured.verdicts)
-        if measured.disturbed:
-            self._verdicts += ("something else ran on this box: measure again when it is quiet",)
+        self._verdicts = (*(verdict.text for verdict in measured.verdicts), measured.circumstances)
 
     def write(self, *, replace: bool) -> Finished:
         """Raises as :meth:`Preparation.write`; ConfigError ``setup_no_site``, ``setup_nobody``: a part was not sent."""

@@ -19,13 +19,15 @@ from lfr_edge.settings import CameraSettings, Settings
 from lfr_edge.setup.answers import Draft
 from lfr_edge.setup.capacity import Speed, Verdict, judge
 from lfr_edge.setup.finding import Finding
+from lfr_edge.setup.neighbours import Neighbours
 from lfr_edge.setup.speed import measure
 from lfr_edge.setup.storage import examine_storage
 from lfr_edge.setup.time_source import examine_clock
 from lfr_edge.setup.write import SECRETS, Written, keep_password, write_box
 
 SIDES: Final = (640, 960, 1280)  # of the detector; the cameras' own are measured besides
-_BUSY: Final = 0.5  # load of each processor from which a measurement says more about the neighbours
+_BUSY: Final = 0.1  # share of the machine from which a measurement says more about the neighbours
+_BUSY_LOAD: Final = 0.5  # of each processor, where the kernel does not count shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class CameraAnswer:
 @dataclass(frozen=True, slots=True)
 class Measured:
     speeds: tuple[Speed, ...]
-    busy: float  # one-minute load of each processor when the measurement began
+    load: float  # one-minute load of each processor when the measurement began
+    others: float | None  # part of the machine that other programs used meanwhile, 0 to 1
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -51,7 +54,19 @@ class Measured:
 
     @property
     def disturbed(self) -> bool:
-        return self.busy > _BUSY
+        return self.load > _BUSY_LOAD if self.others is None else self.others > _BUSY
+
+    @property
+    def circumstances(self) -> str:
+        """How loaded the box was, whatever the verdict: a figure without it cannot be compared."""
+        used = (
+            say("load {load:.1f} a processor when it began", load=self.load)
+            if self.others is None
+            else say("other programs used {percent:.0f} % of this box meanwhile", percent=100 * self.others)
+        )
+        if not self.disturbed:
+            return used
+        return say("{used}: the figures are too low; measure again when nothing else runs", used=used)
 
 
 class Preparation:
@@ -155,13 +170,14 @@ class Preparation:
         """
         models = self.settings.models
         sides: Sequence[int] = sorted({*SIDES, *(camera.detector_side for camera in self.settings.cameras)})
-        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+        load = os.getloadavg()[0] / (os.cpu_count() or 1)
         pack = ModelStore(self.at(models.store)).load(models.pack)
+        neighbours = Neighbours()
         speeds = measure(
             pack, sides, providers=models.providers, threads=models.threads, allow_cpu=models.allow_cpu,
             seconds=seconds, decoding=max(self.decoding, default=None), say=tell,
         )  # fmt: skip
-        return Measured(speeds, busy)
+        return Measured(speeds, load, neighbours.share())
 
     def write(self, *, replace: bool = False, owner: str | None = None) -> Written:
         """The box, and no draft any more. Raises as :func:`write_box`."""
