@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import select
 import time
@@ -27,7 +28,7 @@ from lfr_edge.evaluation.passages import ClipAlert, ClipRun
 from lfr_edge.evaluation.truth import Truth
 from lfr_edge.matching.judge import Judge, Policy
 from lfr_edge.recogniser.hit import Hit
-from lfr_edge.recogniser.loop import Recogniser
+from lfr_edge.recogniser.loop import LOOKING_S, Recogniser
 from lfr_edge.settings import CameraSettings, VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.container import SealedWatchlist
@@ -95,8 +96,11 @@ def gallery_of(path: Path, stack: VisionStack, *, key: bytes | None = None) -> G
 def replay_unhurried(
     stack: VisionStack, gallery: Gallery, replay: Replay, *, progress: Progress | None = None
 ) -> ClipRun:
-    """Every frame of every clip, as fast as it goes; all cameras' frames of one moment in one step."""
-    recogniser = _recogniser(stack, gallery, replay)
+    """Every frame of every clip, as fast as it goes; all cameras' frames of one moment in one step.
+
+    How fast this machine is changes nothing: every look that is due is taken.
+    """
+    recogniser = _recogniser(stack, gallery, replay, looking_s=math.inf)
     alerts: list[ClipAlert] = []
     frames = dict.fromkeys(replay.clips, 0)
     total = max(truth.frames for truth in replay.truths.values())
@@ -125,7 +129,7 @@ def replay_at_pace(
 
 
 async def _at_pace(stack: VisionStack, gallery: Gallery, replay: Replay, clock: Clock) -> ClipRun:
-    recogniser = _recogniser(stack, gallery, replay)
+    recogniser = _recogniser(stack, gallery, replay, looking_s=LOOKING_S)
     recogniser.rehearse()
     with ExitStack() as opened:
         lines = [_Line(camera, path, clock, opened) for camera, path in replay.clips.items()]
@@ -220,9 +224,10 @@ def _frame(camera: str, sequence: int, picture: Picture) -> Frame:
     return Frame(camera, 1, sequence, picture.captured_ns, picture.captured_wall_ns, width, height, pixels)
 
 
-def _recogniser(stack: VisionStack, gallery: Gallery, replay: Replay) -> Recogniser:
+def _recogniser(stack: VisionStack, gallery: Gallery, replay: Replay, *, looking_s: float) -> Recogniser:
     sides = dict.fromkeys(replay.clips, replay.side)
-    return Recogniser(stack, gallery.make(), Judge(replay.policy), replay.vision, sides)
+    judge = Judge(replay.policy)
+    return Recogniser(stack, gallery.make(), judge, replay.vision, sides, looking_s=looking_s)
 
 
 def _clip_time(frame: Frame, replay: Replay) -> float:

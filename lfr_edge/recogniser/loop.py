@@ -30,7 +30,7 @@ from lfr_edge.settings import VisionSettings
 from lfr_edge.vision.faces import Faces, Float32Array
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.vision.pixels import face_picture, tile
-from lfr_edge.vision.quality import Quality
+from lfr_edge.vision.quality import Quality, geometry
 from lfr_edge.vision.slots import ProbeSlots
 from lfr_edge.vision.tracks import NO_TRACK, Tracker
 from lfr_edge.watchlist.index import NOBODY, WatchlistIndex
@@ -87,7 +87,8 @@ class Recogniser:
     Args:
         sides: longest side of the detector's picture for each camera.
         judge: turns scores of one passage into alerts; holds the threshold.
-        timer: seconds, for the stage times only.
+        timer: seconds, for the stage times and for `looking_s`.
+        looking_s: how long a step may compute templates; what is more waits for the next one.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Recogniser:
         sides: Mapping[str, int],
         *,
         timer: Callable[[], float] = time.perf_counter,
+        looking_s: float = LOOKING_S,
     ) -> None:
         self.ledger = Ledger()
         self.suppressed = 0  # alerts that the cool-down held back
@@ -110,6 +112,7 @@ class Recogniser:
         self._judge = judge
         self._settings = settings
         self._timer = timer
+        self._looking_s = looking_s
         self._slots: ProbeSlots = vision.slots(MOST_PASSAGES + MOST_LOOKS)
         self.explainer = Explainer(vision, self.ledger)
         self._cameras = {name: _Camera(Tracker(name, settings), side) for name, side in sides.items()}
@@ -278,19 +281,27 @@ class Recogniser:
     def _choose(self, frame: Frame, faces: Faces, wanted: Sequence[tuple[int, Passage]]) -> Iterable[_Shot]:
         """Align first, because sharpness is measured on the aligned crop; then keep what is worth embedding."""
         start = self._timer()
+        if not wanted:
+            return []
         now_ns, budget = frame.captured_ns, self._settings.embeddings_per_track
         camera = self._cameras[frame.camera]
-        # Geometry alone rules most of them out: a view just seen is not cut out at all.
-        due = [
-            (row, passage)
-            for row, passage in wanted
-            if passage.looks == 0 or passage.worth(passage.best_quality * 2, now_ns, budget) > 0
+        known = geometry(faces[np.array([row for row, _ in wanted], np.intp)], frame.width, frame.height)
+        # Geometry alone rules most of them out: a view that cannot be worth a look, however sharp, is not cut out.
+        worthy = [
+            at
+            for at, ((_, passage), most) in enumerate(zip(wanted, known.most.tolist(), strict=True))
+            if not passage.shown_score
+            or (most >= self._settings.min_quality and passage.worth(most, now_ns, budget) > 0)
         ][: self._slots.capacity - self._slots.occupied]
-        if not due:
+        if not worthy:
+            self.stages.align += self._timer() - start
             return []
+        due = [wanted[at] for at in worthy]
         rows = np.array([row for row, _ in due], np.intp)
         probes = self._slots.acquire(len(due))
-        quality = self._vision.align(frame, faces[rows], self._slots, probes)
+        quality = self._vision.align(
+            frame, faces[rows], self._slots, probes, known[np.array(worthy, np.intp)]
+        )
         for at in range(len(due)):
             eyes, sharpness, light = (
                 float(values[at]) for values in (quality.eye_px, quality.sharpness, quality.light)
@@ -320,7 +331,7 @@ class Recogniser:
             ),
             reverse=True,
         )
-        most = max(2, min(MOST_LOOKS, int(LOOKING_S / self._look_s)))
+        most = int(max(2, min(MOST_LOOKS, self._looking_s / self._look_s)))
         chosen, rest = ranked[:most], ranked[most:]
         self.put_off += len(rest)
         hits: list[Hit] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 
 from lfr_edge.cli.main import main
 from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation import clip
 from lfr_edge.evaluation.clip import Replay, gallery_of, replay_at_pace, replay_unhurried
 from lfr_edge.evaluation.passages import assess
 from lfr_edge.evaluation.truth import Truth, read_truth
 from lfr_edge.matching.judge import Policy
+from lfr_edge.recogniser.loop import LOOKING_S
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.container import seal
 from lfr_edge.watchlist.enrol import enrol_list
@@ -97,6 +100,24 @@ def test_a_sealed_list_gives_what_its_folder_gives(piece, stack, tmp_path):
     with pytest.raises(EvaluationError) as caught:
         gallery_of(tmp_path / "list", stack)
     assert caught.value.code == "gallery_key_missing"
+
+
+def test_a_slow_machine_puts_looks_off_only_at_the_cameras_pace(piece, stack, monkeypatch):
+    """A step's time limit belongs to the street; a replay that nobody waits for takes every look."""
+    limits = []
+
+    class Stopped(Exception):
+        pass
+
+    def recogniser(*_given: object, looking_s: float) -> None:
+        limits.append(looking_s)
+        raise Stopped
+
+    monkeypatch.setattr(clip, "Recogniser", recogniser)
+    for run in (replay_unhurried, replay_at_pace):
+        with pytest.raises(Stopped):
+            run(stack, gallery_of(piece[2], stack), replay(piece)[0])
+    assert limits == [math.inf, LOOKING_S]
 
 
 def test_at_the_cameras_pace_every_frame_is_looked_at_or_counted_as_dropped(piece, stack):
