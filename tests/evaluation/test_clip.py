@@ -106,16 +106,16 @@ def test_a_slow_machine_puts_looks_off_only_at_the_cameras_pace(piece, stack, mo
     """A step's time limit belongs to the street; a replay that nobody waits for takes every look."""
     limits = []
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def recogniser(*_given: object, looking_s: float) -> None:
         limits.append(looking_s)
-        raise Stopped
+        raise StoppedError
 
     monkeypatch.setattr(clip, "Recogniser", recogniser)
     for run in (replay_unhurried, replay_at_pace):
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             run(stack, gallery_of(piece[2], stack), replay(piece)[0])
     assert limits == [math.inf, LOOKING_S]
 
