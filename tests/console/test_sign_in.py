@@ -89,6 +89,29 @@ async def test_guessing_codes_is_limited_too(box, sign_in):
     assert statuses == [403] * 10 + [429] * 2
 
 
+async def test_a_whole_shift_chooses_its_passwords_within_a_minute(box, sign_in):
+    """Each good code, with the slips of the keyboard before it, stands in nobody's way; guesses do."""
+    person = await sign_in()
+    for number in range(15):
+        code = box.accounts.add(f"officer{number}", Role.OPERATOR)
+        form = {"code": code, "name": f"officer{number}", "password": PASSWORD, "again": PASSWORD}
+        for slip, status in (
+            ({"again": "another one"}, 400),
+            ({"password": "x", "again": "x"}, 400),
+            ({}, 303),
+        ):
+            async with person.post("/setup", data=form | slip, allow_redirects=False) as answer:
+                assert answer.status == status, number
+    for _ in range(12):
+        assert await person.sign_in("officer3") == 303
+    guess = {"code": "AAAA-AAAA-AAAA-0000", "name": "evil", "password": PASSWORD, "again": PASSWORD}
+    statuses = []
+    for _ in range(11):
+        async with person.post("/setup", data=guess) as answer:
+            statuses.append(answer.status)
+    assert statuses == [403] * 10 + [429]
+
+
 async def test_no_record_no_sign_in(box, sign_in):
     enrol(box.accounts, "miller", Role.OPERATOR)
     box.recorder.fail_on["access.signed_in"] = AuditError("audit_log_failed", "the disk is gone")

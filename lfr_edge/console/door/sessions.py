@@ -140,6 +140,12 @@ class Tries:
                 times.append(now)
         return allowed
 
+    def give_back(self, *keys: str) -> None:
+        """The try that was just counted turned out to be no guess: it does not stand in anybody's way."""
+        for key in keys:
+            if self._times.get(key):
+                self._times[key].pop()
+
     def _forget(self, now: int) -> None:
         for key in [k for k, times in self._times.items() if not times or now - times[-1] >= _WINDOW_NS]:
             del self._times[key]

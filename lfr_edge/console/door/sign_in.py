@@ -36,6 +36,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     try:
         count_try(request, f"account:{name[:32]}")
         account = await hashing(request, lambda: request.app[PORTS].accounts.verify(name, password))
+        give_try_back(request, f"account:{name[:32]}")
     except AccessError as error:
         await _record_refusal(request, name, error)
         page = _page(request, next_page, name[:32], error)
@@ -75,9 +76,12 @@ async def setup(request: web.Request) -> web.StreamResponse:
     except AccessError as error:
         if error.code in {"access_code_refused", "access_too_many_tries"}:
             await _record_refusal(request, "setup", error)
+        else:  # a weak password, or two that differ, tells nobody anything about a code
+            give_try_back(request, "setup")
         page = _setup(request, given, error)
         page.set_status(status_of(error))
         return page
+    give_try_back(request, "setup")  # a whole shift may choose its passwords at one laptop in a minute
     actor = Actor(account.name, str(account.role), "")
     await record(request, "access.account_changed", actor, account.name, {"change": "password chosen"})
     return await open_session(request, account, "/")
@@ -115,6 +119,10 @@ async def give_session(request: web.Request, account: Account, response: web.Res
 def count_try(request: web.Request, key: str) -> None:
     if not request.app[TRIES].allow(key, f"address:{request.remote}"):
         raise too_many_tries()
+
+
+def give_try_back(request: web.Request, key: str) -> None:
+    request.app[TRIES].give_back(key, f"address:{request.remote}")
 
 
 async def hashing(request: web.Request, work: Callable[[], T]) -> T:
