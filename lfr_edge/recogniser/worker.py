@@ -20,6 +20,7 @@ from lfr_edge.recogniser.hit import Hit
 from lfr_edge.recogniser.loop import Recogniser
 from lfr_edge.recogniser.spec import CameraPlan, StartSpec
 from lfr_edge.vision.pipeline import VisionStack
+from lfr_edge.vision.twins.options import Acceleration
 from lfr_edge.watchlist.unseal import unseal_templates
 
 PULSE_NS: Final = 250_000_000  # the desk's watchdog waits 2 s (reliability.md 5)
@@ -40,6 +41,7 @@ def build(spec: StartSpec, channel: BlockingChannel, *, templates: bytes, key: b
         threads=spec.models.threads,
         allow_cpu=spec.models.allow_cpu,
         min_score=spec.vision.min_score,
+        acceleration=Acceleration.of(spec.models, spec.store),
     )
     index = unseal_templates(templates, key, fingerprint=pack.fingerprint)
     vision.warm({plan.detector_side for plan in spec.cameras})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lfr_edge.settings.section import Fraction, Seconds, Section
 
@@ -39,6 +39,47 @@ class ModelSettings(Section):
     threads: int = Field(
         0, ge=0, le=256, title="Threads", description="Inference threads; 0 takes the cgroup quota."
     )
+    graph: Literal["plain", "pixels", "frames"] = Field(
+        "plain",
+        title="Work in the graph",
+        description="What the networks' graphs do besides: 'pixels' normalises and decodes boxes, 'frames' also colour"
+        " and resizing. A GPU gains, a CPU does not. Other than 'plain' needs lfr-edge models build-engines.",
+    )
+    align_in_graph: bool = Field(
+        False,
+        title="Alignment in the graph",
+        description="Cut all faces of a frame out on the device. For a GPU with many faces a frame.",
+    )
+    detector_batch: int = Field(
+        8,
+        ge=1,
+        le=32,
+        title="Detector batch",
+        description="Most frames of several cameras in one run of the detector on a GPU. A CPU takes one by one.",
+    )
+    device_buffers: bool = Field(
+        True,
+        title="Buffers on the device",
+        description="Keep the graphs' inputs and outputs in the GPU's memory. No effect on a CPU.",
+    )
+    cuda_graphs: bool = Field(
+        False,
+        title="CUDA graphs",
+        description="Record each shape's launches once and replay them. Needs 'Buffers on the device'.",
+    )
+    channels_last: bool = Field(
+        False,
+        title="Channels last",
+        description="Let the CUDA provider lay images out as NHWC; with half precision often faster.",
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> ModelSettings:
+        if self.cuda_graphs and not (self.device_buffers and self.graph != "plain"):
+            raise ValueError("cuda_graphs needs device_buffers = true and graph = 'pixels' or 'frames'")
+        if self.align_in_graph and self.graph != "frames":
+            raise ValueError("align_in_graph needs graph = 'frames'")
+        return self
 
 
 class VisionSettings(Section):

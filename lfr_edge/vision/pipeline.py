@@ -11,15 +11,19 @@ import numpy as np
 from lfr_edge.capture.frame import UInt8Array
 from lfr_edge.models.manifest import NetworkManifest, PackManifest
 from lfr_edge.vision.detectors import Detector, build_detector
+from lfr_edge.vision.detectors.detector import NetworkDetector
 from lfr_edge.vision.embedder import Embedder, FusedEmbedder
 from lfr_edge.vision.faces import Faces, Float32Array
 from lfr_edge.vision.letterbox import Picture, canvas_size, picture_size
 from lfr_edge.vision.pixels import decode_image
 from lfr_edge.vision.portraits import Degradation, Found, Portrait, Still
-from lfr_edge.vision.quality import Quality, assess
+from lfr_edge.vision.quality import Geometry, Quality, assess, geometry
 from lfr_edge.vision.sessions import Provider, Runtime, Session
 from lfr_edge.vision.slots import ProbeSlots
+from lfr_edge.vision.twins.options import Acceleration
+from lfr_edge.vision.twins.stack import fallen_back, open_twins
 
+_PLAIN: Final = Acceleration()
 # A face below `min_score` may continue a passage but not start one; below this share of it, it is noise.
 _WEAK_SHARE: Final = 0.6
 _STILL_SIDE: Final = 1280
@@ -68,22 +72,37 @@ class VisionStack:
         allow_cpu: bool = False,
         min_score: float = 0.6,
         flip: bool = False,
+        acceleration: Acceleration = _PLAIN,
     ) -> VisionStack:
         """Load every network of a verified pack and run each once.
 
+        With an `acceleration` that asks for them, the pack's twins stand in for detector and embedder; the plain
+        path stays open beside them for pictures that are no camera's frames.
+
         Raises:
-            ModelError: a file does not verify. VisionError: see :class:`~lfr_edge.vision.sessions.Runtime`.
+            ModelError: a file does not verify. VisionError: see :class:`~lfr_edge.vision.sessions.Runtime` and
+            :func:`~lfr_edge.vision.twins.stack.open_twins`.
         """
-        runtime = Runtime(providers, threads=threads, allow_cpu=allow_cpu)
+        fast = acceleration.graph != "plain" and not fallen_back(providers, allow_cpu=allow_cpu)
+        # Beside twins the plain path sees stills alone: it stays on the CPU and takes nothing of a card's memory.
+        runtime = Runtime(("cpu",) if fast else providers, threads=threads, allow_cpu=allow_cpu)
         manifest = pack.manifest
         finder = runtime.open(pack.read(manifest.detector), manifest.detector.id)
         detector = build_detector(manifest.detector, finder, min_score=min_score * _WEAK_SHARE)
         networks = [(network, runtime.open(pack.read(network), network.id)) for network in manifest.embedders]
         embedder = FusedEmbedder(networks, flip=flip)
-        embedder.warm()
         sessions = [finder, *(session for _, session in networks)]
         stack = cls(detector, embedder, fingerprint=pack.fingerprint, sessions=sessions)
         stack.degraded = runtime.degraded
+        if fast:
+            assert isinstance(detector, NetworkDetector)
+            assert not flip, "twins do not mirror"
+            twins = open_twins(pack, (detector, embedder), acceleration, providers=providers, threads=threads)
+            stack.detector, stack.embedder = twins.detector, twins.embedder
+            stack.providers = twins.providers
+            twins.embedder.warm()
+        else:
+            embedder.warm()
         return stack
 
     @property
@@ -106,11 +125,19 @@ class VisionStack:
         """Faces of each picture, best score first, in its own pixels."""
         return self.detector.detect([self.detector.canvas(picture, side) for picture in pictures])
 
-    def align(self, picture: Picture, faces: Faces, slots: ProbeSlots, rows: Sequence[int]) -> Quality:
-        """Cut the faces out into the slots `rows` and assess them."""
+    def align(
+        self,
+        picture: Picture,
+        faces: Faces,
+        slots: ProbeSlots,
+        rows: Sequence[int],
+        known: Geometry | None = None,
+    ) -> Quality:
+        """Cut the faces out into the slots `rows` and assess them; `known` saves measuring it again."""
         self.embedder.align(picture, faces.points, slots, rows)
-        width, height = picture_size(picture)
-        return assess(faces, width, height, slots.crops[0], rows)
+        if known is None:
+            known = geometry(faces, *picture_size(picture))
+        return assess(known, slots.crops[0], rows)
 
     def look(self, image: bytes) -> Portrait:
         """Decode an enrolment picture and find its faces, largest first.
