@@ -6,6 +6,7 @@ only the protocols of RTSP are spoken, and the process that runs this holds noth
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ _BOUNDS: Final = {"max_pixels": str(_MAX_PIXELS), "codec_whitelist": ",".join(CO
 # No playlists: HLS, DASH and concat would open whatever other file they name.
 _CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,h264,hevc"
 _FULL_RANGE: Final = 2  # AVCOL_RANGE_JPEG
+_TIMED_OUT: Final = av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
+_PAUSE_NS: Final = 300_000_000  # longer than the time between two pictures of any camera worth watching
 _SANE_WALL_NS: Final = 946_684_800_000_000_000  # 2000-01-01: a camera whose clock was never set
 
 
@@ -87,9 +90,10 @@ class LiveReader(_Closing):
     def pictures(self) -> Iterator[Picture]:
         camera_times: dict[int, int] = {}  # of pictures that wait in the decoder, by timestamp
         try:
+            asked_ns = self._clock.monotonic_ns()
             for packet in self._container.demux(self._stream):
                 # With B pictures this is the packet that released the picture, not its own: times stay in order.
-                received_ns, received_wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
+                received_ns, received_wall_ns = self._received(asked_ns)
                 camera_ns = _camera_time(packet)
                 if camera_ns is not None and packet.pts is not None:
                     camera_times[packet.pts] = camera_ns
@@ -100,6 +104,7 @@ class LiveReader(_Closing):
                 for frame in self._decode(packet):
                     shown = -1 if frame.pts is None else frame.pts
                     yield _picture(frame, received_ns, camera_times.pop(shown, received_wall_ns))
+                asked_ns = self._clock.monotonic_ns()
         except FFmpegError as error:
             raise reading_error(error, self._spec) from None
         # The demuxer just ends when the server dies (platform.md §2.3): for a live source that is a fault.
@@ -107,6 +112,21 @@ class LiveReader(_Closing):
 
     def close(self) -> None:
         self._container.close()
+
+    def _received(self, asked_ns: int) -> tuple[int, int]:
+        """(monotonic, wall) time of the packet that came after a wait since `asked_ns`.
+
+        FFmpeg holds each packet back until the next one begins: after a pause its packet is as old as the pause.
+        When the read times out it gives out the packet it held, and reports the time-out after a second wait.
+
+        Raises:
+            CameraError: ``camera_timeout``.
+        """
+        now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
+        waited_ns = now_ns - asked_ns
+        if waited_ns >= self._spec.read_timeout_s * 1e9:
+            raise reading_error(_TIMED_OUT, self._spec)
+        return (asked_ns, wall_ns - waited_ns) if waited_ns > _PAUSE_NS else (now_ns, wall_ns)
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import time
 from pathlib import Path
 from unittest.mock import patch
 
@@ -18,8 +19,10 @@ from lfr_edge.audit.checkpoint import parse_checkpoints
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.log import AuditLog
 from lfr_edge.audit.verify import verify
+from lfr_edge.capture.reader import open_reader
+from lfr_edge.clock import SystemClock
 from lfr_edge.demo.rtsp_server import RtspServer
-from lfr_edge.errors import AlertError
+from lfr_edge.errors import AlertError, CameraError
 from tests.alerts.conftest import Bench
 from tests.audit.conftest import Box
 from tests.capture.conftest import encode
@@ -139,6 +142,46 @@ async def test_a_camera_may_call_itself_what_it_likes(tmp_path: Path) -> None:
     finally:
         door.close()
         await server.stop()
+
+
+async def test_the_last_picture_before_a_silence_is_not_given_out_as_a_new_one(tmp_path: Path) -> None:
+    """FFmpeg holds it back, and gives it out when the read times out or the line is back."""
+    server = RtspServer()
+    await server.start()
+    server.add("/cam1", encode(tmp_path / "h264.mp4"))
+    taken: list[tuple[int, int]] = []  # when it was given out, when it was received
+    frozen_ns = thawed_ns = 0
+
+    def work() -> None:
+        clock = SystemClock()
+        with open_reader(live(server.url("/cam1"), read_timeout_s=2.0), clock) as reader:
+            for picture in reader.pictures():
+                taken.append((clock.monotonic_ns(), picture.captured_ns))
+
+    async def pause() -> None:
+        nonlocal frozen_ns, thawed_ns
+        while len(taken) < 5:
+            await asyncio.sleep(0.01)
+        server.freeze("/cam1")
+        frozen_ns = time.monotonic_ns()
+        await asyncio.sleep(1.0)
+        thawed_ns = time.monotonic_ns()
+        server.thaw("/cam1")
+        before = len(taken)
+        while len(taken) < before + 5:
+            await asyncio.sleep(0.01)
+        server.freeze("/cam1")
+
+    try:
+        done, _ = await asyncio.gather(asyncio.to_thread(work), pause(), return_exceptions=True)
+    finally:
+        await server.stop()
+    ended_ns = time.monotonic_ns()
+    assert isinstance(done, CameraError)
+    assert done.code == "camera_timeout"
+    assert ended_ns - taken[-1][0] < 3.5e9, "it was told after one wait of 2 s, not after two"
+    held = next(received for given, received in taken if given > thawed_ns)
+    assert held < frozen_ns + 0.5e9, "the picture from before the pause is as old as the pause"
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

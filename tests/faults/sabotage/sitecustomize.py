@@ -28,8 +28,32 @@ def _no_wipe(module: ModuleType) -> None:
     module.ProbeSlots._overwrite = lambda self, rows: None
 
 
+def _no_frozen(module: ModuleType) -> None:
+    """Something in the box makes each picture look like a new one."""
+    pictures = module.LiveReader.pictures
+
+    def restless(self: object) -> object:
+        for number, picture in enumerate(pictures(self)):
+            y = picture.y.copy()
+            y[0, 0] = number % 251
+            yield module.Picture(y, picture.u, picture.v, picture.captured_ns, picture.captured_wall_ns)
+
+    module.LiveReader.pictures = restless
+
+
+def _no_patience(module: ModuleType) -> None:
+    """What cannot be decoded ends the process."""
+
+    def decode(self: object, packet: object) -> object:
+        return packet.decode()  # type: ignore[attr-defined]
+
+    module.LiveReader._decode = decode
+
+
 _BREAKS: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
     "no_compare": ("lfr_edge.alerts.desk", _no_compare),
+    "no_frozen": ("lfr_edge.capture.reader", _no_frozen),
+    "no_patience": ("lfr_edge.capture.reader", _no_patience),
     "no_wipe": ("lfr_edge.vision.slots", _no_wipe),
 }
 
