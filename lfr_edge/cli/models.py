@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from lfr_edge.models.manifest import NetworkManifest
     from lfr_edge.models.store import ModelStore, Pack
+
+from lfr_edge.cli import models_engines
 
 # The models room (onnx behind it) is imported by the functions that need it: --help stays quick.
 
@@ -27,6 +29,8 @@ examples:
   lfr-edge models show default
   lfr-edge models verify default
   lfr-edge models remove zoo
+  lfr-edge models half default --name default-fp16
+  lfr-edge models build-engines --config lfr.toml       what a GPU needs; see docs/how-to/use-a-gpu.md
 
 A network runs only from a pack that verifies. Operational use needs a licence that permits it, or
 models.licence_reference in the configuration; demonstration, training and tests are open to every pack.
@@ -55,7 +59,7 @@ Several embedders are fused in the order given. Nothing of an archive is unpacke
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the group and its six actions."""
+    """Add the group and its actions."""
     group = commands.add_parser(
         "models",
         help="fetch, import, list and verify the networks",
@@ -98,6 +102,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     verify.add_argument("name", nargs="?", help="default: all packs")
     remove = _action(actions, "remove", "delete a pack", _remove)
     remove.add_argument("name", help="pack")
+    models_engines.add_arguments(
+        _action(
+            actions,
+            "build-engines",
+            "make a pack's graphs ready for this box",
+            _list,
+            models_engines.BUILD_EPILOG,
+        ),
+        _action(
+            actions, "half", "make a pack in half precision of another", _list, models_engines.HALF_EPILOG
+        ),
+    )
 
 
 def _action(
@@ -178,7 +194,8 @@ def _import(args: argparse.Namespace) -> int:
         terms=Terms(licence, args.training_data),
         detector_from=store.load(args.detector_from) if args.detector_from else None,
     )
-    _print_pack(imported.pack, as_json=args.json)
+    twins = models_engines.prove_on_cpu(imported.pack, args.store)
+    _print_pack(imported.pack, as_json=args.json, twins=twins)
     if imported.left_out and not args.json:
         print(f"\nleft out (no detector, no embedder): {', '.join(imported.left_out)}")
     return 0
@@ -252,20 +269,22 @@ def _remove(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_pack(pack: Pack, *, as_json: bool) -> None:
+def _print_pack(pack: Pack, *, as_json: bool, twins: Mapping[str, str] | None = None) -> None:
+    """`twins`: how the fast twins of a pack that has just come in compared, by kind of graph."""
     if as_json:
         content = pack.manifest.model_dump(mode="json")
-        print(
-            json.dumps(
-                {"path": str(pack.path), "fingerprint": pack.fingerprint, "manifest": content}, indent=2
-            )
-        )
+        found = {"path": str(pack.path), "fingerprint": pack.fingerprint, "manifest": content}
+        print(json.dumps(found | ({"twins": dict(twins)} if twins is not None else {}), indent=2))
         return
     manifest = pack.manifest
     print(f"{pack.name} {manifest.version}   {pack.path}")
     print(f"  {manifest.description}")
     print(f"  fingerprint  {pack.fingerprint}")
-    print(f"  embedding    {manifest.dimension} values")
+    print(f"  embedding    {manifest.dimension} values, {manifest.precision}")
+    for graph, outcome in (twins or {}).items():
+        print(
+            f"  {graph:<12} {'same faces and templates as the plain path' if outcome == 'proved' else outcome}"
+        )
     for network in manifest.networks:
         print("\n" + "\n".join(_network_lines(network)))
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from lfr_edge.models.fuse.aligner import aligner
 from lfr_edge.models.fuse.boxes import COLUMNS, MOST_CANDIDATES
-from lfr_edge.models.fuse.half import half_pack
+from lfr_edge.models.fuse.half import HalfPack, half_pack
 from lfr_edge.models.fuse.twin import Entry, twin_of
 
-__all__ = ["COLUMNS", "MOST_CANDIDATES", "Entry", "aligner", "half_pack", "twin_of"]
+__all__ = ["COLUMNS", "MOST_CANDIDATES", "Entry", "HalfPack", "aligner", "half_pack", "twin_of"]

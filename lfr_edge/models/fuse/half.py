@@ -8,7 +8,8 @@ float16.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from lfr_edge.errors import ModelError
 from lfr_edge.models.convert.graph import serialise
 from lfr_edge.models.graph_check import parse_graph
 from lfr_edge.models.manifest import NetworkManifest, PackManifest
-from lfr_edge.models.store import ModelStore, Pack
+from lfr_edge.models.store import Pack
 
 _FLOAT: Final = onnx.TensorProto.FLOAT
 _HALF: Final = onnx.TensorProto.FLOAT16
@@ -30,24 +31,31 @@ _MOST: Final = float(np.finfo(np.float16).max)
 _LEAST: Final = float(np.finfo(np.float16).tiny)
 
 
-def half_pack(store: ModelStore, pack: Pack, name: str) -> Pack:
-    """Install `pack` in half precision as the pack `name`.
+@dataclass(frozen=True, slots=True)
+class HalfPack:
+    """A pack in half precision that is not installed yet: it is compared with the first one before it is."""
+
+    manifest: PackManifest
+    contents: Mapping[str, bytes] = field(repr=False)  # by file name
+
+    def read(self, network: NetworkManifest) -> bytes:
+        return self.contents[network.file]
+
+
+def half_pack(pack: Pack, name: str) -> HalfPack:
+    """`pack` in half precision, as the pack `name`.
 
     Raises:
-        ModelError: ``model_half_unsupported``, and what :meth:`ModelStore.install` raises.
+        ModelError: ``model_half_unsupported``, and what :meth:`Pack.read` raises.
     """
-    networks, contents = [], {}
-    for network in pack.manifest.networks:
-        converted, data = half_network(network, pack.read(network))
-        networks.append(converted)
-        contents[converted.file] = data
+    converted = [half_network(network, pack.read(network)) for network in pack.manifest.networks]
     manifest = PackManifest(
         name=name,
         version=pack.manifest.version,
         description=f"{pack.name} in half precision. {pack.manifest.description}",
-        networks=tuple(networks),
+        networks=tuple(network for network, _ in converted),
     )
-    return store.install(manifest, contents)
+    return HalfPack(manifest, {network.file: data for network, data in converted})
 
 
 def half_network(network: NetworkManifest, data: bytes) -> tuple[NetworkManifest, bytes]:

@@ -22,6 +22,10 @@ from lfr_edge.vision.twins.drawn import drawn_frame
 LEAST_COSINE: Final = 0.999
 MOST_PIXELS: Final = 1.0  # of the frame, any side of any box or point
 SIDES: Final = (640, 1280)
+# Half precision against the same networks in full, on the CPU: rounding of weights alone moves a template by 0.0001
+# and a box by a tenth of a pixel. What it does to real faces is measured by 'calibrate drift'.
+HALF_COSINE: Final = 0.995
+HALF_PIXELS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
