@@ -23,8 +23,8 @@ _OF_DRILLS: Final = frozenset({"alert.erased", "alert.held", "alert.released"}) 
 
 
 def _count(entry: Entry, name: str) -> int:
-    value = entry.event.data.get(name, 0)
-    return value if type(value) is int and value >= 0 else 0
+    value = entry.event.data.get(name)
+    return max(value, 0) if type(value) is int else 0
 
 
 @dataclass(slots=True)
@@ -39,8 +39,8 @@ class ClockWatch:
     _back: list[int] = field(default_factory=list)
 
     def feed(self, entry: Entry) -> None:
-        self._boots[entry.boot_id] = None
-        self._sources[entry.t_src] = None
+        self._boots.setdefault(entry.boot_id)  # dicts without values: sets in order
+        self._sources.setdefault(entry.t_src)
         last = self._last
         if last is None:
             self._first_us = entry.t_wall_us
@@ -125,7 +125,7 @@ class DrillDuty:
                 self._odd.append(
                     Finding("drill_raised_twice", say("drill {ref} was raised before", ref=event.ref), seq)
                 )
-            self._raised[event.ref] = None
+            self._raised.setdefault(event.ref)
         elif event.ev == "drill.answered":
             self._answer(entry)
         elif event.ev.startswith("alert.") and event.ev not in _OF_DRILLS and event.ref in self._raised:

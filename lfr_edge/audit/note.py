@@ -46,6 +46,7 @@ class VerifierKey:
     name: str
     algorithm: int  # LOG_KEY or WITNESS_KEY
     public: bytes  # 32 bytes
+    key_id: bytes = field(init=False, repr=False, compare=False)  # 4 bytes
     _key: Ed25519PublicKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -55,10 +56,8 @@ class VerifierKey:
             object.__setattr__(self, "_key", Ed25519PublicKey.from_public_bytes(self.public))
         except ValueError:
             raise _bad_key("the key is not 32 bytes of Ed25519") from None
-
-    @property
-    def key_id(self) -> bytes:
-        return sha256(self.name.encode() + b"\n" + bytes([self.algorithm]) + self.public).digest()[:4]
+        digest = sha256(self.name.encode() + b"\n" + bytes([self.algorithm]) + self.public).digest()
+        object.__setattr__(self, "key_id", digest[:4])
 
     @property
     def text(self) -> str:

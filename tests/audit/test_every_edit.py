@@ -12,9 +12,11 @@ import pickle
 import random
 import subprocess
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,10 @@ class Snapshot:
     roots: dict[int, bytes]
 
 
+def last_before(snapshots: list[Snapshot], offset: int) -> Snapshot:
+    return snapshots[bisect_right(snapshots, offset, key=attrgetter("offset")) - 1]
+
+
 @dataclass
 class ResumedCheck(LogCheck):
     """The verifier, from the last snapshot that lies before the byte `changed`. Its own snapshots if it has none."""
@@ -77,9 +83,7 @@ class ResumedCheck(LogCheck):
         offset, follows, peaks = 0, 0, Peaks()
         self.roots[0] = EMPTY_ROOT
         if not self.every:
-            last = max(
-                (one for one in self.snapshots if one.offset <= self.changed), key=lambda one: one.offset
-            )
+            last = last_before(self.snapshots, self.changed)
             offset, follows = last.offset, last.follows
             peaks, self.duties = pickle.loads(last.knows)
             self.offsets, self.roots, self.end = last.offsets[:], dict(last.roots), last.offset
@@ -117,7 +121,9 @@ class Trial:
     def __post_init__(self) -> None:
         self.files = {name: (self.folder / name).read_bytes() for name in ("entries.lfr", *SIGNED_FILES)}
         clean = ResumedCheck(LogFolder(self.folder), Trust(), every=self.every)
-        assert clean.run().findings == ()
+        report = clean.run()
+        assert report.findings == ()
+        self.entries = report.entries
         self.snapshots = clean.snapshots
 
     def report(self, edit: Edit, *, whole: bool) -> LogReport:
@@ -179,7 +185,7 @@ class Trial:
         if same or edit.name != "entries.lfr":
             return
         seqs = [item.seq for item in report.findings if item.seq is not None]
-        first = max((one for one in self.snapshots if one.offset <= edit.start), key=lambda one: one.offset)
+        first = last_before(self.snapshots, edit.start)
         hit = len(first.offsets)
         for frame in read_frames(self.files["entries.lfr"][first.offset :]):
             assert isinstance(frame, Frame)
@@ -197,27 +203,36 @@ def every_bit(raw: bytes, step: int = 1) -> Iterator[Edit]:
 
 
 def random_edits(files: dict[str, bytes], count: int, seed: int) -> Iterator[Edit]:
-    """Overwritten, inserted, deleted, swapped, doubled or appended: 1 to 500 bytes, six in ten in the segment."""
+    """Overwritten, inserted, deleted, swapped, doubled or appended: 1 to 500 bytes, six in ten in the segment.
+
+    Each changes something: a byte that is put in its own place is no edit.
+    """
     chance = random.Random(seed)
-    for _ in range(count):
+    while count:
         name = chance.choice([*["entries.lfr"] * 6, *SIGNED_FILES])
-        raw = files[name]
-        start = chance.randrange(len(raw))
-        stop = min(len(raw), start + chance.choice([1, 1, 2, 8, 64, 500]))
-        part = raw[start:stop]
-        match chance.randrange(6):
-            case 0:
-                yield Edit(name, start, stop, chance.randbytes(len(part)))
-            case 1:
-                yield Edit(name, start, start, chance.randbytes(len(part)))
-            case 2:
-                yield Edit(name, start, stop, b"")
-            case 3:
-                yield Edit(name, start, stop, part[::-1])
-            case 4:
-                yield Edit(name, start, start, part)
-            case _:
-                yield Edit(name, len(raw), len(raw), part)
+        edit = _random_edit(name, files[name], chance)
+        if edit.new != files[name][edit.start : edit.stop]:
+            count -= 1
+            yield edit
+
+
+def _random_edit(name: str, raw: bytes, chance: random.Random) -> Edit:
+    start = chance.randrange(len(raw))
+    stop = min(len(raw), start + chance.choice([1, 1, 2, 8, 64, 500]))
+    part = raw[start:stop]
+    match chance.randrange(6):
+        case 0:
+            return Edit(name, start, stop, chance.randbytes(len(part)))
+        case 1:
+            return Edit(name, start, start, chance.randbytes(len(part)))
+        case 2:
+            return Edit(name, start, stop, b"")
+        case 3:
+            return Edit(name, start, stop, part[::-1])
+        case 4:
+            return Edit(name, start, start, part)
+        case _:
+            return Edit(name, len(raw), len(raw), part)
 
 
 @pytest.fixture
@@ -268,7 +283,7 @@ def test_a_verifier_that_overlooks_something_is_caught(go_verifier: Path, box: B
 def test_every_bit_of_200_entries(go_verifier: Path, box: Box) -> None:
     """Half an hour of one core; ``EVERY_BIT_STEP=31`` takes every 31st."""
     step = int(os.environ.get("EVERY_BIT_STEP", "1"))
-    trial = closed_log(box, 200, 1, checkpoint_every=64)
+    trial = Trial(long_day(box, 200), 1)
     raw = trial.files["entries.lfr"]
     tried = trial.run(go_verifier, every_bit(raw, step), whole_every=5000)
     print(f"{tried} of {len(raw) * 8} bits")
