@@ -79,22 +79,34 @@ def warp(picture: Picture, matrix: Float64Array, out: UInt8Array) -> None:
         region[:] = 0  # otherwise a view of the caller's picture
 
 
-def _corners(matrix: Float64Array, width: int, height: int) -> Float64Array:
-    """(4, 2) where the crop's corners lie in the picture."""
-    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
-    return np.asarray((corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
+def _corners(matrix: Float64Array, width: int, height: int) -> list[tuple[float, float]] | None:
+    """Where the crop's corners lie in the picture; None where nothing is mapped to a crop.
 
-
-def _region(picture: Picture, corners: Float64Array) -> tuple[int, int, int, int] | None:
-    """Even bounds of the part of the picture that the crop covers, or None where it covers none."""
-    width, height = picture_size(picture)
-    if not np.isfinite(corners).all():
+    Plain numbers: for four points numpy takes twenty times as long.
+    """
+    (a, b, across), (c, d, down) = matrix.tolist()
+    area = a * d - b * c
+    if not area:
         return None
-    low = np.floor(corners.min(axis=0)) - _MARGIN
-    high = np.ceil(corners.max(axis=0)) + _MARGIN
-    x1, y1 = (int(max(0, value)) & ~1 for value in np.minimum(low, (width, height)))
-    x2 = int(max(0, min(width, high[0] + high[0] % 2)))
-    y2 = int(max(0, min(height, high[1] + high[1] % 2)))
+    corners = []
+    for x, y in ((0, 0), (width, 0), (width, height), (0, height)):
+        right, below = x - across, y - down
+        corners.append(((d * right - b * below) / area, (a * below - c * right) / area))
+    return corners
+
+
+def _region(picture: Picture, corners: list[tuple[float, float]]) -> tuple[int, int, int, int] | None:
+    """Even bounds of the part of the picture that the crop covers, or None where it covers none."""
+    size = picture_size(picture)
+    bounds: list[tuple[int, int]] = []
+    for values, limit in zip(zip(*corners, strict=True), size, strict=True):
+        if not all(map(math.isfinite, values)):
+            return None
+        low, high = min(values) - _MARGIN, max(values) + _MARGIN
+        first = max(0, min(limit, math.floor(low))) & ~1
+        last = min(limit, max(0, math.ceil(high) + (math.ceil(high) & 1)))
+        bounds.append((first, last))
+    (x1, x2), (y1, y2) = bounds
     return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
 
 

@@ -6,7 +6,7 @@ out of the network, and tell whoever compiles a watchlist what is wrong with a p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +48,32 @@ _WEAK: Final = 0.5  # a component below this is worth a word
 _FLOOR: Final = 0.02
 # Exponents of the product. Size and sharpness decide most of what a network can tell.
 _WEIGHTS: Final = {"size": 1.0, "sharpness": 1.0, "pose": 1.0, "light": 0.5, "inside": 0.5, "score": 0.5}
+_ALL_WEIGHTS: Final = sum(_WEIGHTS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The part of :class:`Quality` that boxes, points and scores tell, before a face is cut out."""
+
+    size: Float32Array  # as in Quality, (n,) each
+    pose: Float32Array
+    inside: Float32Array
+    score: Float32Array
+    eye_px: Float32Array
+    yaw_deg: Float32Array
+    pitch_deg: Float32Array
+    roll_deg: Float32Array
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Geometry:
+        return Geometry(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    @property
+    def most(self) -> Float32Array:
+        """(n,) the highest :attr:`Quality.overall` that these faces can have, whatever their crops show."""
+        return _mean(self, ("size", "pose", "inside", "score"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +109,7 @@ class Quality:
 
         Never quite 0, so that hopeless looks still have an order and the best of them is tried first.
         """
-        total = sum(_WEIGHTS.values())
-        product = np.ones(len(self), np.float32)
-        for name, weight in _WEIGHTS.items():
-            product *= np.maximum(getattr(self, name), _FLOOR) ** np.float32(weight / total)
-        return product
+        return _mean(self, _WEIGHTS)
 
     def explain(self, i: int) -> tuple[str, ...]:
         """What is wrong with face `i`, in plain words, worst first; empty where nothing is."""
@@ -116,28 +138,52 @@ class Quality:
         return tuple(words[name] for _, name in sorted(weak))
 
 
-def assess(faces: Faces, width: int, height: int, crops: UInt8Array, slots: Sequence[int]) -> Quality:
-    """Quality of `faces` (n) in a picture of `width` × `height` pixels.
+def geometry(faces: Faces, width: int, height: int) -> Geometry:
+    """Of `faces` (n) in a picture of `width` × `height` pixels."""
+    yaw, pitch, roll = head_pose(faces.points)
+    eye_px = faces.eye_px
+    return Geometry(
+        size=_ramp(eye_px, _EYE_PX),
+        pose=_ramp(np.hypot(yaw, pitch), _TURN_DEG),
+        inside=_ramp(share_inside(faces.boxes, width, height), _INSIDE),
+        score=_ramp(faces.scores, _SCORE),
+        eye_px=eye_px,
+        yaw_deg=yaw,
+        pitch_deg=pitch,
+        roll_deg=roll,
+    )
+
+
+def assess(known: Geometry, crops: UInt8Array, slots: Sequence[int]) -> Quality:
+    """Quality of the faces of which so much is `known`.
 
     Face i's aligned BGR crop is ``crops[slots[i]]``. **Lifetime:** the grey pictures this works on are
     overwritten before it returns.
     """
     luma, contrast, edges = _look(crops, slots)
-    yaw, pitch, roll = head_pose(faces.points)
     exposure = np.minimum(_ramp(luma, _DARK), _ramp(luma, _BRIGHT))
     return Quality(
-        size=_ramp(faces.eye_px, _EYE_PX),
+        size=known.size,
         sharpness=_ramp(edges, _SHARPNESS),
-        pose=_ramp(np.hypot(yaw, pitch), _TURN_DEG),
+        pose=known.pose,
         light=exposure * _ramp(contrast, _CONTRAST),
-        inside=_ramp(share_inside(faces.boxes, width, height), _INSIDE),
-        score=_ramp(faces.scores, _SCORE),
-        eye_px=faces.eye_px,
-        yaw_deg=yaw,
-        pitch_deg=pitch,
-        roll_deg=roll,
+        inside=known.inside,
+        score=known.score,
+        eye_px=known.eye_px,
+        yaw_deg=known.yaw_deg,
+        pitch_deg=known.pitch_deg,
+        roll_deg=known.roll_deg,
         luma=luma,
     )
+
+
+def _mean(of: Geometry | Quality, names: Iterable[str]) -> Float32Array:
+    """(n,) product of the components `names`, each to its share of all weights. Those left out count as 1: as none
+    is more than 1, fewer names never make it less."""
+    product = np.ones(len(of), np.float32)
+    for name in names:
+        product *= np.maximum(getattr(of, name), _FLOOR) ** np.float32(_WEIGHTS[name] / _ALL_WEIGHTS)
+    return product
 
 
 def _look(crops: UInt8Array, slots: Sequence[int]) -> tuple[Float32Array, Float32Array, Float32Array]:

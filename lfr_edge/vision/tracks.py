@@ -85,13 +85,15 @@ class Tracker:
         states = _states(faces)
         high = np.flatnonzero(faces.scores >= self._high)
         low = np.flatnonzero(faces.scores < self._high)
-        free = np.arange(len(self._ids))
+        free = np.ones(len(self._ids), np.bool_)
         for rows in (high, low):
-            pairs = self._associate(states[rows], free, t_ns)
-            for row, track in pairs:
-                track_ids[rows[row]] = self._ids[track]
-                self._observe(track, states[rows[row]], t_ns)
-            free = np.setdiff1d(free, [track for _, track in pairs])
+            pairs = self._associate(states[rows], np.flatnonzero(free), t_ns)
+            if not pairs:
+                continue
+            seen, tracks = rows[[row for row, _ in pairs]], np.array([track for _, track in pairs], np.intp)
+            track_ids[seen] = self._ids[tracks]
+            self._observe(tracks, states[seen], t_ns)
+            free[tracks] = False
         new = high[track_ids[high] == NO_TRACK]
         track_ids[new] = self._start(states[new], t_ns)
         return TrackUpdate(track_ids, ended)
@@ -111,18 +113,20 @@ class Tracker:
         cost[(distance > gate) | (growth > np.log(_MOST_GROWTH))] = np.inf
         return [(row, int(free[column])) for row, column in nearest_pairs(cost)]
 
-    def _observe(self, track: int, state: Float64Array, t_ns: int) -> None:
-        elapsed = max(t_ns - int(self._seen_ns[track]), 0) / 1e9
-        if elapsed > 0:
-            predicted = self._states[track, :2] + self._speed[track] * elapsed
-            miss = state[:2] - predicted
-            # The first step gives the velocity, later ones correct it.
-            beta = _BETA if self._looks[track] > 1 else 1.0
-            self._speed[track] += beta * miss / elapsed
-            self._states[track, :2] = predicted + _ALPHA * miss
-            self._states[track, 2:] += _ALPHA * (state[2:] - self._states[track, 2:])
-            self._seen_ns[track] = t_ns
-        self._looks[track] += 1
+    def _observe(self, tracks: IntArray, states: Float64Array, t_ns: int) -> None:
+        """Row i of `states` is the newest look at track ``tracks[i]``; each track once."""
+        elapsed = np.maximum(t_ns - self._seen_ns[tracks], 0) / 1e9
+        newer = elapsed > 0
+        moved, elapsed, states = tracks[newer], elapsed[newer, None], states[newer]
+        predicted = self._states[moved, :2] + self._speed[moved] * elapsed
+        miss = states[:, :2] - predicted
+        # The first step gives the velocity, later ones correct it.
+        beta = np.where(self._looks[moved] > 1, _BETA, 1.0)[:, None]
+        self._speed[moved] += beta * miss / elapsed
+        self._states[moved, :2] = predicted + _ALPHA * miss
+        self._states[moved, 2:] += _ALPHA * (states[:, 2:] - self._states[moved, 2:])
+        self._seen_ns[moved] = t_ns
+        self._looks[tracks] += 1
 
     def _start(self, states: Float64Array, t_ns: int) -> IntArray:
         n = len(states)

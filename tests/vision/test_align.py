@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lfr_edge.vision.align import similarity, warp
+from lfr_edge.vision.align import _corners, _region, similarity, warp
 from lfr_edge.vision.letterbox import to_bgr
 
 TEMPLATE = (
@@ -154,3 +154,33 @@ def test_pre_shrinking_moves_nothing(group, faces):
         out = np.empty((112, 112, 3), np.uint8)
         warp(big, matrix, out)
         assert np.abs(out.astype(int) - cv2.warpAffine(big, matrix, (112, 112))).max() <= 4
+
+
+def plain_region(matrix: np.ndarray, width: int, height: int) -> tuple[int, int, int, int] | None:
+    """Corners by numpy's inverse, bounds by its floor and ceil."""
+    corners = np.array([(0, 0), (112, 0), (112, 112), (0, 112)], np.float64)
+    seen = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    low, high = np.floor(seen.min(axis=0)) - 2, np.ceil(seen.max(axis=0)) + 2
+    x1, y1 = (int(max(0, value)) & ~1 for value in np.minimum(low, (width, height)))
+    x2 = int(max(0, min(width, high[0] + high[0] % 2)))
+    y2 = int(max(0, min(height, high[1] + high[1] % 2)))
+    return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
+
+
+@settings(max_examples=200, deadline=None)
+@given(five)
+def test_the_region_in_plain_numbers_is_numpys(points):
+    (matrix,) = similarity(np.array([points], np.float32), TEMPLATE)
+    if np.abs(matrix[0, :2]).max() < 1e-4:
+        return  # nearly one point: the inverse means nothing
+    corners = _corners(matrix, 112, 112)
+    found = _region(np.zeros((1080, 1920, 3), np.uint8), corners)
+    wanted = plain_region(matrix, 1920, 1080)
+    # A corner that lies on a whole pixel may be rounded either way.
+    assert (found is None) == (wanted is None)
+    if found is not None:
+        assert np.abs(np.subtract(found, wanted)).max() <= 2
+
+
+def test_a_matrix_that_maps_to_nothing_has_no_corners():
+    assert _corners(np.zeros((2, 3)), 112, 112) is None

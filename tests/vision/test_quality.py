@@ -3,10 +3,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lfr_edge.vision.align import similarity, warp
 from lfr_edge.vision.faces import Faces
-from lfr_edge.vision.quality import _HEAD, assess, head_pose, share_inside
+from lfr_edge.vision.quality import _HEAD, assess, geometry, head_pose, share_inside
 
 TEMPLATE = (
     (38.2946, 51.6963),
@@ -61,7 +63,7 @@ def measured(networks, group):
         crops = np.zeros((len(faces), 112, 112, 3), np.uint8)
         for matrix, crop in zip(similarity(faces.points, TEMPLATE), crops, strict=True):
             warp(picture, matrix, crop)
-        return assess(faces, picture.shape[1], picture.shape[0], crops, range(len(faces)))
+        return assess(geometry(faces, picture.shape[1], picture.shape[0]), crops, range(len(faces)))
 
     return measure
 
@@ -115,16 +117,39 @@ def grey() -> np.ndarray:
     ],
 )
 def test_words(faces, word):
-    assert assess(faces, 640, 480, grey(), [0]).explain(0)[0] == word
+    assert assess(geometry(faces, 640, 480), grey(), [0]).explain(0)[0] == word
 
 
 def test_nothing_makes_up_for_a_hopeless_component():
-    good, profile = (assess(face(turned(yaw, 0, 0)), 640, 480, grey(), [0]) for yaw in (0, 70))
+    good, profile = (assess(geometry(face(turned(yaw, 0, 0)), 640, 480), grey(), [0]) for yaw in (0, 70))
     assert profile.pose[0] == 0
     assert 0 < profile.overall[0] < 0.5 * good.overall[0]
 
 
 def test_nobody():
-    quality = assess(Faces.none(), 640, 480, grey(), [])
+    quality = assess(geometry(Faces.none(), 640, 480), grey(), [])
     assert len(quality) == 0
     assert quality.overall.shape == (0,)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.tuples(st.floats(-80, 80), st.floats(-60, 60), st.floats(-90, 90)),
+    st.floats(0.2, 8),
+    st.floats(0, 1),
+    st.integers(0, 255),
+    st.integers(0, 120),
+    st.integers(0, 2**16),
+)
+def test_no_crop_makes_a_face_better_than_its_geometry_allows(angles, shrink, score, mean, contrast, seed):
+    """What keeps a face from being cut out must never keep one that is worth a look."""
+    known = geometry(face(turned(*angles) / np.float32(shrink), score), 640, 480)
+    noise = np.random.default_rng(seed).normal(mean, contrast, (1, 112, 112, 3))
+    crop = np.clip(noise, 0, 255).astype(np.uint8)
+    assert assess(known, crop, [0]).overall[0] <= known.most[0]
+
+
+def test_a_perfect_crop_reaches_the_bound():
+    known = geometry(face(turned(0, 0, 0) / 2), 640, 480)
+    crop = np.random.default_rng(1).integers(40, 220, (1, 112, 112, 3), dtype=np.uint8)
+    assert assess(known, crop, [0]).overall[0] == pytest.approx(float(known.most[0]))

@@ -161,3 +161,39 @@ def test_the_clips_passages(shared, step, mixed, split):
     assert len(people) >= 85
     assert sum(len(who) > 1 for who in tracks.values()) <= mixed
     assert sum(len(own) - 1 for own in people.values()) <= split
+
+
+class OneByOne(Tracker):
+    """The plain way: every look by itself."""
+
+    def _observe(self, tracks, states, t_ns):
+        for track, state in zip(tracks, states, strict=True):
+            elapsed = max(t_ns - int(self._seen_ns[track]), 0) / 1e9
+            if elapsed > 0:
+                predicted = self._states[track, :2] + self._speed[track] * elapsed
+                miss = state[:2] - predicted
+                self._speed[track] += (0.5 if self._looks[track] > 1 else 1.0) * miss / elapsed
+                self._states[track, :2] = predicted + 0.8 * miss
+                self._states[track, 2:] += 0.8 * (state[2:] - self._states[track, 2:])
+                self._seen_ns[track] = t_ns
+            self._looks[track] += 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**20), st.integers(1, 7))
+def test_all_looks_of_a_frame_together_are_what_they_are_one_by_one(seed, people):
+    rng = np.random.default_rng(seed)
+    plan = VisionSettings(min_score=0.6, track_lost_s=0.3)
+    fast, plain = Tracker("gate", plan), OneByOne("gate", plan)
+    places, t_ns = rng.uniform(0, 900, (people, 2)), 0
+    for _ in range(12):
+        t_ns += int(rng.choice([0, 40, 80, 400])) * 1_000_000  # also the same moment twice
+        places += rng.normal(0, 8, places.shape)
+        there = rng.random(people) < 0.8
+        faces = seen(*((x, y, 50) for x, y in places[there]), scores=rng.uniform(0.4, 1, int(there.sum())))
+        one, other = fast.update(faces, t_ns), plain.update(faces, t_ns)
+        assert one.track_ids.tolist() == other.track_ids.tolist()
+        assert one.ended == other.ended
+        np.testing.assert_allclose(fast._states, plain._states, rtol=1e-12)
+        np.testing.assert_allclose(fast._speed, plain._speed, rtol=1e-9, atol=1e-9)
+        assert fast._looks.tolist() == plain._looks.tolist()

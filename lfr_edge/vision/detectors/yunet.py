@@ -38,8 +38,11 @@ class YuNet(NetworkDetector):
         classes, objects, boxes, points = outputs
         if classes.shape[1:] != (len(grid), 1) or points.shape[1:] != (len(grid), 10):
             raise self._shape_error()
-        squared = np.clip(classes[..., 0], 0, 1) * np.clip(objects[..., 0], 0, 1)
-        frame, cell = np.nonzero(squared >= self.min_score**2)
+        # Both lie within 0 and 1 but for the odd network that does not say so; of the few that pass it is made sure.
+        frame, cell = np.nonzero(classes[..., 0] * objects[..., 0] >= self.min_score**2)
+        squared = np.clip(classes[frame, cell, 0], 0, 1) * np.clip(objects[frame, cell, 0], 0, 1)
+        passed = squared >= self.min_score**2
+        frame, cell, squared = frame[passed], cell[passed], squared[passed]
         at, box = grid[cell], boxes[frame, cell]
         centre = (at + box[:, :2]) * stride
         half = np.exp(box[:, 2:]) * (stride / 2)
@@ -48,7 +51,7 @@ class YuNet(NetworkDetector):
             frame,
             np.concatenate([centre - half, centre + half], axis=1).astype(np.float32),
             landmarks.astype(np.float32),
-            np.sqrt(squared[frame, cell]).astype(np.float32),
+            np.sqrt(squared).astype(np.float32),
         )
 
 

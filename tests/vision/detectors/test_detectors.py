@@ -180,3 +180,28 @@ def test_warm_and_scrub(networks, group):
     assert any(blob.any() for blob in detector._blobs.values())
     detector.scrub()
     assert not any(blob.any() for blob in detector._blobs.values())
+
+
+def test_yunet_finds_the_same_cells_as_when_every_score_is_clipped(networks):
+    """Only the few that pass are clipped: the same cells and scores, whatever the network says."""
+    detector = networks.detector("yunet-s", 0.6)
+    rng = np.random.default_rng(2)
+    names, outputs = detector._session.outputs, []
+    for name in names:
+        kind, stride = name.split("_")
+        width = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}[kind]
+        outputs.append(rng.uniform(-1.5, 2.5, (2, (64 // int(stride)) ** 2, width)).astype(np.float32))
+    found = detector.decode(outputs, 64, 64)
+    wanted = []
+    for stride in (8, 16, 32):
+        classes, objects = (
+            np.clip(outputs[names.index(f"{kind}_{stride}")][..., 0], 0, 1) for kind in ("cls", "obj")
+        )
+        scores = np.sqrt(classes * objects)
+        wanted += [
+            (row, score)
+            for row, score in zip(np.nonzero(scores >= 0.6)[0], scores[scores >= 0.6], strict=True)
+        ]
+    assert found.frames.tolist() == [row for row, _ in wanted]
+    np.testing.assert_allclose(found.scores, [score for _, score in wanted], rtol=1e-6)
+    assert found.scores.max() == 1
