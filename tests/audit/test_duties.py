@@ -321,3 +321,109 @@ def test_running_after_a_cancellation() -> None:
 def test_an_operational_start_needs_an_authority_and_an_evaluation_none() -> None:
     assert Story().add(OPENED).add(STARTED).codes() == ["authority_missing"]
     assert Story().add(Event("deployment.opened", data={"purpose": "evaluation"})).add(STARTED).codes() == []
+
+
+LOST = Event("camera.lost")
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([alert("alert.decided")], [("alert_unknown", 1)]),
+        ([alert("alert.raised"), alert("alert.raised")], [("alert_raised_twice", 2), ("alert_undecided", 2)]),
+        (
+            [alert("alert.raised"), alert("alert.suppressed"), alert("alert.decided")],
+            [("alert_settled_twice", 3)],
+        ),
+        ([Event("drill.raised", ref="d"), Event("drill.raised", ref="d")], [("drill_raised_twice", 2)]),
+        ([drill()], [("drill_unknown", 1)]),
+        ([Event("drill.raised", ref="d"), alert("alert.looked", "d")], [("drill_as_alert", 2)]),
+        ([counted(2, 1, 0)], [("ledger_inexact", 1)]),
+        ([counted(2, 1, 1), counted(1, 1, 0)], [("ledger_went_back", 2)]),
+        ([approval()], [("control_approval_void", 1)]),
+        ([use()], [("control_missing", 1)]),
+        ([OPENED, STARTED], [("authority_missing", 2)]),
+    ],
+)
+def test_each_reservation_names_its_entry(events: list[Event], expected: list[tuple[str, int]]) -> None:
+    """An auditor goes from the list to the entry: a reservation without its number is of no use to them."""
+    story = Story().add(LOST)
+    for event in events:
+        story.add(event)
+    assert [(item.code, item.seq) for item in story.duties.reservations(closed=True)] == expected
+
+
+def test_a_clock_that_went_back_names_its_entry() -> None:
+    (finding,) = Story().add(LOST).add(LOST).add(LOST, mono_us=-1).duties.reservations(closed=True)
+    assert (finding.code, finding.seq) == ("clock_went_back", 2)
+
+
+def test_a_change_by_nobody_is_listed_with_empty_names() -> None:
+    (change,) = Story().add(Event("threshold.changed", ONE)).duties.control.report()
+    assert (change.change, change.proposer, change.approver, change.ok) == ("", "", "", False)
+
+
+@pytest.mark.parametrize("count", [None, -3, True, "5", 2.0])
+def test_only_a_whole_number_of_templates_counts(count: object) -> None:
+    story = Story().add(Event("watchlist.activated", data={"templates": count}))
+    story.add(Event("watchlist.withdrawn", data={"templates": count}))
+    assert (story.duties.report().templates_in, story.duties.report().templates_out) == (0, 0)
+
+
+def test_each_change_of_the_lists_counts_its_templates() -> None:
+    story = Story().add(templates("watchlist.activated", 1)).add(templates("watchlist.added", 1))
+    story.add(templates("watchlist.added", 1)).add(templates("watchlist.withdrawn", 1))
+    story.add(templates("watchlist.withdrawn", 1)).add(templates("watchlist.destroyed", 1))
+    report = story.duties.report()
+    assert (report.templates_in, report.templates_out) == (3, 3)
+
+
+def test_a_flood_of_any_kind_is_named_in_part() -> None:
+    story = Story().add(LOST)
+    for number in range(60):
+        ref = str(number)
+        story.add(alert("alert.decided", ref)).add(drill(ref, result="referred")).add(counted(1, 0, 0))
+        story.add(use(change=ref)).add(LOST, mono_us=-1)
+    codes = story.codes()
+    assert {code: codes.count(code) for code in codes} == {
+        "clock_went_back": 50,
+        "alert_unknown": 50,
+        "drill_unknown": 50,
+        "ledger_inexact": 50,
+        "control_missing": 50,
+    }
+    story = Story().add(LOST)
+    for _ in range(60):
+        story.add(LOST, wall_us=10_000_000, mono_us=1000)
+    assert len(story.duties.clock.report().jumps) == 50
+
+
+def test_every_source_of_time_and_every_start_counts_once() -> None:
+    story = Story()
+    for boot in "aab":
+        story.add(LOST, boot=boot)
+    assert story.duties.clock.report().boots == 2
+    assert story.duties.clock.report().sources == ("ntp",)
+    assert story.duties.clock.report().last_us == story.wall_us
+
+
+def test_a_step_says_what_its_paper_says_and_no_more() -> None:
+    story = Story().add(LOST).add(OPENED).add(STARTED)
+    (step,) = story.duties.mandate.report()
+    assert (step.seq, step.at_us, step.sha256, step.operation) == (2, story.wall_us, "", "")
+
+
+def test_grace_ends_after_a_minute_to_the_microsecond() -> None:
+    story = Story()
+    end_s = story.wall_us // 1_000_000 + 600
+    story.add(OPENED).add(authorised(end_s)).add(STARTED)
+    story.wall_us = (end_s + 60) * 1_000_000
+    assert story.add(Event("recogniser.started"), wall_us=0).codes() == []
+    assert story.add(Event("recogniser.started"), wall_us=1).codes() == ["authority_exceeded"]
+
+
+def test_only_what_runs_recognition_needs_the_authority_to_last() -> None:
+    story = Story()
+    story.add(OPENED).add(authorised(story.wall_us // 1_000_000)).add(STARTED)
+    story.add(LOST, wall_us=5 * MINUTE_US).add(Event("deployment.ended", ONE))
+    assert story.codes() == []
