@@ -65,6 +65,7 @@ _NR_AT, _ARCH_AT, _ARGS_AT = 0, 4, 16  # offsets in struct seccomp_data; argumen
 _CLONE_THREAD: Final = 0x00010000
 _OPEN_FOR_CHANGE: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _PROT_EXEC: Final = 4
+_SOCKET_FLAGS: Final = (0, 0x800, 0x80000, 0x80800)  # SOCK_NONBLOCK, SOCK_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -267,6 +268,18 @@ def _only_if_equal(index: int, values: Sequence[int]) -> bytes:
     return _argument(index) + tests + _REFUSE + _PERMIT
 
 
+def _never_equal(index: int, values: Sequence[int]) -> bytes:
+    """Refuse when the low half of the argument is one of `values`, else permit."""
+    tests = b"".join(_step(_JEQ, len(values) - position, 0, value) for position, value in enumerate(values))
+    return _argument(index) + tests + _PERMIT + _REFUSE
+
+
+def _never_unless(index: int, values: Sequence[int]) -> bytes:
+    """Refuse when the low half of the argument is none of `values`, else go on to what follows."""
+    tests = b"".join(_step(_JEQ, len(values) - position, 0, value) for position, value in enumerate(values))
+    return _argument(index) + tests + _REFUSE
+
+
 def _only_if_bits(index: int, bits: int, *, present: bool) -> bytes:
     """Permit when any of `bits` is set (`present`) or none is, else refuse."""
     jump = (1, 0) if present else (0, 1)
@@ -288,7 +301,7 @@ def _rules(profile: Profile, *, may_open: bool, own_pid: int) -> dict[str, bytes
         "openat2": _ABSENT,
         "kill": _only_if_equal(0, [own_pid]),
         "tgkill": _only_if_equal(0, [own_pid]),
-        "prctl": _argument(0) + _step(_JEQ, 0, 1, _PR_SET_DUMPABLE) + _REFUSE + _PERMIT,
+        "prctl": _never_equal(0, (_PR_SET_DUMPABLE, _PR_SET_PDEATHSIG)),
         "prlimit64": _only_if_null(2),
         "open": _only_if_bits(1, _OPEN_FOR_CHANGE, present=False) if may_open else _REFUSE,
         "openat": _only_if_bits(2, _OPEN_FOR_CHANGE, present=False) if may_open else _REFUSE,
@@ -298,7 +311,10 @@ def _rules(profile: Profile, *, may_open: bool, own_pid: int) -> dict[str, bytes
         rules["sendto"] = _only_if_null(4)  # send(2) on what it has, no address
     else:
         rules |= dict.fromkeys(("listen", "accept", "accept4"), _REFUSE)
-        rules["socket"] = _only_if_equal(0, [2, 10])  # AF_INET, AF_INET6
+        streams = [
+            kind | flags for kind in (1, 2) for flags in _SOCKET_FLAGS
+        ]  # SOCK_STREAM, SOCK_DGRAM: none raw
+        rules["socket"] = _never_unless(0, (2, 10)) + _only_if_equal(1, streams)  # AF_INET, AF_INET6
         # FFmpeg compiles nothing at run time: no new code in the process that decodes hostile bytes.
         for call in ("mmap", "mprotect", "pkey_mprotect"):
             rules[call] = _only_if_bits(2, _PROT_EXEC, present=False)

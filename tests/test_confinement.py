@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,7 @@ probes = {
     "ptrace": lambda: checked(libc.ptrace(0x4206, victim, None, None)),   # PTRACE_SEIZE
     "peek": lambda: checked(libc.process_vm_readv(victim, None, 0, None, 0, 0)),
     "memory_of_victim": memory_of_victim,
+    "outlive_parent": lambda: checked(libc.prctl(1, 0, 0, 0, 0)),
     "dumpable_again": lambda: checked(libc.prctl(4, 1, 0, 0, 0)),
     "core_again": lambda: resource.setrlimit(resource.RLIMIT_CORE, (1, 1)),
     "name_space": lambda: checked(libc.unshare(0x10000000)),             # CLONE_NEWUSER
@@ -337,6 +339,7 @@ def test_the_filter_interpreted(machine, profile, may_open):
     assert verdict("kill", os.getpid()) == allow
     assert verdict("kill", 1) == verdict("tgkill", 1) == eperm
     assert verdict("prctl", 4, 1) == eperm
+    assert verdict("prctl", 1, 0) == eperm, "it may not outlive its parent"
     assert verdict("prctl", 15) == allow
     assert verdict("prlimit64", 0, 4, 0) == allow
     assert verdict("prlimit64", 0, 4, 1 << 40) == verdict("prlimit64", 0, 4, 8) == eperm
@@ -345,8 +348,11 @@ def test_the_filter_interpreted(machine, profile, may_open):
         assert verdict("openat", 0, 0, flags) == eperm
     sealed = profile == "recogniser"
     for name in NETWORK:
-        assert (verdict(name, 2) == eperm) == (sealed or name in {"listen", "accept", "accept4"}), name
-    assert verdict("socket", 1) == eperm
+        assert (verdict(name, 2, 1) == eperm) == (sealed or name in {"listen", "accept", "accept4"}), name
+    assert verdict("socket", 1, 1) == verdict("socket", 16, 3) == eperm
+    for family, kind in product((2, 10), (1, 2, 0x801, 0x80002, 0x80801)):
+        assert verdict("socket", family, kind) == (eperm if sealed else allow)
+    assert verdict("socket", 2, 3) == verdict("socket", 10, 0x80003) == eperm, "no raw socket"
     assert verdict("sendto", 3, 1, 1, 0, 1 << 33) == (eperm if sealed else allow)
     assert verdict("sendto", 3, 1, 1, 0, 0) == allow
     assert verdict("mmap", 0, 1, 4) == (allow if sealed else eperm)
