@@ -17,6 +17,8 @@ from lfr_edge.audit.event import (
     Actor,
     Event,
     Verb,
+    _check_thoroughly,
+    _is_plain,
     check_event,
 )
 from lfr_edge.errors import AuditError
@@ -344,3 +346,30 @@ def test_how_deep_an_entry_may_be(levels: int) -> None:
 def test_another_pythons_encoder_writes_the_same() -> None:
     for one in (entry().as_json(), "é\u2028\x1f", -5, [True, {"b": 1, "a": []}]):
         assert "".join(_encoder(None)(one, 0)) == canonical(one)
+
+
+NEARLY = st.sampled_from(
+    [0, True, 2**53 - 1, 2**53, -(2**53), 1.5, None, "", "a" * 1024, "a" * 1025, "é", "\ud800", b""]
+)
+
+
+@given(
+    st.tuples(*[NEARLY | text] * 5),
+    st.sampled_from(["camera.lost", "alert.raised", "no.verb"]),
+    st.dictionaries(
+        st.sampled_from(["n", "a b", "", "k" * 64, "k" * 65, 7, "é"]), NEARLY | st.just([1]), max_size=3
+    )
+    | st.just([]),
+)
+def test_the_quick_look_at_an_event_lets_nothing_through(texts: Any, verb: Any, data: Any) -> None:
+    event = Event(verb, Actor(*texts[:3]), texts[3], data, texts[4])
+    assert not _is_plain(event) or _check_thoroughly(event) is None
+
+
+def test_the_quick_look_at_an_event_is_enough_for_most() -> None:
+    plain = Event(
+        "alert.raised", ref="ab", data={"score_e4": 1, "camera": "gate", "drill": False}, why="w" * 1024
+    )
+    assert _is_plain(plain)
+    assert not _is_plain(Event("alert.raised", why="é"))
+    assert not _is_plain(Event("alert.raised", data={"list": []}))
