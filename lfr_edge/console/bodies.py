@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,7 +12,10 @@ from lfr_edge.alerts.factors import Answer
 from lfr_edge.alerts.street import Identity, Outcome
 from lfr_edge.console.door.accounts import Role
 from lfr_edge.errors import AccessError
-from lfr_edge.sentences import say
+from lfr_edge.sentences import listed, own_words, say
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Why = Annotated[str, Field(min_length=3, max_length=500)]
 Words = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=20)]
@@ -99,6 +102,24 @@ class AccountBody(Body):
 B = TypeVar("B", bound=Body)
 
 
+def _wrong(error: ErrorDetails) -> str:
+    """The field, and the bound that it broke; never what was sent."""
+    name = ".".join(map(str, error["loc"])) or "body"
+    bounds = error.get("ctx", {})
+    match error["type"]:
+        case "less_than_equal":
+            return say("{name} (at most {most})", name=name, most=bounds["le"])
+        case "greater_than_equal":
+            return say("{name} (at least {least})", name=name, least=bounds["ge"])
+        case "string_too_long":
+            return say("{name} (at most {most} characters)", name=name, most=bounds["max_length"])
+        case "string_too_short":
+            return say("{name} (at least {least} characters)", name=name, least=bounds["min_length"])
+        case "too_long":
+            return say("{name} (at most {most} of them)", name=name, most=bounds["max_length"])
+    return own_words(name)
+
+
 async def read_body(request: web.Request, kind: type[B]) -> B:
     """The JSON body as `kind`.
 
@@ -111,7 +132,7 @@ async def read_body(request: web.Request, kind: type[B]) -> B:
     try:
         return kind.model_validate(json.loads(raw))
     except ValidationError as error:
-        fields = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors(include_input=False))
+        fields = listed(map(_wrong, error.errors(include_input=False)))
         raise AccessError(
             "body_invalid", say("these fields are missing or wrong: {fields}", fields=fields)
         ) from None

@@ -25,7 +25,7 @@ class HoldBody(Body):
     alert: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     ground: Ground
     reason: Annotated[str, Field(min_length=3, max_length=300)]
-    days: Annotated[int, Field(ge=1, le=366)]
+    days: Annotated[int, Field(ge=1, le=100_000)]  # the room says how long one may last here
 
 
 class ApprovalBody(Body):

@@ -32,6 +32,7 @@ class Forecast:
     high: float | None = None
     extrapolated: bool = False  # to a longer list than any calibration covers
     basis: str = _CANNOT
+    threshold: float | None = None  # cosine that the figures hold for
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -43,6 +44,7 @@ class Forecast:
             "high": self.high,
             "extrapolated": self.extrapolated,
             "basis": self.basis,
+            "threshold": self.threshold,
         }
 
     def __str__(self) -> str:
@@ -56,7 +58,7 @@ class Forecast:
         beyond = "; carried to a longer list than was measured" if self.extrapolated else ""
         crowd = f"{self.passages:,.0f}".replace(",", "\u202f")
         counted = f"{words} {_figure(self.alerts)}{between} in {crowd} passages"
-        return f"Expected false alerts: {counted} ({self.basis}{beyond})"
+        return f"Expected false alerts at threshold {self.threshold:.4g}: {counted} ({self.basis}{beyond})"
 
 
 def forecast(
@@ -94,7 +96,7 @@ def forecast(
     extrapolated = list_size > max(c.list_size for c in fitting)
     basis = _source(nearest)
     return Forecast(
-        kind, passages, fpir, fpir * passages, low * passages, high * passages, extrapolated, basis
+        kind, passages, fpir, fpir * passages, low * passages, high * passages, extrapolated, basis, threshold
     )
 
 

@@ -78,6 +78,30 @@ async def test_a_refused_hold_holds_nothing(box, behind: ClosedBox, sign_in) -> 
 
 
 @pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"days": 500}, "hold_invalid", "a hold lasts 1 to 92 days"),
+        ({"days": 0}, "body_invalid", "wrong: days (at least 1)"),
+        ({"days": "soon"}, "body_invalid", "wrong: days"),
+        ({"reason": "x"}, "body_invalid", "wrong: reason (at least 3 characters)"),
+        (
+            {"reason": "x" * 400, "days": 0},
+            "body_invalid",
+            "reason (at most 300 characters), days (at least 1)",
+        ),
+    ],
+)
+async def test_a_refused_hold_says_what_may_be_asked(
+    box, behind: ClosedBox, sign_in, changes, code, words
+) -> None:
+    officer = await sign_in("okafor", Role.DEPLOYMENT_OFFICER)
+    async with officer.post("/api/holds", json=asked(behind, **changes)) as answer:
+        told = await answer.json()
+    assert told["error"] == code
+    assert words in told["message"]
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"alert": "0" * 32},
