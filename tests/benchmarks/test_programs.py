@@ -27,7 +27,19 @@ ALWAYS = {
     "shapes",
     "took_s",
 }
-PROGRAMS = ("floor", "stages", "pipeline", "peers", "index", "startup", "soak", "energy", "painted", "audit")
+PROGRAMS = (
+    "accuracy",
+    "floor",
+    "stages",
+    "pipeline",
+    "peers",
+    "index",
+    "startup",
+    "soak",
+    "energy",
+    "painted",
+    "audit",
+)
 
 
 def run(name: str, *arguments: str) -> dict[str, Any]:
@@ -159,6 +171,19 @@ def test_peers_names_who_was_skipped(default_pack: object, shared: Path) -> None
     assert set(line["ratios"]) | set(line["skipped"]) == set(wanted)
     assert all(line["skipped"].values()), "each with its reason"
     assert all(ratio > 0 for ratio in line["ratios"].values())
+
+
+@pytest.mark.slow
+def test_accuracy_of_ours_and_of_the_peers(default_pack: object, shared: Path) -> None:
+    line = run("accuracy", "--share", "0.004", "--packs", "default", "no-such-pack")
+    check(line, "systems", "skipped", "n", "seed")
+    assert set(line["systems"]) | set(line["skipped"]) == {
+        "ours_default", "ours_no-such-pack", "insightface_640", "face_recognition"
+    }  # fmt: skip
+    assert "ours_no-such-pack" in line["skipped"]
+    ours = line["systems"]["ours_default"]
+    assert ours["no_face_found"] == 0
+    assert ours["tpir_at_fpir"]["0.01"]["value"] is None, "so few searches cannot tell"
 
 
 @pytest.mark.slow
