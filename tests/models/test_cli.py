@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from lfr_edge.cli import models
-from lfr_edge.errors import ModelError
+from lfr_edge.errors import ConfigError, ModelError, VisionError
 from lfr_edge.models.recipes import RECIPES
 from lfr_edge.models.store import ModelStore, Pack
+from lfr_edge.vision.twins.proof import Proof
 
 
 @pytest.fixture
@@ -28,7 +29,9 @@ def lfr(store: ModelStore):
     return run
 
 
-@pytest.mark.parametrize("action", ["", "pull", "import", "list", "show", "verify", "remove"])
+@pytest.mark.parametrize(
+    "action", ["", "pull", "import", "list", "show", "verify", "remove", "half", "build-engines"]
+)
 def test_help_has_an_example(action: str, capsys: pytest.CaptureFixture[str]):
     parser = argparse.ArgumentParser()
     models.register(parser.add_subparsers())
@@ -130,3 +133,48 @@ def test_pull_of_an_unknown_recipe(lfr):
         lfr("pull", "best")
     assert caught.value.code == "model_recipe_unknown"
     assert "default, fast, thorough, centerface" in caught.value.hint
+
+
+def test_an_import_says_how_the_twins_compared(lfr, tmp_path: Path, make_pack, capsys):
+    """These two networks are no detector and no embedder: the plain path is all there is, and it says so."""
+    manifest, contents = make_pack()
+    (tmp_path / "pack.json").write_text(manifest.model_dump_json())
+    for file, data in contents.items():
+        (tmp_path / file).write_bytes(data)
+    assert lfr("import", str(tmp_path), "--name", "vendor", "--json") == 0
+    twins = json.loads(capsys.readouterr().out)["twins"]
+    assert twins == {"pixels": "model_twin_unsupported", "frames": "model_twin_unsupported"}
+
+
+@pytest.mark.network
+def test_half_and_engines(lfr, store: ModelStore, default_pack: Pack, tmp_path: Path, capsys):
+    shutil.copytree(default_pack.path, store.root / "default")
+    assert lfr("half", "--name", "default-fp16", "--json") == 0
+    drift = json.loads(capsys.readouterr().out)["drift"]
+    assert drift["faces"] >= 10
+    assert 0.995 < drift["cosine"] < 1
+    half = store.load("default-fp16")
+    assert half.manifest.precision == "fp16"
+    assert half.fingerprint != default_pack.fingerprint
+    assert lfr("build-engines", "default-fp16", "--side", "320", "--json") == 0
+    built = json.loads(capsys.readouterr().out)
+    assert built["key"]["device"]["provider"] == "cpu"
+    assert built["proof"]["missed"] == 0
+    config = tmp_path / "lfr.toml"
+    config.write_text(f'[models]\nstore = "{store.root}"\ngraph = "pixels"\n')
+    assert lfr("build-engines", "--config", str(config)) == 0
+    assert "boxes within 0.00 px" in capsys.readouterr().out
+    config.write_text("")
+    with pytest.raises(ConfigError) as caught:
+        lfr("build-engines", "--config", str(config))
+    assert caught.value.code == "config_no_engines"
+
+
+@pytest.mark.network
+def test_half_that_drifts_is_not_installed(lfr, store: ModelStore, default_pack: Pack, monkeypatch):
+    shutil.copytree(default_pack.path, store.root / "default")
+    monkeypatch.setattr("lfr_edge.vision.twins.proof.compare", lambda *_: Proof(7, 0, 0.1, 0.99))
+    with pytest.raises(VisionError) as caught:
+        lfr("half", "--name", "loud")
+    assert caught.value.code == "vision_half_drifts"
+    assert store.names() == ("default",)
