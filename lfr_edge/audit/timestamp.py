@@ -66,7 +66,7 @@ class HttpStamper:
 
     def stamp(self, query: bytes) -> bytes:
         request = urllib.request.Request(  # noqa: S310  the scheme is checked above
-            self.url, data=query, method="POST", headers={"Content-Type": "application/timestamp-query"}
+            self.url, data=query, headers={"Content-Type": "application/timestamp-query"}
         )
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310
@@ -153,7 +153,7 @@ def stamped_at(token: Path, origin: str, head: Head, authority: Path) -> int:
             "audit_stamp_contradicts",
             say("{name} stamps another head of {size} entries", name=token.name, size=head.size),
         )
-    text = re.sub(r"\.\d+", "", " ".join(when[1].decode().split()))
+    text = re.sub(r"\.\d+", "", when[1].decode())
     return int(datetime.strptime(text, "%b %d %H:%M:%S %Y").replace(tzinfo=UTC).timestamp())
 
 

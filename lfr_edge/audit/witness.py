@@ -84,7 +84,7 @@ class HttpWitness:
 
     def _post(self, call: str, body: str) -> str:
         request = urllib.request.Request(  # noqa: S310  the scheme is checked above
-            f"{self.url.rstrip('/')}/{call}", data=body.encode(), method="POST"
+            f"{self.url.rstrip('/')}/{call}", data=body.encode()
         )
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310
@@ -100,7 +100,7 @@ class HttpWitness:
                 say("the witness {name} cannot be reached: {reason}", name=self.key.name, reason=reason),
                 hint="nothing is lost: the next delivery covers everything",
             ) from None
-        return text.decode("utf-8", "replace")
+        return text.decode(errors="replace")
 
 
 def request_text(old: int, proof: tuple[bytes, ...], checkpoint: Checkpoint) -> str:

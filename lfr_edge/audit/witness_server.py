@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(Answer(413, "give a length of at most 64 KiB\n"))
             self.close_connection = True
             return
-        raw = self.rfile.read(int(length)).decode("utf-8", "replace")
+        raw = self.rfile.read(int(length)).decode(errors="replace")
         book = self.server.book
         calls = {"/add-checkpoint": book.add_checkpoint, "/add-log": book.add_log}
         call = calls.get(self.path)

@@ -217,3 +217,75 @@ def test_the_first_entry_says_whose_log_it_is(box: Box) -> None:
     log = box.create()
     ((_, entry),) = log.entries()
     assert entry.event.data == {"key": box.keys().signer.verifier.text}
+
+
+def test_who_else_may_read_a_secret_exposes_it(tmp_path: Path) -> None:
+    store = FileKeyStore(tmp_path)
+    store.write("device", b"x" * 32)
+    path = tmp_path / "device.key"
+    for mode in (0o610, 0o620, 0o640, 0o601, 0o602, 0o604):
+        path.chmod(mode)
+        assert fails(store.read, "device") == "audit_key_exposed"
+    path.chmod(0o700)
+    assert store.read("device") == b"x" * 32
+
+
+def test_all_of_a_secret_is_overwritten(tmp_path: Path) -> None:
+    store = FileKeyStore(tmp_path)
+    store.write("long", b"x" * 100)
+    with (tmp_path / "long.key").open("rb") as held:
+        store.destroy("long")
+        left = held.read()
+    assert len(left) == 100
+    assert b"xxxx" not in left
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_device_certifies_itself(box: Box) -> None:
+    certificate = open_certificate(box.device.certificate, box.device.device)
+    assert certificate.origin == "van.example/3/device"
+    assert certificate.key == box.device.device
+    assert certificate.issued_us == box.clock.wall // 1000
+
+
+def test_a_deployment_s_secret_has_a_name_of_its_own_for_ever(box: Box) -> None:
+    """After an update in the middle of a deployment its keys are found by this name."""
+    box.keys()
+    deployment_keys(box.store, box.device, "van.example/" + "D" * 100, box.clock)
+    names = sorted(path.name for path in (box.root / "keys").iterdir())
+    assert names[0] == "device.key"
+    assert names[1].startswith("log-van.example-3-d1-")
+    assert names[2].startswith("log-van.example-" + "d" * 64 + "-")
+    assert [len(name.removesuffix(".key").rpartition("-")[2]) for name in names[1:]] == [20, 20]
+
+
+SPY = """#!/bin/sh
+echo "$@" >> "$(dirname "$0")/asked"
+exec cat
+"""
+
+
+def test_what_systemd_is_asked_to_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name is bound into the sealed file, so that it cannot pass for another service's credential."""
+    program = tmp_path / "systemd-creds"
+    program.write_text(SPY)
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for store in (SealedKeyStore(tmp_path / "a"), SealedKeyStore(tmp_path / "b", with_key="tpm2")):
+        store.write("device", b"x")
+        assert store.read("device") == b"x"
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        "encrypt --with-key=auto --name=lfr-edge - -",
+        "decrypt --name=lfr-edge - -",
+        "encrypt --with-key=tpm2 --name=lfr-edge - -",
+        "decrypt --name=lfr-edge - -",
+    ]
+
+
+def test_sealing_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs(command: list[str], *, timeout: float, **rest: object) -> None:
+        assert 5 <= timeout <= 60
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", hangs)
+    assert fails(SealedKeyStore(tmp_path).write, "device", b"x") == "audit_key_sealing_failed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -228,3 +229,110 @@ def test_an_authority_that_is_away(box: Box, address: str) -> None:
         == timestamp.HttpStamper.__dataclass_fields__["timeout_s"].default
         == 10.0
     )
+
+
+@pytest.mark.parametrize(
+    ("front", "taken"),
+    [
+        (b"\x30\x0a\x30\x0a\x02\x01\x00", True),
+        (b"\x30\x0a\x30\x03\x02\x01\x01", True),
+        (b"\x30\x81\x0a\x30\x03\x02\x01\x00", True),
+        (b"\x30\x82\x0a\x0a\x30\x03\x02\x01\x00", True),
+        (b"\x30\x0a\x30\x03\x02\x01\x02", False),
+        (b"\x30\x0a\x30\x03\x02\x02\x00", False),
+        (b"\x31\x0a\x30\x03\x02\x01\x00", False),
+        (b"\x30\x83\x0a\x0a\x0a\x30\x03\x02\x01\x00", False),
+    ],
+)
+def test_only_an_answer_that_grants_is_kept(box: Box, front: bytes, taken: bool) -> None:
+    """RFC 3161, 2.4.2: status 0 or 1, in DER of each length; a length may look like the end of a line."""
+    log = box.create()
+    view = LogView.load(log.folder)
+    assert view.latest is not None
+    answer = front + digest_of(view.latest)
+    if taken:
+        path = stamp(log.folder, view, Fixed(answer))
+        assert path == log.folder / "anchors" / "stamp-000000000001.tsr"
+        assert path.read_bytes() == answer
+    else:
+        with pytest.raises(AuditError) as caught:
+            stamp(log.folder, view, Fixed(answer))
+        assert caught.value.code == "audit_stamp_refused"
+
+
+def test_each_question_has_a_nonce_of_its_own(box: Box) -> None:
+    """The same head asked twice: an old answer would not fit the new question."""
+    asked: list[bytes] = []
+
+    class Spy:
+        def stamp(self, query: bytes) -> bytes:
+            asked.append(query)
+            return b""
+
+    log = box.create()
+    view = LogView.load(log.folder)
+    assert view.latest is not None
+    for _ in range(2):
+        with pytest.raises(AuditError):
+            stamp(log.folder, view, Spy())
+    assert asked[0] != asked[1]
+    assert all(digest_of(view.latest) in query for query in asked)
+
+
+def test_a_time_stamp_is_in_utc_wherever_the_auditor_sits(
+    box: Box, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = box.closed()
+    stamp(folder, LogView.load(folder), authority)
+    try:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("TZ", "Asia/Tokyo")
+            time.tzset()
+            (anchor,) = verify(folder, stampers=authority.certificate).logs[0].anchors
+    finally:
+        time.tzset()
+    assert anchor.when_s is not None
+    assert abs(anchor.when_s - time.time()) < 300
+
+
+def test_an_authority_that_never_answers_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(AuditError) as caught:
+        HttpStamper(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.2).stamp(b"x")
+    assert caught.value.code == "audit_stamp_unreachable"
+
+
+def test_an_authority_that_talks_too_much_is_read_in_part() -> None:
+    class Talks(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"x" * 70_000)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Talks) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        answer = HttpStamper(f"http://127.0.0.1:{server.server_port}", timeout_s=20).stamp(b"x")
+        thread.join()
+    assert answer == b"x" * 65_536
+
+
+def test_a_stamp_is_found_by_the_path_that_an_auditor_types(
+    box: Box, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative paths, as an auditor types them, mean the same to openssl, which runs in a folder of its own."""
+    folder = box.closed()
+    stamp(folder, LogView.load(folder), authority)
+    monkeypatch.chdir(tmp_path)
+    relative = Path("tsa") / authority.certificate.name
+    report = verify(folder.relative_to(tmp_path), stampers=relative)
+    assert [anchor.by for anchor in report.logs[0].anchors] == ["time stamp"]
+    token = stamp_path(LogFolder(folder), 20)
+    token.write_bytes(token.read_bytes()[:-1] + b"?")
+    assert [item.code for item in verify(folder, stampers=relative).reservations] == [
+        "anchor_unreadable",
+        "unanchored",
+    ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import http.client
 import http.server
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from lfr_edge.audit.anchor import Cosignature, cosign, read_cosignature
-from lfr_edge.audit.checkpoint import Checkpoint, Head, sign_head
+from lfr_edge.audit.checkpoint import Checkpoint, Head, parse_checkpoint, sign_head
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.keys import certificate_text
@@ -352,3 +355,152 @@ def test_a_witness_signs_the_time_that_it_is() -> None:
     assert read_cosignature(checkpoint, cosign(checkpoint, WITNESS, 5), WITNESS.verifier) == Cosignature(
         "force.example/witness", 5
     )
+
+
+def good(box: Box) -> Signature:
+    latest = LogView.load(box.folder()).latest
+    assert latest is not None
+    return cosign(latest, WITNESS, 5)
+
+
+def test_a_witness_that_is_as_far_as_the_log_is_asked_again_from_there(box: Box) -> None:
+    log = box.create()
+    box.fill(log, 3)
+    log.checkpoint()
+    witness = Scripted(WitnessRefusedError(409, 4), (Signature("other", bytes(4), bytes(72)), good(box)))
+    delivery = deliver(log.folder, log, witness)
+    assert witness.asked == [0, 4]
+    assert delivery is not None  # a stranger's signature in front of it is no hindrance
+    assert delivery.path == log.folder / "anchors" / "force.example-witness-000000000004.note"
+    assert delivery.cosignature == Cosignature("force.example/witness", 5)
+    assert [item.name for item in delivery.checkpoint.note.signatures] == [log.origin, WITNESS.verifier.name]
+    assert str(delivery.checkpoint.note).encode() == delivery.path.read_bytes()
+    assert cosigned_size(LogFolder(log.folder), WITNESS.verifier) == 4
+
+
+def test_the_largest_cosigned_head_counts_and_only_this_witness_s(box: Box) -> None:
+    log = box.create()
+    for _ in range(2):
+        box.fill(log, 3)
+        log.checkpoint()
+        deliver(log.folder, log, Scripted((good(box),)))
+    files = LogFolder(log.folder)
+    assert cosigned_size(files, WITNESS.verifier) == 7
+    other = MemorySigner("force.example/other", b"o" * 32, WITNESS_KEY)
+    assert cosigned_size(files, other.verifier) == 0
+    (files.anchors / "force.example-witness-000000000007.note").unlink()
+    assert cosigned_size(files, WITNESS.verifier) == 4
+
+
+@pytest.mark.parametrize("body", [b"", b"x", b"\xff", b"1" * 5000])
+def test_a_conflict_without_a_size_is_a_contradiction(box: Box, body: bytes) -> None:
+    log = box.create()
+    box.fill(log, 3)
+    log.checkpoint()
+    with talking(409, body) as url, pytest.raises(AuditError) as caught:
+        deliver(log.folder, log, HttpWitness(url, WITNESS.verifier, 20))
+    assert code(caught) == "audit_witness_contradicts"
+
+
+def test_a_witness_that_never_ends_its_answer_is_read_in_part(box: Box) -> None:
+    log = box.create()
+    with talking(200, None) as url, pytest.raises(AuditError) as caught:
+        deliver(log.folder, log, HttpWitness(url, WITNESS.verifier, 20))
+    assert code(caught) == "audit_note_malformed"
+
+
+def test_a_witness_that_never_answers_is_given_up(box: Box) -> None:
+    log = box.create()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(AuditError) as caught:
+            deliver(log.folder, log, HttpWitness(url, WITNESS.verifier, 0.2))
+    assert code(caught) == "audit_witness_unreachable"
+
+
+@contextlib.contextmanager
+def talking(status: int, body: bytes | None) -> Iterator[str]:
+    """A server that answers every request so; without a body it talks until the other side hangs up."""
+
+    class Talks(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while body is None:
+                    self.wfile.write(b"x" * 4096)
+                self.wfile.write(body)
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Talks) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_every_refusal_is_one_line(box: Box, running: Running) -> None:
+    """`curl` shows it as it is."""
+    book, rival = running.book, Rival(box)
+    one, two = rival.head(1, b"1" * 32), rival.head(2, b"2" * 32)
+    refusals = [book.add_log("nonsense"), book.add_log(str(sign_note("x\n", rival.signer)))]
+    refusals += [book.add_checkpoint("nonsense"), book.add_checkpoint(request_text(0, (), one))]
+    assert book.add_log(str(rival.certificate)).body == ""
+    refusals += [book.add_checkpoint(request_text(2, (), one)), book.add_checkpoint(request_text(1, (), two))]
+    refusals.append(book.add_checkpoint(request_text(0, (bytes(32),), one)))
+    refusals.append(book.add_checkpoint(request_text(0, (), sign_head(one.origin, one.head, WITNESS))))
+    assert book.add_checkpoint(request_text(0, (), one)).status == 200
+    refusals.append(book.add_checkpoint(request_text(1, (bytes(32),), two)))
+    assert [answer.status for answer in refusals] == [400, 403, 400, 404, 400, 409, 422, 403, 422]
+    for answer in refusals:
+        assert answer.body.splitlines(keepends=True) == [answer.body.strip() + "\n"]
+
+
+def test_what_a_witness_keeps_lies_where_it_will_look_for_it(box: Box, running: Running) -> None:
+    """A witness that is updated finds its memory again, and keeps no more of a head than was asked for."""
+    book, rival = running.book, Rival(box)
+    book.add_log(str(rival.certificate))
+    other_key = MemorySigner(rival.origin, b"q" * 32).verifier
+    assert book.add_log(str(sign_note(certificate_text(rival.origin, other_key, 7), box.device.signer))).body
+    one = rival.head(1, b"1" * 32)
+    stranger = Signature("stranger", bytes(4), bytes(64))
+    busy = Checkpoint(one.origin, one.head, Note(one.note.text, (stranger, *one.note.signatures)))
+    assert book.add_checkpoint(request_text(0, (), busy)).status == 200
+    name = hashlib.sha256(rival.origin.encode()).hexdigest()[:32]
+    assert sorted(path.name for path in book.folder.iterdir()) == [f"{name}.cert", f"{name}.note"]
+    assert (book.folder / f"{name}.cert").read_bytes().decode() == str(rival.certificate)
+    kept = parse_checkpoint((book.folder / f"{name}.note").read_bytes().decode())
+    assert [item.name for item in kept.note.signatures] == [rival.origin, "force.example/witness"]
+    assert kept.note.signed_by(rival.signer.verifier)
+    again = WitnessBook(book.folder, WITNESS, (WITNESS.verifier, box.device.device), box.clock)
+    assert again.add_checkpoint(request_text(1, (), one)).status == 200
+    assert again.add_checkpoint(request_text(0, (), one)).status == 409
+
+
+def test_a_proof_may_have_sixty_three_hashes(box: Box, running: Running) -> None:
+    one = Rival(box).head(1, bytes(32))
+    assert running.book.add_checkpoint(request_text(0, (bytes(32),) * 63, one)).status == 404
+    assert running.book.add_checkpoint(request_text(0, (bytes(31),), one)).status == 400
+
+
+def test_a_connection_goes_on_after_an_answer_and_not_after_a_flood(running: Running) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", running.server.server_port, timeout=20)
+    for path in ("/add-log", "/elsewhere"):
+        connection.request("POST", path, b"x")
+        with connection.getresponse() as answer:
+            assert answer.status in {400, 404}
+            answer.read()
+    assert connection.sock is not None
+    connection.putrequest("POST", "/add-log")
+    connection.putheader("Content-Length", "65537")
+    connection.endheaders()
+    held = connection.sock
+    with connection.getresponse() as answer:
+        assert (answer.status, answer.read()[-1:]) == (413, b"\n")
+    assert held.recv(1) == b""  # what follows would be the flood
+    connection.close()
