@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from lfr_edge.confinement_calls import NETWORK, NEVER, NUMBERS
+from lfr_edge.confinement_calls import NETWORK, NEVER, NUMBERS, SCHEDULING
 from lfr_edge.errors import ConfinementError
 from lfr_edge.sentences import say
 
@@ -310,7 +310,7 @@ def _rules(profile: Profile, *, may_open: bool, own_pid: int) -> dict[str, bytes
         rules |= dict.fromkeys(NETWORK, _REFUSE)
         rules["sendto"] = _only_if_null(4)  # send(2) on what it has, no address
     else:
-        rules |= dict.fromkeys(("listen", "accept", "accept4"), _REFUSE)
+        rules |= dict.fromkeys(("listen", "accept", "accept4", *SCHEDULING), _REFUSE)
         streams = [
             kind | flags for kind in (1, 2) for flags in _SOCKET_FLAGS
         ]  # SOCK_STREAM, SOCK_DGRAM: none raw

@@ -116,6 +116,12 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
     "tkill": (200, 130),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
     "socket": (41, 198),
     "connect": (42, 203),
     "bind": (49, 200),
@@ -165,3 +171,13 @@ NEVER: Final = tuple(_NEVER_TEXT.split())
 
 # The recogniser keeps the descriptors it was given and gets no new way out.
 NETWORK: Final = ("socket", "connect", "bind", "listen", "accept", "accept4")
+
+# Whoever runs as the same user may slow another process down by these. ONNX Runtime pins its own threads.
+SCHEDULING: Final = (
+    "setpriority",
+    "ioprio_set",
+    "sched_setparam",
+    "sched_setscheduler",
+    "sched_setaffinity",
+    "sched_setattr",
+)

@@ -19,7 +19,7 @@ import pytest
 
 from lfr_edge import confinement
 from lfr_edge.confinement import Confinement, survey
-from lfr_edge.confinement_calls import NETWORK, NEVER, NUMBERS
+from lfr_edge.confinement_calls import NETWORK, NEVER, NUMBERS, SCHEDULING
 
 ROOM = r"""
 import ctypes, encodings.idna, errno, json, mmap, os, resource, signal, socket, sys, threading
@@ -349,6 +349,8 @@ def test_the_filter_interpreted(machine, profile, may_open):
     sealed = profile == "recogniser"
     for name in NETWORK:
         assert (verdict(name, 2, 1) == eperm) == (sealed or name in {"listen", "accept", "accept4"}), name
+    for name in SCHEDULING:
+        assert verdict(name, 0, 1) == (allow if sealed else eperm)
     assert verdict("socket", 1, 1) == verdict("socket", 16, 3) == eperm
     for family, kind in product((2, 10), (1, 2, 0x801, 0x80002, 0x80801)):
         assert verdict("socket", family, kind) == (eperm if sealed else allow)
