@@ -1,9 +1,15 @@
-"""Exactly what two persons approve before a list looks for anybody."""
+"""Exactly what two persons approve before a list looks for anybody, and how it comes on the record."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from lfr_edge.audit.event import Actor
+from lfr_edge.deployment.authorised import authorised
+from lfr_edge.errors import AuditError
+from lfr_edge.service.phase import Phase
 from lfr_edge.service.readings import facts_of
 from lfr_edge.watchlist.list_facts import ListFacts
 
@@ -78,3 +84,40 @@ def entry_of(listing: LiveList) -> dict[str, Any]:
         "entries": len(listing),
         "categories": dict(listing.facts.categories),
     }
+
+
+async def activate(run: Run, listing: LiveList, actor: Actor, *, by_itself: bool) -> None:
+    """Authority, list and threshold on the record. After a crash they are there: the same templates come back."""
+    used = {}
+    if not by_itself:
+        used = await asyncio.to_thread(run.approvals.use, "watchlist.activate", activation(run))
+    if run.warrant.signed is not None:
+        await asyncio.to_thread(run.warrant.keep)
+        run.warrant.open_window()
+        await run.record("deployment.authorised", actor=actor, data=authorised(run.warrant.signed).data)
+    ref = run.session.reference(listing.digest)
+    if run.standing.templates:  # of a start that a crash cut short, or of another list before the crash
+        data: dict[str, Any] = {"templates": run.standing.templates, "where": "lost in a restart"}
+        await run.record("watchlist.destroyed", ref=run.standing.list_ref, data=data)
+        run.standing.templates = 0
+    await run.record("watchlist.activated", actor=actor, ref=ref, data=entry_of(listing) | used)
+    run.standing.list_ref = ref
+    await asyncio.to_thread(
+        run.box.register.enter,
+        run.session.deployment.id,
+        run.session.log.origin,
+        [entry.reference for entry in listing.entries()],
+    )
+    assert run.threshold is not None, "set with the list"
+    data = {"threshold_e4": round(run.threshold * 10_000), "list_size": len(listing)}
+    await run.record("threshold.set", actor=actor, data=data)
+
+
+async def take_back(run: Run) -> None:
+    """The start was refused after the list was activated."""
+    if run.phase is Phase.PREPARING and not run.standing.started and run.standing.list_ref:
+        assert run.listing is not None, "activated"
+        data = {"templates": run.listing.templates, "where": "recognition did not start"}
+        with contextlib.suppress(AuditError):  # a dead log: on_failure has said so
+            await run.record("watchlist.destroyed", ref=run.standing.list_ref, data=data)
+        run.standing.list_ref = ""

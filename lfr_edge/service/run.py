@@ -17,7 +17,6 @@ from lfr_edge.alerts.desk import AlertDesk, DeskCounts
 from lfr_edge.alerts.material import AlertMaterial
 from lfr_edge.audit.event import SYSTEM, Actor
 from lfr_edge.clock import utc_day
-from lfr_edge.deployment.authorised import authorised
 from lfr_edge.deployment.control.approvals import Approvals
 from lfr_edge.deployment.ending.receipts import Receipts
 from lfr_edge.deployment.readiness import Line, readiness, refuse_unready
@@ -26,7 +25,7 @@ from lfr_edge.deployment.standing import Standing
 from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.models.store import Pack
 from lfr_edge.sentences import say
-from lfr_edge.service.activation import activation, entry_of
+from lfr_edge.service.activation import activate, activation, take_back
 from lfr_edge.service.box import Box
 from lfr_edge.service.cameras import CameraBank
 from lfr_edge.service.desk_room import DeskRoom
@@ -323,8 +322,8 @@ class Run:
             stack.push_async_callback(self._leave_desk)
             drills = await schedule_drills(self, room.desk)
             if not (resumed and self.standing.list_ref == self.session.reference(listing.digest)):
-                await self._activate(listing, actor, by_itself)
-                stack.push_async_callback(self._take_back)
+                await activate(self, listing, actor, by_itself=by_itself)
+                stack.push_async_callback(take_back, self)
             await self.warden.start()
             stack.push_async_callback(self.warden.stop)
             if not resumed:
@@ -341,41 +340,6 @@ class Run:
             desk, self._desk = self._desk, None
             self.counts_at_end, self.alerts_at_end = desk.counts(), tuple(desk.book)
             await desk.stop()
-
-    async def _activate(self, listing: LiveList, actor: Actor, by_itself: bool) -> None:
-        """Authority, list and threshold on the record. After a crash they are there: the same templates come back."""
-        used = {}
-        if not by_itself:
-            used = await asyncio.to_thread(self.approvals.use, "watchlist.activate", activation(self))
-        if self.warrant.signed is not None:
-            await asyncio.to_thread(self.warrant.keep)
-            self.warrant.open_window()
-            await self.record("deployment.authorised", actor=actor, data=authorised(self.warrant.signed).data)
-        ref = self.session.reference(listing.digest)
-        if self.standing.templates:  # of a start that a crash cut short, or of another list before the crash
-            data: dict[str, Any] = {"templates": self.standing.templates, "where": "lost in a restart"}
-            await self.record("watchlist.destroyed", ref=self.standing.list_ref, data=data)
-            self.standing.templates = 0
-        await self.record("watchlist.activated", actor=actor, ref=ref, data=entry_of(listing) | used)
-        self.standing.list_ref = ref
-        await asyncio.to_thread(
-            self.box.register.enter,
-            self.session.deployment.id,
-            self.session.log.origin,
-            [entry.reference for entry in listing.entries()],
-        )
-        assert self.threshold is not None, "set with the list"
-        data = {"threshold_e4": round(self.threshold * 10_000), "list_size": len(listing)}
-        await self.record("threshold.set", actor=actor, data=data)
-
-    async def _take_back(self) -> None:
-        """The start was refused after the list was activated."""
-        if self.phase is Phase.PREPARING and not self.standing.started and self.standing.list_ref:
-            assert self.listing is not None, "activated"
-            data = {"templates": self.listing.templates, "where": "recognition did not start"}
-            with contextlib.suppress(AuditError):  # a dead log: on_failure has said so
-                await self.record("watchlist.destroyed", ref=self.standing.list_ref, data=data)
-            self.standing.list_ref = ""
 
     # ── ending ────────────────────────────────────────────────────────────────────────────────────────────────
 
