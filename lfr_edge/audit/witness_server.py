@@ -120,10 +120,10 @@ def parse_request(raw: str) -> tuple[int, tuple[bytes, ...], Checkpoint]:
     Raises:
         AuditError: ``audit_request_malformed``, or what :func:`parse_checkpoint` raises.
     """
-    front, gap, note = raw.partition("\n\n")
+    front, _, note = raw.partition("\n\n")
     lines = front.split("\n")
     size = lines[0].removeprefix("old ")
-    if not gap or not lines[0].startswith("old ") or not _SIZE.fullmatch(size):
+    if not lines[0].startswith("old ") or not _SIZE.fullmatch(size):
         raise AuditError("audit_request_malformed", "the request does not begin with the old size")
     proof = tuple(decode64(line) for line in lines[1:])
     if len(proof) > PROOF_MAX or any(len(node) != HASH_BYTES for node in proof):

@@ -504,3 +504,10 @@ def test_a_connection_goes_on_after_an_answer_and_not_after_a_flood(running: Run
         assert (answer.status, answer.read()[-1:]) == (413, b"\n")
     assert held.recv(1) == b""  # what follows would be the flood
     connection.close()
+
+
+def test_the_head_over_nothing_has_one_root(box: Box, running: Running) -> None:
+    rival = Rival(box)
+    running.book.add_log(str(rival.certificate))
+    assert running.book.add_checkpoint(request_text(0, (), rival.head(0, bytes(32)))).status == 409
+    assert running.book.add_checkpoint(request_text(0, (), rival.head(0, EMPTY_ROOT))).status == 200
