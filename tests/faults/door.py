@@ -52,9 +52,13 @@ class Door:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while True:
+            await asyncio.sleep(0.02)  # a connection that was just accepted has to begin before it can end
+            if not self._tasks:
+                return
+            for task in tuple(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def url(self, path: str) -> str:
         return f"rtsp://127.0.0.1:{self.port}{path}"

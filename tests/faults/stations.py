@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from lfr_edge.settings import CameraSettings
 
 SEEN_S, BACK_S = 5.0, 10.0  # reliability.md 5: a loss is seen, pictures come after the return
 PERIOD = 50  # pictures of tests.capture.conftest.encode's clip until its brightness repeats itself
+_DIED = frozenset({"camera_child_died", "camera_child_broken", "camera_child_failed"})
 _STEP = 4  # of the brightness, from one picture to the next
 
 
@@ -44,7 +46,11 @@ class Station:
         self.latest: Frame | None = None
         self.latest_at = 0.0
         self.taken = 0
-        self.pids: set[int] = set()
+        self.deaths: Counter[str] = Counter()  # of children that said nothing before
+        self.replaced_s: list[float] = []  # from the end of a child to the first word of the next
+        self._failed_at = 0.0
+        self._epoch = 0
+        self._silent = False
         self._after = (0, 0)
 
     @property
@@ -57,8 +63,15 @@ class Station:
         return (0, 0) if self.latest is None else (self.latest.width, self.latest.height)
 
     def _heard(self, status: CameraStatus) -> None:
-        if self.keeper.child_pid is not None:
-            self.pids.add(self.keeper.child_pid)
+        now = time.monotonic()
+        if status.epoch != self._epoch:  # the next child is being started
+            self._epoch, self._silent = status.epoch, True
+            self.deaths[status.error_code] += status.error_code in _DIED
+        elif self._silent:
+            self._silent = False
+            if status.epoch > 1:
+                self.replaced_s.append(now - self._failed_at)
+        self._failed_at = now if not self._silent else self._failed_at
 
     async def __aenter__(self) -> Station:
         asyncio.get_running_loop().add_reader(self._bell[0], self._rung)
