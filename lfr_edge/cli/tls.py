@@ -7,6 +7,7 @@ import getpass
 import ipaddress
 import json
 import os
+import pwd
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _EPILOG = """\
 examples:
   lfr-edge tls init /media/ca --dns lfr.example.police.uk --network 192.168.8.0/24
-  lfr-edge tls issue /media/ca /etc/lfr-edge/tls --dns van-7.lfr.example.police.uk --ip 192.168.8.1
+  lfr-edge tls issue /media/ca /etc/lfr-edge/tls --dns van-7.lfr.example.police.uk --ip 192.168.8.1 --user lfr-edge
   lfr-edge tls issue /media/ca /media/laptop --client laptop-3
   lfr-edge tls renew /media/ca /etc/lfr-edge/tls
   lfr-edge tls show /etc/lfr-edge/tls
@@ -62,6 +63,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--ip", action="append", default=[], type=_address, metavar="ADDRESS", help="address of the console"
     )
     give.add_argument("--client", default="", metavar="NAME", help="for a laptop instead of a console")
+    give.add_argument(
+        "--user", metavar="NAME", help="of the service: folder and files will be theirs (as root)"
+    )
     give.set_defaults(run=_issue)
 
     again = actions.add_parser("renew", help="the same names, a new key, a new date")
@@ -102,17 +106,21 @@ def _issue(args: argparse.Namespace) -> int:
             "tls_name_invalid", "a laptop's certificate has no host names", hint="drop --dns, --ip"
         )
     names = Names(tuple(args.dns), tuple(args.ip), args.client)
-    return _write(args, read_authority(args.ca, _passphrase()), names)
+    owner = None if args.user is None else _owner(args.user)
+    return _write(args, read_authority(args.ca, _passphrase()), names, owner)
 
 
 def _renew(args: argparse.Namespace) -> int:
     from lfr_edge.console.door.certificates import names_of, read_authority, read_certificate
 
     names = names_of(read_certificate(args.out / "cert.pem"))
-    return _write(args, read_authority(args.ca, _passphrase()), names)
+    now = args.out.stat()  # root renews, and the service must still be able to read the new key
+    return _write(args, read_authority(args.ca, _passphrase()), names, (now.st_uid, now.st_gid))
 
 
-def _write(args: argparse.Namespace, authority: Authority, names: Names) -> int:
+def _write(
+    args: argparse.Namespace, authority: Authority, names: Names, owner: tuple[int, int] | None
+) -> int:
     from lfr_edge.console.door.certificates import issue, write_certificate, write_private
 
     certificate, key = issue(authority, names, args.days, datetime.now(UTC))
@@ -120,8 +128,27 @@ def _write(args: argparse.Namespace, authority: Authority, names: Names) -> int:
     write_private(args.out / "key.pem", key, None)
     write_certificate(args.out / "cert.pem", certificate)
     write_certificate(args.out / "ca.pem", authority.certificate)
+    if owner is not None and owner != (os.geteuid(), os.getegid()):
+        for path in (args.out, *(args.out / name for name in ("key.pem", "cert.pem", "ca.pem"))):
+            os.chown(path, *owner)
     print(f"{args.out}/cert.pem, key.pem: until {certificate.not_valid_after_utc:%Y-%m-%d}")
     return 0
+
+
+def _owner(name: str) -> tuple[int, int]:
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        raise AccessError(
+            "tls_owner_unknown", f"there is no user {name}", hint="useradd --system …"
+        ) from None
+    if os.geteuid() not in {0, found.pw_uid}:
+        raise AccessError(
+            "tls_owner_unknown",
+            f"only root can give files to {name}",
+            hint="run it as root, or without --user",
+        )
+    return found.pw_uid, found.pw_gid
 
 
 def _show(args: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
+import pwd
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -134,6 +136,28 @@ def test_renewing_keeps_the_names_and_changes_the_key(
     assert main(["tls", "renew", str(place.ca), str(place.box), "--days", "5"]) == 0
     assert main(["tls", "show", str(place.box)]) == 1, "it ends within ten days"
     assert main(["tls", "show", str(place.ca), "--json"]) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="LOUD SKIP: only root gives files away")
+def test_the_service_can_read_its_key_also_after_root_renewed_it(place: Place, tmp_path: Path) -> None:
+    out, service = tmp_path / "service", pwd.getpwnam("nobody")
+    command = ["tls", "issue", str(place.ca), str(out), "--dns", "van-7.lfr.test", "--user", "nobody"]
+    assert main(command) == 0
+    before = (out / "key.pem").read_bytes()
+    assert main(["tls", "renew", str(place.ca), str(out)]) == 0
+    assert (out / "key.pem").read_bytes() != before
+    for path in (out, *out.iterdir()):
+        assert (path.stat().st_uid, path.stat().st_gid) == (service.pw_uid, service.pw_gid)
+    assert (out / "key.pem").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_user_who_does_not_exist_is_said_before_anything_is_written(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["--dns", "van-7.lfr.test", "--user", "nobody-here"]
+    assert main(["tls", "issue", str(place.ca), str(tmp_path / "x"), *names]) == 1
+    assert "[tls_owner_unknown]" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_an_authority_is_not_overwritten_and_a_wrong_passphrase_is_said(

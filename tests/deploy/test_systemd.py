@@ -44,6 +44,23 @@ def test_systemd_has_nothing_to_complain_about(tmp_path: Path) -> None:
     assert _complaints(broken)
 
 
+def test_the_drop_in_with_sealed_secrets_is_read_and_named_as_the_document_says(tmp_path: Path) -> None:
+    drop_in, unit = UNIT.with_name("secrets.conf"), tmp_path / UNIT.name
+    shutil.copy(UNIT, unit)
+    folder = tmp_path / "lfr-edge.service.d"
+    folder.mkdir()
+    shutil.copy(drop_in, folder)
+    assert _complaints(unit) == []
+    (folder / "secrets.conf").write_text(drop_in.read_text().replace("LoadCredentialEncrypted", "LoadSecret"))
+    assert _complaints(unit)  # the control
+    sealed = re.findall(r"LoadCredentialEncrypted=(\S+?):(\S+)", drop_in.read_text())
+    text = _DOCS.read_text()
+    for name, path in sealed:
+        assert f"systemd-creds encrypt --name={name} " in text
+        assert path in text
+    assert "/run/credentials/lfr-edge.service/north.password" in text
+
+
 def test_the_exposure_is_what_the_documents_say(tmp_path: Path) -> None:
     said = re.search(r"exposure level is \*\*([0-9.]+)\*\*", _DOCS.read_text())
     assert said
