@@ -146,6 +146,15 @@ class Program:
             self._inner, self.name, inputs, outputs, constant, self._bound, on_device=self.on_device
         )
 
+    def bind_bare(self, inputs: Mapping[str, NDArray[Any]]) -> Binding:
+        """Inputs go over once, outputs stay where they are: what :meth:`Binding.run` then costs is the network."""
+        uncaptured = ort.RunOptions()
+        uncaptured.add_run_config_entry("gpu_graph_id", "-1")
+        outputs = dict(zip(self.outputs, self._inner.run(None, dict(inputs), uncaptured), strict=True))
+        made = self.bind(inputs, outputs, constant=inputs)
+        made.stay()
+        return made
+
 
 class Binding:
     """Fixed inputs and outputs of a :class:`Program`: fill the arrays given to ``bind``, :meth:`run`, read."""
@@ -187,6 +196,11 @@ class Binding:
         # Each set of addresses is captured as a CUDA graph of its own, where the provider captures at all.
         self._options = ort.RunOptions()
         self._options.add_run_config_entry("gpu_graph_id", str(number))
+
+    def stay(self) -> None:
+        """Copy nothing any more."""
+        self._uploads.clear()
+        self._downloads.clear()
 
     def run(self) -> None:
         """Inputs to the device, the graph, outputs back. Raises VisionError ``vision_inference_failed``."""

@@ -12,6 +12,7 @@ from onnx import compose, helper, version_converter
 
 from lfr_edge.errors import ModelError
 from lfr_edge.models.convert.graph import IR_VERSION, FloatArray, Shape, serialise, tensor
+from lfr_edge.models.fuse.prelu import joined
 from lfr_edge.models.graph_check import parse_graph
 
 # The first with everything used here in a form that the CUDA provider has kernels for (GridSample from 16 on); the
@@ -23,11 +24,11 @@ _NETWORK: Final = "net/"
 class Extension:
     """The graph being built. `data` may be empty: then there is no network in it."""
 
-    def __init__(self, data: bytes, label: str) -> None:
+    def __init__(self, data: bytes, label: str, *, for_gpu: bool = False) -> None:
         self._label = label
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
-        self._network = _lifted(data, label) if data else None
+        self._network = _lifted(data, label, for_gpu=for_gpu) if data else None
 
     def weight(self, array: FloatArray | np.ndarray) -> str:
         name = f"w{len(self._weights)}"
@@ -89,9 +90,11 @@ def unsupported(label: str, reason: str) -> ModelError:
     )
 
 
-def _lifted(data: bytes, label: str) -> onnx.ModelProto:
+def _lifted(data: bytes, label: str, *, for_gpu: bool) -> onnx.ModelProto:
     """The network in this module's opset, every name of it under a prefix."""
     model = parse_graph(data, label)
+    if for_gpu:
+        model = joined(model)
     try:
         # The converter's own value_info is of no use and would be wrong after the join.
         lifted = version_converter.convert_version(model, OPSET)

@@ -15,20 +15,21 @@ PIXELS: Final = "pixels"
 EMBEDDING: Final = "embedding"
 
 
-def twin_of(network: NetworkManifest, data: bytes, entry: Entry) -> bytes:
+def twin_of(network: NetworkManifest, data: bytes, entry: Entry, *, for_gpu: bool = False) -> bytes:
     """The graph that does what the plain path does with `data`, the network's verified bytes.
 
     A detector's twin has the inputs ``pixels`` (n, h, w, 3) uint8 BGR, or those of
     :func:`~lfr_edge.models.fuse.pixels.frame_inputs`, and ``anchors``; its output is
     :data:`~lfr_edge.models.fuse.boxes.OUTPUT`. An embedder's takes ``pixels``, whatever `entry` is, because its
-    crops are cut out by then, and gives ``embedding`` (n, d), not normalised.
+    crops are cut out by then, and gives ``embedding`` (n, d), not normalised. `for_gpu` also writes operators as a
+    GPU likes them (:mod:`.prelu`).
 
     Raises:
         ModelError: ``model_twin_unsupported``, and what :func:`~lfr_edge.models.graph_check.parse_graph` raises.
     """
     if not network.input.batch:
         raise unsupported(network.id, "its batch is fixed")
-    graph = Extension(data, network.id)
+    graph = Extension(data, network.id, for_gpu=for_gpu)
     if network.task == "embedder":
         return _embedder(graph, network)
     if network.input.height is not None:

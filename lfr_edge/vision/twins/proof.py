@@ -67,7 +67,7 @@ def compare(
         faces += len(found)
         missed = max(missed, abs(len(found) - len(other)))
         pixels = max(pixels, _distance(found, near))
-    for count in sorted({1, 2, 3, len(found)} if len(found) > 2 else set(range(1, len(found) + 1))):
+    for count in sorted({count for count in (1, 2, 3, len(found)) if count <= len(found)} - {0}):
         some = found.points[:count]
         templates = [_templates(embedder, frame, some) for embedder in (plain[1], fast[1])]
         cosine = min(cosine, float(np.einsum("ij,ij->i", *templates).min()))

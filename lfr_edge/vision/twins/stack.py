@@ -44,13 +44,13 @@ class Twins:
     graphs: dict[str, bytes]
 
     @staticmethod
-    def derive(pack: Networks, acceleration: Acceleration) -> Twins:
+    def derive(pack: Networks, acceleration: Acceleration, provider: Provider) -> Twins:
         """Raises ModelError ``model_twin_unsupported``, and what reading the pack raises."""
         assert acceleration.graph != "plain"
         entry = acceleration.graph
-        return Twins(
-            {network.id: twin_of(network, pack.read(network), entry) for network in pack.manifest.networks}
-        )
+        for_gpu = provider != "cpu"
+        graphs = {n.id: twin_of(n, pack.read(n), entry, for_gpu=for_gpu) for n in pack.manifest.networks}
+        return Twins(graphs)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -84,10 +84,10 @@ def open_twins(
         VisionError: ``vision_engine_missing``, ``vision_engine_altered``, and as
             :meth:`~lfr_edge.vision.sessions.Runtime.open_program`.
     """
-    twins = Twins.derive(pack, acceleration)
+    twins = Twins.derive(pack, acceleration, providers[0])
     key = EngineKey(twins.digests, acceleration, device_of(providers[0]))
     folder = EngineCache(acceleration.engines or Path("no engines")).require(key)
-    return _load(pack, twins, plain, acceleration, providers, threads, folder)
+    return load_twins(pack, twins, plain, acceleration, providers, threads, folder)
 
 
 def build_twins(
@@ -108,13 +108,13 @@ def build_twins(
     began = time.monotonic()
     cache = EngineCache(acceleration.engines)
     progress("deriving the graphs")
-    twins = Twins.derive(pack, acceleration)
+    twins = Twins.derive(pack, acceleration, provider)
     progress("opening the plain path on the CPU")
     reference = plain_parts(pack, Runtime(threads=threads))
     building = cache.begin()
     try:
         progress(f"opening the graphs on {provider}")
-        loaded = _load(pack, twins, reference, acceleration, (provider,), threads, building)
+        loaded = load_twins(pack, twins, reference, acceleration, (provider,), threads, building)
         fast = (loaded.detector, loaded.embedder)
         contract = pack.manifest.detector.input
         for side in sides:
@@ -143,7 +143,7 @@ def plain_parts(
     return detector, FusedEmbedder(networks)
 
 
-def _load(
+def load_twins(
     pack: Networks,
     twins: Twins,
     plain: tuple[NetworkDetector, FusedEmbedder],
@@ -152,6 +152,11 @@ def _load(
     threads: int,
     cache: Path,
 ) -> OpenTwins:
+    """Open derived graphs without asking whether anybody compared them: for building, and for benchmarks.
+
+    Raises:
+        VisionError: as :meth:`~lfr_edge.vision.sessions.Runtime.open_program`.
+    """
     manifest = pack.manifest
     # Detectors may keep single nodes on the CPU (shapes for resizing); embedders and their answers may not.
     loose: tuple[Provider, ...] = (*providers, "cpu") if "cpu" not in providers else tuple(providers)
