@@ -276,7 +276,7 @@ class AuditLog:
             last = self._heads.latest
         self._release()
         with contextlib.suppress(OSError):  # only space
-            self._files.ballast.unlink(missing_ok=True)
+            self._files.ballast.unlink()
         try:
             self._keys.destroy()
         except OSError as error:
@@ -349,7 +349,8 @@ class AuditLog:
         if self._writer.disk_full and not self._closing:
             self._writer.disk_full = False
             self._state = "disk_full"
-            self._enqueue("disk.full", self._stamp.draft(Event("disk.full")))
+            event = Event("disk.full")
+            self._enqueue(event.ev, self._stamp.draft(event))
             self._group.write()
             self._heads.sign()
 

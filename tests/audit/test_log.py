@@ -644,3 +644,88 @@ def test_defaults_work_on_a_real_disk(box: Box) -> None:
     assert (box.folder() / "entries.lfr").stat().st_mode & 0o777 == 0o600
     assert box.folder().stat().st_mode & 0o777 == 0o700
     log.suspend()
+
+
+def test_a_full_disk_is_still_signed(box: Box) -> None:
+    """What ends the deployment is recorded in the last room there is, and signed in time like all before."""
+    disk = FaultyDisk()
+    log = box.create(disk=disk)
+    disk.plan["append", disk.calls["append"]] = errno.ENOSPC
+    log.append(Event("alert.decided", OPERATOR, "ab"))
+    assert heads(box) == [1, 3]  # the decision and disk.full under one head, not under two
+    log.append(LOST)
+    box.clock.advance(11)
+    log.tick()
+    assert heads(box) == [1, 3, 4]
+    log.append(LOST)
+    log.suspend()
+    assert heads(box) == [1, 3, 4, 5]
+
+
+def test_an_error_without_words_has_its_name(box: Box) -> None:
+    class Speechless(FaultyDisk):
+        broken = False
+
+        def datasync(self, descriptor: int) -> None:
+            if self.broken:
+                raise ValueError
+            super().datasync(descriptor)
+
+    disk = Speechless()
+    log = box.create(disk=disk)
+    disk.broken = True
+    with pytest.raises(AuditError) as caught:
+        log.append(LOST)
+    assert caught.value.message.endswith("is dead: ValueError")
+
+
+def test_the_timer_does_not_hold_the_process(box: Box) -> None:
+    log = box.create(timer=True)
+    (timer,) = [thread for thread in threading.enumerate() if thread.name == "audit-checkpoints"]
+    assert timer.daemon
+    log.suspend()
+    assert not timer.is_alive()
+
+
+def test_a_successor_takes_options_and_handler(box: Box) -> None:
+    damaged = box.closed()
+    told: list[AuditError] = []
+    disk = FaultyDisk()
+    successor = AuditLog.succeed(
+        damaged,
+        box.folder("d2"),
+        box.origin("d2"),
+        box.keys("d2"),
+        box.clock,
+        options=box.options(disk=disk),
+        on_failure=told.append,
+    )
+    box.logs.append(successor)
+    assert heads(box, "d2") == [1, 2]
+    disk.plan["datasync", disk.calls["datasync"]] = errno.EIO
+    with pytest.raises(AuditError):
+        successor.append(LOST)
+    assert [error.code for error in told] == ["audit_log_failed"]
+
+
+def test_closing_gives_its_reason_and_the_ballast_back(box: Box) -> None:
+    log = box.create()
+    assert (box.folder() / "ballast").stat().st_size == 65_536
+    log.close(OFFICER, data={"reason": "end"})
+    assert not (box.folder() / "ballast").exists()
+    closing = LogView.load(box.folder()).entry(1).event
+    assert (closing.actor, closing.data) == (OFFICER, {"reason": "end"})
+    other = box.create("d2")
+    (box.folder("d2") / "ballast").unlink()
+    other.close()
+    assert LogView.load(box.folder("d2")).entry(1).event.data == {}
+
+
+def test_a_head_may_be_taken_at_any_time_and_costs_nothing_twice(box: Box) -> None:
+    disk = FaultyDisk()
+    log = box.create(disk=disk)
+    box.fill(log, 3)
+    first = log.checkpoint()
+    calls = dict(disk.calls)
+    assert log.checkpoint() is first
+    assert disk.calls == calls
