@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from lfr_edge.audit.anchor import printed_code, same_code
 from lfr_edge.audit.check import LogCheck, Trust
-from lfr_edge.audit.checkpoint import Checkpoint
+from lfr_edge.audit.checkpoint import Checkpoint, parse_checkpoints
 from lfr_edge.audit.entry import Entry, parse_entry
 from lfr_edge.audit.folder import DEVICE_LOG, LogFolder, logs_of
 from lfr_edge.audit.keys import read_certificate
@@ -62,15 +63,15 @@ def _conclude(
 
 def _verify_box(path: Path, trust: Trust) -> VerifyReport:
     """The device log, every deployment it names, and every deployment that lies there."""
-    since = trust.since
     findings: list[Finding] = []
     reservations: list[Finding] = []
     logs: dict[str, LogReport] = {}
     reports: list[LogReport] = []
-    for folder in logs_of(path):
-        origin = _origin_of(folder)
-        mine = tuple(checkpoint for checkpoint in since if checkpoint.origin == origin)
-        report = LogCheck(folder, replace(trust, since=mine, codes=())).run()
+    shares, unclaimed = _share_out(path, trust)
+    if unclaimed:
+        findings.append(Finding("code_contradicts", "a printed code fits no head of any log here"))
+    for folder, mine in shares:
+        report = LogCheck(folder, mine).run()
         reports.append(report)
         logs[report.origin] = report
     opened, closed = _deployments(LogFolder(path / DEVICE_LOG))
@@ -107,6 +108,32 @@ def _verify_box(path: Path, trust: Trust) -> VerifyReport:
         for log in reports
     ]
     return _conclude(path, tuple(shown), findings, reservations)
+
+
+def _share_out(path: Path, trust: Trust) -> tuple[list[tuple[LogFolder, Trust]], set[str]]:
+    """Each log with what the auditor holds of it, and the printed codes that fit none.
+
+    Raises:
+        AuditError: ``audit_since_foreign``: the older checkpoint is of no log here.
+    """
+    folders = logs_of(path)
+    origins = [_origin_of(folder) for folder in folders]
+    for checkpoint in trust.since:
+        if checkpoint.origin not in origins:
+            raise AuditError(
+                "audit_since_foreign",
+                say("the older checkpoint is of {origin}, which is not here", origin=checkpoint.origin),
+                hint="a log that you hold a checkpoint of is missing, or this is another box",
+            )
+    shares, unclaimed = [], set(trust.codes)
+    for folder, origin in zip(folders, origins, strict=True):
+        since = tuple(checkpoint for checkpoint in trust.since if checkpoint.origin == origin)
+        raw = folder.checkpoints.read_bytes() if folder.checkpoints.exists() else b""
+        printed = [printed_code(one.origin, one.head) for one in parse_checkpoints(raw).whole]
+        codes = tuple(code for code in trust.codes if any(same_code(code, one) for one in printed))
+        unclaimed -= set(codes)
+        shares.append((folder, replace(trust, since=since, codes=codes)))
+    return shares, unclaimed
 
 
 def _origin_of(folder: LogFolder) -> str:

@@ -385,3 +385,24 @@ def test_head_text_is_the_checkpoint_body(box: Box) -> None:
     checkpoint = last(box.closed())
     assert checkpoint.note.text == head_text(box.origin(), checkpoint.head)
     assert str(checkpoint).startswith(head_text(box.origin(), checkpoint.head) + "\n— ")
+
+
+def test_what_an_auditor_holds_of_one_log_of_a_box(box: Box) -> None:
+    """A code or a checkpoint is held to the log that it is of, and never passed over in silence."""
+    device = device_log(box)
+    for name in ("d1", "d2"):
+        deployment(box, device, name)
+    root, head = box.root / "audit", last(box.folder("d2")).head
+    code = printed_code(box.origin("d2"), head)
+    report = verify(root, codes=[code], since=last(box.folder("d2")))
+    assert report.findings == ()
+    anchored = {log.origin: {one.by for one in log.anchors} for log in report.logs if log.anchors}
+    assert anchored == {box.origin("d2"): {"printed code", "older checkpoint"}}
+    other = verify(root, codes=[code, "AAAA BBBB"])
+    assert codes(other.findings) == {"code_contradicts"}
+    shutil.rmtree(box.folder("d1"))
+    gone = verify(root, since=sign_head(box.origin("d1"), Head(1, bytes(32)), WITNESS))
+    assert (gone.verdict, codes(gone.findings)) == ("unreadable", {"audit_since_foreign"})
+    assert "which is not here" in gone.text()
+    (box.folder("d2") / "checkpoints").unlink()
+    assert codes(verify(root, codes=[code]).findings) >= {"code_contradicts", "signatures_missing"}
