@@ -49,21 +49,25 @@ class Strangers:
     def tops(self, size: int, *, seed: int = 0) -> Tops:
         """First candidates in lists of `size`: the listed dealt into as many lists as they fill."""
         order = np.random.default_rng(seed).permutation(len(self.listed))
-        lists = min(_MOST_LISTS, max(1, len(order) // size))
-        scores, found = [], []
-        for number in range(lists):
-            columns = order[number * size : (number + 1) * size]
-            part = self.scores[:, columns]
-            best = part.argmax(axis=1)
-            scores.append(part[np.arange(len(part)), best])
-            found.append(self.listed[columns[best]])
+        size = min(size, len(order))
+        lists = min(_MOST_LISTS, len(order) // size)
+        columns = order[: lists * size].reshape(lists, size)
+        scores = np.empty((lists, len(self.seekers)))
+        found = np.empty((lists, len(self.seekers)), np.intp)
+        # A few searches at a time: a second copy of all scores would be gigabytes for 20,000 people.
+        for start in range(0, len(self.seekers), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            part = self.scores[rows][:, columns]
+            best = part.argmax(axis=2)
+            scores[:, rows] = np.take_along_axis(part, best[..., None], axis=2)[..., 0].T
+            found[:, rows] = self.listed[columns[np.arange(lists), best]].T
         images = np.bincount(self.seekers, minlength=len(self.names))
         return Tops(
-            min(size, len(order)),
-            np.concatenate(scores).astype(np.float64),
+            size,
+            scores.ravel(),
             np.tile(1 / images[self.seekers], lists),
             np.tile(self.seekers, lists),
-            np.concatenate(found),
+            found.ravel(),
             self.listed,
         )
 
