@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import lfr_edge.vision.detectors.detector as detector_module
+import lfr_edge.vision.detectors.strips as strips_module
 import lfr_edge.vision.embedder as embedder_module
 from lfr_edge.recogniser.loop import Recogniser
 from lfr_edge.vision.pipeline import VisionStack
@@ -106,6 +107,7 @@ def metered(meter: Meter, recogniser: Recogniser, stack: VisionStack) -> Iterato
         (detector, "_run", "detector_network", False),
         (detector_module, "suppress", "nms", False),
         (detector_module, "fill_blob", "detector_blob", False),
+        (strips_module, "fill_planes", "detector_blob", False),
         (embedder, "embed", "embed_rest", False),
         (embedder_module, "fill_blob", "embedder_blob", False),
     ]

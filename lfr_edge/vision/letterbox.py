@@ -139,6 +139,12 @@ def fill_blob(pixels: UInt8Array, contract: InputContract, out: Float32Array) ->
         np.multiply(out, np.float32(1 / contract.scale), out=out)
 
 
+def fill_planes(pixels: UInt8Array, contract: InputContract, out: UInt8Array) -> None:
+    """BGR `pixels` (h, w, 3) into `out` (3, h, w), planes in the network's order, values as they are."""
+    order = (2, 1, 0) if contract.colour == "rgb" else (0, 1, 2)
+    cv2.split(pixels, [out[order.index(channel)] for channel in range(3)])
+
+
 def _shrink(picture: Picture, target: UInt8Array) -> None:
     width, height = picture_size(picture)
     if isinstance(picture, Frame):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import cv2
@@ -12,6 +13,7 @@ from lfr_edge.capture.frame import UInt8Array
 from lfr_edge.models.manifest import NetworkManifest, PackManifest
 from lfr_edge.vision.detectors import Detector, build_detector
 from lfr_edge.vision.detectors.detector import NetworkDetector
+from lfr_edge.vision.detectors.strips import striped
 from lfr_edge.vision.embedder import Embedder, FusedEmbedder
 from lfr_edge.vision.faces import Faces, Float32Array
 from lfr_edge.vision.letterbox import Picture, canvas_size, picture_size
@@ -89,6 +91,8 @@ class VisionStack:
         manifest = pack.manifest
         finder = runtime.open(pack.read(manifest.detector), manifest.detector.id)
         detector = build_detector(manifest.detector, finder, min_score=min_score * _WEAK_SHARE)
+        if isinstance(detector, NetworkDetector) and finder.on_cpu:
+            detector.in_strips = partial(striped, runtime, pack.read(manifest.detector), manifest.detector)
         networks = [(network, runtime.open(pack.read(network), network.id)) for network in manifest.embedders]
         embedder = FusedEmbedder(networks, flip=flip)
         sessions = [finder, *(session for _, session in networks)]

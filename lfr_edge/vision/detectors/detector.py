@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 
+from lfr_edge.capture.frame import UInt8Array
 from lfr_edge.errors import VisionError
 from lfr_edge.models.manifest import NetworkManifest
 from lfr_edge.sentences import say
 from lfr_edge.vision.detectors.nms import suppress
+from lfr_edge.vision.detectors.strips import StripedNetwork
 from lfr_edge.vision.faces import Faces, Float32Array, IntArray
 from lfr_edge.vision.letterbox import Canvas, Picture, fill_blob, letterbox
 from lfr_edge.vision.sessions import Session
@@ -66,12 +68,15 @@ class NetworkDetector:
     """The part that YuNet, SCRFD and CenterFace share. **Thread rule:** one thread at a time."""
 
     overlap: float  # boxes with more intersection over union than this are one face
+    in_strips: Callable[[int, int], StripedNetwork | None] | None = None
+    """(height, width) of a canvas → the network for it with its first layers in strips, asked by :meth:`warm`."""
 
     def __init__(self, session: Session, manifest: NetworkManifest, *, min_score: float) -> None:
         self.manifest = manifest
         self.min_score = min_score
         self._session = session
         self._blobs: dict[tuple[int, int, int], Float32Array] = {}
+        self._striped: dict[tuple[int, int], StripedNetwork] = {}
 
     @abstractmethod
     def decode(self, outputs: list[Float32Array], height: int, width: int) -> Candidates:
@@ -90,10 +95,16 @@ class NetworkDetector:
 
     def warm(self, sizes: Sequence[tuple[int, int]], batches: Sequence[int] = (1,)) -> None:
         for width, height in sizes:
+            made = self.in_strips(height, width) if self.in_strips else None
+            if made is not None:
+                self._striped[height, width] = made
+                continue
             for batch in batches if self.manifest.input.batch else (1,):
                 self._run(self._blob(batch, height, width))
 
     def scrub(self) -> None:
+        for network in self._striped.values():
+            network.scrub()
         for blob in self._blobs.values():
             blob[:] = 0
             self._run(blob)
@@ -111,10 +122,16 @@ class NetworkDetector:
 
     def _detect(self, canvases: Sequence[Canvas]) -> list[Faces]:
         height, width = canvases[0].pixels.shape[:2]
-        blob = self._blob(len(canvases), height, width)
-        for row, canvas in enumerate(canvases):
-            fill_blob(canvas.pixels, self.manifest.input, blob[row])
-        found = self.decode(self._run(blob), height, width)
+        network = self._striped.get((height, width)) if len(canvases) == 1 else None
+        if network is not None:
+            network.fill(canvases[0].pixels)
+            outputs = self._run(network.planes)
+        else:
+            blob = self._blob(len(canvases), height, width)
+            for row, canvas in enumerate(canvases):
+                fill_blob(canvas.pixels, self.manifest.input, blob[row])
+            outputs = self._run(blob)
+        found = self.decode(outputs, height, width)
         return [self._finish(found, row) for row in range(len(canvases))]
 
     def _finish(self, found: Candidates, row: int) -> Faces:
@@ -129,8 +146,11 @@ class NetworkDetector:
             self._blobs[key] = np.zeros((batch, 3, height, width), np.float32)
         return self._blobs[key]
 
-    def _run(self, blob: Float32Array) -> list[Float32Array]:
-        return self._session.run(blob)
+    def _run(self, blob: Float32Array | UInt8Array) -> list[Float32Array]:
+        """Of the planes of a striped network, or of a batch of the plain one."""
+        if blob.dtype == np.uint8:
+            return self._striped[blob.shape[2], blob.shape[3]].run()
+        return self._session.run(blob.view(np.float32))
 
     def _shape_error(self) -> VisionError:
         return VisionError(

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
 
 from lfr_edge.errors import VisionError
+from lfr_edge.models import strips
+from lfr_edge.models.manifest import InputContract
 from lfr_edge.vision.detectors import build_detector
+from lfr_edge.vision.detectors.strips import striped
+from lfr_edge.vision.letterbox import fill_blob, fill_planes
 from lfr_edge.vision.sessions import Runtime, Session
 
 FAMILIES = ["yunet640", "yunet-s", "scrfd", "centerface"]
@@ -205,3 +211,46 @@ def test_yunet_finds_the_same_cells_as_when_every_score_is_clipped(networks):
     assert found.frames.tolist() == [row for row, _ in wanted]
     np.testing.assert_allclose(found.scores, [score for _, score in wanted], rtol=1e-6)
     assert found.scores.max() == 1
+
+
+@pytest.mark.parametrize("name", ["yunet-s", "scrfd"])
+def test_in_strips_the_same_faces_are_found(networks, group, name, monkeypatch):
+    monkeypatch.setattr(strips, "WORTH_BYTES", 2**20)
+    detector, plain = networks.detector(name, 0.5), networks.detector(name, 0.5)
+    runtime, model = Runtime(threads=1), networks.path(name).read_bytes()
+    detector.in_strips = partial(striped, runtime, model, detector.manifest)
+    canvas = detector.canvas(group, 640)
+    height, width = canvas.pixels.shape[:2]
+    detector.warm([(width, height)])
+    network = detector._striped[height, width]
+    (found,), (wanted,) = detector.detect([canvas]), plain.detect([canvas])
+    assert len(wanted) >= 5
+    np.testing.assert_allclose(found.boxes, wanted.boxes, atol=0.01)
+    np.testing.assert_allclose(found.points, wanted.points, atol=0.01)
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-5)
+    assert network.planes.any()
+    detector.scrub()
+    assert not network.planes.any()
+
+
+def test_strips_that_change_a_number_are_not_used(networks, monkeypatch):
+    monkeypatch.setattr(strips, "WORTH_BYTES", 2**20)
+    plan = networks.detector("yunet-s").manifest
+    model, make = networks.path("yunet-s").read_bytes(), strips.in_strips
+    assert striped(Runtime(threads=1), model, plan, 384, 640) is not None
+    monkeypatch.setattr(
+        strips, "in_strips", lambda model, h, w, **numbers: make(model, h, w, mean=9, scale=1)
+    )
+    assert striped(Runtime(threads=1), model, plan, 384, 640) is None
+
+
+@pytest.mark.parametrize("colour", ["bgr", "rgb"])
+def test_planes_are_what_the_blob_is(colour):
+    pixels = np.random.default_rng(8).integers(0, 256, (46, 60, 3), np.uint8)
+    contract = InputContract(
+        height=None, width=None, stride=32, colour=colour, mean=127.5, scale=128, batch=True
+    )
+    blob, planes = np.zeros((3, 46, 60), np.float32), np.zeros((3, 46, 60), np.uint8)
+    fill_blob(pixels, contract, blob)
+    fill_planes(pixels, contract, planes)
+    np.testing.assert_allclose((planes.astype(np.float32) - 127.5) / 128, blob, atol=1e-6)
