@@ -21,6 +21,7 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Final
 
+from lfr_edge.capture.hardware import nvdec_fault
 from lfr_edge.capture.order import Order
 from lfr_edge.capture.picture import Picture, Reader
 from lfr_edge.capture.reader import open_reader
@@ -171,8 +172,10 @@ def _load_all() -> None:
 
 
 def _confine(spec: SourceSpec) -> tuple[str, ...]:
-    """Give up everything but this one source; what could not be given up."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
+    """Give up everything but this one source (and the card, opened here, that decodes it); what stayed."""
+    # A CUDA device reserves far more addresses than any machine has memory: then what is written to is limited.
+    limit = resource.RLIMIT_DATA if spec.decoder == "nvdec" and not nvdec_fault() else resource.RLIMIT_AS
+    resource.setrlimit(limit, (_MAX_MEMORY, _MAX_MEMORY))
     paths = [*_SYSTEM_FILES, spec.ca_file] if spec.live else [spec.url, "/dev/urandom"]
     ports = (spec.endpoint[1], 53) if spec.live else ()  # 53: long answers of name servers come over TCP
     return confine("capture", read_paths=[path for path in paths if path], tcp_ports=ports).missing

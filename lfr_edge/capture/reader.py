@@ -25,6 +25,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from lfr_edge.capture.faults import ended, opening_error, reading_error
+from lfr_edge.capture.hardware import nvdec, nvdec_fault
 from lfr_edge.capture.picture import Picture, Reader, StreamInfo
 from lfr_edge.capture.source import IMAGE_SUFFIXES, SourceSpec
 from lfr_edge.clock import Clock
@@ -85,7 +86,7 @@ class LiveReader(_Closing):
         except CameraError:
             self._container.close()
             raise
-        self.info = _info(self._stream)
+        self.info = _info(self._stream, spec)
 
     def pictures(self) -> Iterator[Picture]:
         camera_times: dict[int, int] = {}  # of pictures that wait in the decoder, by timestamp
@@ -150,7 +151,7 @@ class FileReader(_Closing):
         except CameraError:
             self._container.close()
             raise
-        self.info = _info(self._stream)
+        self.info = _info(self._stream, spec)
 
     def pictures(self) -> Iterator[Picture]:
         pace = _Pace(self._clock, realtime=self._spec.realtime)
@@ -288,7 +289,13 @@ def _open(
     try:
         # A camera may call itself what it likes, in any encoding: nobody reads it.
         return av.open(
-            url, "r", format=container_format, options=options, timeout=timeout, metadata_errors="replace"
+            url,
+            "r",
+            format=container_format,
+            options=options,
+            timeout=timeout,
+            metadata_errors="replace",
+            hwaccel=nvdec()[0] if spec.decoder == "nvdec" else None,
         )
     except (FFmpegError, OSError, ValueError) as error:
         raise opening_error(error, spec, time.monotonic() - began) from None
@@ -309,10 +316,15 @@ def _video(container: InputContainer) -> VideoStream:
     return stream
 
 
-def _info(stream: VideoStream) -> StreamInfo:
+def _info(stream: VideoStream, spec: SourceSpec) -> StreamInfo:
     rate = stream.average_rate or stream.guessed_rate
     fps = float(rate) if rate and rate < 1000 else 0.0
-    return StreamInfo(stream.codec_context.name, stream.codec_context.width, stream.codec_context.height, fps)
+    codec = stream.codec_context.name
+    if spec.decoder == "nvdec":
+        # Shown wherever the codec is shown: nobody shall believe that a card decodes when it does not.
+        taken = stream.codec_context.is_hwaccel
+        codec += " by NVDEC" if taken else f", not by NVDEC: {nvdec_fault() or 'not this kind of stream'}"
+    return StreamInfo(codec, stream.codec_context.width, stream.codec_context.height, fps)
 
 
 def _camera_time(packet: Packet[VideoStream]) -> int | None:

@@ -38,6 +38,7 @@ class SourceSpec:
     loop: bool = False
     open_timeout_s: float = 5.0
     read_timeout_s: float = 3.0
+    decoder: Literal["software", "nvdec"] = "software"
 
     @classmethod
     def from_settings(cls, settings: CameraSettings) -> SourceSpec:
@@ -60,6 +61,7 @@ class SourceSpec:
             loop=settings.loop,
             open_timeout_s=settings.open_timeout_s,
             read_timeout_s=settings.read_timeout_s,
+            decoder=settings.decoder,
         )
 
     @property

@@ -51,6 +51,12 @@ class CameraSettings(Section):
     max_frame_age_s: Seconds = Field(
         2.0, title="Oldest frame", description="A frame older than this many seconds is never matched."
     )
+    decoder: Literal["software", "nvdec"] = Field(
+        "software",
+        title="Video decoder",
+        description="'nvdec' decodes on an NVIDIA card, whose driver a hostile stream then reaches; without a card the"
+        " processor does it, and the codec shown says so.",
+    )
     detector_side: int = Field(
         1280,
         ge=320,
