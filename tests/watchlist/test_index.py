@@ -113,6 +113,17 @@ def test_withdrawal_counts_with_the_next_probe_and_leaves_no_template():
     assert caught.value.code == "watchlist_unknown_reference"
 
 
+def test_where_everybody_was_withdrawn_nobody_is_found():
+    index = WatchlistIndex(DIMENSION)
+    sought = unit(1, 1)
+    index.add("W-1", sought)
+    index.withdraw("W-1")
+    for probes in (sought, np.vstack([sought] * 8)):
+        assert index.search(probes).entry.tolist() == [NOBODY] * len(probes)
+    index.add("W-2", sought)
+    assert index.reference(int(index.search(sought).entry[0])) == "W-2"
+
+
 def test_a_withdrawn_person_can_be_added_again():
     index = WatchlistIndex(DIMENSION)
     index.add("W-1", unit(1, 2))
