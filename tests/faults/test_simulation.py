@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.simulation.campaign import BrokenPromise, shortest, simulate, tell
 from tests.faults.simulation.planted import BUGS
-from tests.faults.simulation.run import BrokenPromise, Simulation, simulate
+from tests.faults.simulation.run import Simulation
 
 STEPS = 480
 # Those that the first deployment of seed 1 finds; the trial plants all of them.
@@ -53,4 +54,19 @@ def test_there_are_enough_bugs_to_plant() -> None:
 @pytest.mark.parametrize("bug", SOON)
 def test_a_planted_bug_is_found(bug: str) -> None:
     with BUGS[bug](), pytest.raises(BrokenPromise, match="seed 1000003"):
-        simulate(160, seed=1)
+        simulate(160, seed=1, shrink=False)
+
+
+def test_a_find_is_told_as_a_short_story() -> None:
+    """What is left of a story still breaks the promise with the bug, and does not without it."""
+    with BUGS["two officers take one referral"]():
+        _, found = tell(1_000_003, 160)
+        assert found is not None
+        short = shortest(found)
+        assert short.kind == found.kind
+        assert len(short.steps) <= 4 < len(found.steps)
+        assert [name for _, name in short.steps][-1] == "street"
+        _, again = tell(short.seed, short.steps)
+        assert again is not None
+        assert again.why == short.why, "it is the same story every time"
+    assert tell(short.seed, short.steps)[1] is None

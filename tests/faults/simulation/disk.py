@@ -34,14 +34,12 @@ class CrashableDisk:
     """`live` is the folder that the product works in. **Thread rule:** one thread.
 
     Attributes:
-        spared: names of files that are cut short at most, with no sector of zeros in what was added.
         cut_in: calls until the power goes; None: it stays.
         fail_in: calls until one write or sync fails with EIO (the kernel then forgets the pages); None: none does.
     """
 
     base: Path
     chance: random.Random
-    spared: frozenset[str] = frozenset()
     cut_in: int | None = None
     fail_in: int | None = None
     calls: int = 0
@@ -53,7 +51,6 @@ class CrashableDisk:
     _data: dict[int, bytes] = field(default_factory=dict)
     _names: dict[int, Names] = field(default_factory=dict)
     _holes: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    _ends: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.grave = self.base / "grave"
@@ -148,13 +145,11 @@ class CrashableDisk:
         status = os.fstat(descriptor)
         if not stat.S_ISDIR(status.st_mode):
             durable = len(self._data.get(status.st_ino, b""))
-            if Path(f"/proc/self/fd/{descriptor}").readlink().name in self.spared:
-                self._ends[status.st_ino] = durable
-            elif durable < status.st_size:
+            if durable < status.st_size:
                 self._holes.setdefault(status.st_ino, []).append((durable, status.st_size))
 
     def _content(self, inode: int, raw: bytes) -> bytes:
-        data = bytearray(raw[: self._ends.get(inode)])
+        data = bytearray(raw)
         for start, stop in self._holes.get(inode, ()):
             data[start:stop] = bytes(len(data[start:stop]))
         return bytes(data)
@@ -185,7 +180,7 @@ class CrashableDisk:
         shutil.rmtree(self.grave)
         self.grave.mkdir()
         self.live, self.dead, self.cut_in, self.fail_in = self._after, False, None, None
-        self._data, self._names, self._holes, self._ends = {}, {}, {}, {}
+        self._data, self._names, self._holes = {}, {}, {}
         for folder, _, files in os.walk(self.live):
             self._names[Path(folder).stat().st_ino] = _listing(Path(folder))
             for name in files:
@@ -206,10 +201,10 @@ class CrashableDisk:
                 (target / name).mkdir(mode=0o700)
                 self._leave(here, chosen[0], target / name)
             else:
-                (target / name).write_bytes(self._left(chosen[0], here, name))
+                (target / name).write_bytes(self._left(chosen[0], here))
                 (target / name).chmod(0o600)
 
-    def _left(self, inode: int, here: Path | None, name: str) -> bytes:
+    def _left(self, inode: int, here: Path | None) -> bytes:
         old = self._data.get(inode, b"")
         if here is None:
             return old
@@ -221,7 +216,7 @@ class CrashableDisk:
                 return old
             case 1:
                 return new
-            case shape if new.startswith(old) and (shape == 2 or name in self.spared):
+            case shape if new.startswith(old) and shape == 2:
                 return new[: self.chance.randrange(len(old), len(new) + 1)]  # the beginning of what was added
             case _:
                 return self._torn(old, new)
