@@ -15,7 +15,7 @@ from lfr_edge.audit.checkpoint import Head, parse_checkpoints
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.folder import LogFolder, head_line, parse_heads
 from lfr_edge.audit.merkle import leaf_hash
-from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, encode64
+from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, Note, Signature, encode64, sign_note
 from lfr_edge.audit.report import VerifyReport
 from lfr_edge.audit.segment import pack_frame
 from lfr_edge.audit.verify import verify
@@ -29,6 +29,9 @@ Place = tuple[str, int | None, int | None]
 
 
 def places(report: VerifyReport) -> list[Place]:
+    assert all(len(item.message) > 10 for item in (*report.findings, *report.reservations)), (
+        "words for a person"
+    )
     return [(item.code, item.seq, item.offset) for item in report.findings]
 
 
@@ -269,3 +272,24 @@ def test_the_first_bad_entry_is_the_lowest(folder: Path) -> None:
     heads = LogFolder(folder).heads
     heads.write_bytes(heads.read_bytes() + head_line(Head(12, bytes(32))))
     assert verify(folder).exit_code == 1
+
+
+def test_a_signature_that_is_not_by_its_key_is_a_finding(folder: Path) -> None:
+    path = folder / "checkpoints"
+    notes = parse_checkpoints(path.read_bytes()).whole
+    (own,) = notes[1].note.signatures
+    forged = Note(notes[1].note.text, (Signature(own.name, own.key_id, bytes(64)),))
+    path.write_bytes(path.read_bytes().replace(str(notes[1]).encode(), str(forged).encode()))
+    assert places(verify(folder)) == [("signature", None, None)]
+    stranger = sign_note(notes[1].note.text, MemorySigner(notes[1].origin, b"x" * 32))
+    path.write_bytes(path.read_bytes().replace(str(forged).encode(), str(stranger).encode()))
+    assert places(verify(folder)) == [("signature", None, None)]
+
+
+def test_a_log_without_entries_is_not_closed(box: Box) -> None:
+    box.create().suspend()
+    for name in ("entries.lfr", "heads", "checkpoints"):
+        (box.folder() / name).write_bytes(b"")
+    report = verify(box.folder())
+    assert (report.findings, report.logs[0].closed) == ((), False)
+    assert "not_closed" in {item.code for item in report.reservations}

@@ -186,3 +186,16 @@ def test_views(box: Box) -> None:
     with pytest.raises(AuditError) as caught:
         LogView.load(folder)
     assert caught.value.code == "audit_log_unreadable"
+
+
+def test_a_path_may_have_sixty_three_hashes() -> None:
+    """More than a log of 2⁶³ entries has would only cost time."""
+    proof = prove_entry(Source(1, 1), 0, b"0")
+    for nodes, fits in ((63, True), (64, False)):
+        long = str(EntryProof(proof.index, proof.body, (bytes(32),) * nodes, proof.checkpoint))
+        if fits:
+            assert len(parse_proof(long).path) == nodes
+        else:
+            with pytest.raises(AuditError) as caught:
+                parse_proof(long)
+            assert caught.value.code == "audit_proof_malformed"

@@ -390,3 +390,17 @@ def test_opening_writes_once_more_what_a_failed_sync_may_have_left_in_memory_onl
         assert [one for one in written if one[0] == name][-1][1] > first[1]
     frames = [one for one in read_frames(files["entries.lfr"]) if isinstance(one, Frame)]
     assert next(at for name, at, _ in written if name == "entries.lfr") == frames[-1].offset
+
+
+def test_what_froze_a_log_is_one_line_beside_it(box: Box) -> None:
+    log = box.create(ballast_bytes=0)
+    log.suspend()
+    (box.folder() / "heads").write_bytes(b"")
+    with pytest.raises(AuditError) as caught:
+        box.open()
+    said = (box.folder() / "FROZEN").read_text(encoding="utf-8")
+    assert said.endswith("\n")
+    assert said.count("\n") == 1
+    assert caught.value.message == f"{box.folder()} is damaged: {said.strip()}"
+    assert (box.folder() / "FROZEN").stat().st_mode & 0o777 == 0o600
+    assert citation(box.folder()).data["reason"] == said.strip()

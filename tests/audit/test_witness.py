@@ -94,6 +94,7 @@ def test_nothing_is_lost_while_there_is_no_network(box: Box, running: Running) -
         with pytest.raises(AuditError) as caught:
             deliver(log.folder, log, away)
         assert code(caught) == "audit_witness_unreachable"
+        assert caught.value.message.endswith("Connection refused"), "what the network says, and no more"
     delivery = deliver(log.folder, log, running.witness)
     assert delivery is not None
     assert delivery.checkpoint.head.size == 10
