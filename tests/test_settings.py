@@ -12,9 +12,9 @@ from lfr_edge.settings import CameraSettings, ConsoleSettings, Settings, load_se
 from tests.conftest import REPOSITORY
 
 
-def write(folder: Path, text: str) -> Path:
+def write(folder: Path, text: str | bytes) -> Path:
     path = folder / "lfr.toml"
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
@@ -42,6 +42,7 @@ def test_relative_paths_count_from_the_file(tmp_path: Path) -> None:
     [
         (None, "config_missing", "No such file"),
         ("a = [", "config_syntax", ""),
+        (b"\n# K\xfcche\n", "config_syntax", "line 2: this is not UTF-8"),
         ("nonsense = 1", "config_invalid", "nonsense"),
         ("[matching]\nagreement = 21", "config_invalid", "matching.agreement"),
         ("[matching]\nthreshold = 1.5", "config_invalid", "matching.threshold"),
@@ -57,7 +58,7 @@ def test_relative_paths_count_from_the_file(tmp_path: Path) -> None:
         ('[console]\nhost = "0.0.0.0"', "config_invalid", "tls_certificate"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str | None, code: str, named: str) -> None:
+def test_what_is_wrong_is_named(tmp_path: Path, text: str | bytes | None, code: str, named: str) -> None:
     path = tmp_path / "lfr.toml" if text is None else write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_settings(path)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from lfr_edge.errors import ConfigError
 
@@ -195,6 +196,11 @@ def _check(args: argparse.Namespace) -> int:
     settings = load_settings(args.path)
     for camera in settings.cameras:
         require_address(camera.url)
+        if urlsplit(camera.url).password:  # reported without it: this text may go into a terminal's history
+            print(
+                f"{camera.id}: the address holds a password that everybody sees who may read this file; "
+                "give username and password_file instead"
+            )
     print(f"{args.path}: {len(settings.cameras)} cameras, pack '{settings.models.pack}': no mistake found")
     print("lfr-edge doctor --config checks what it names, too")
     return 0

@@ -179,7 +179,10 @@ def _configuration(path: Path) -> Iterator[Finding]:
     yield Finding("licence", "ok", f"permits {settings.models.purpose} use")
     if settings.watchlist.path.exists():
         yield Finding("watchlist", "ok", str(settings.watchlist.path))
-    else:
+    else:  # between two deployments there is none, and a release must be installable then
         yield Finding(
-            "watchlist", "fail", f"{settings.watchlist.path} is missing", "lfr-edge watchlist seal --help"
+            "watchlist",
+            "fail" if settings.deployment.autostart else "warn",
+            f"{settings.watchlist.path} is missing",
+            "before a deployment: on the page Watchlist, or lfr-edge watchlist seal --help",
         )

@@ -76,6 +76,11 @@ def load_settings(path: Path) -> Settings:
             f"{path}: {error.strerror}",
             hint="lfr-edge setup writes one; deploy/lfr.toml is an example",
         ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            "config_syntax", f"{path}, line {line}: this is not UTF-8", hint="save the file as UTF-8"
+        ) from None
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

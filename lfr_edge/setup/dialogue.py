@@ -14,7 +14,14 @@ from lfr_edge.settings import CameraSettings, Settings
 from lfr_edge.setup.finding import Finding
 from lfr_edge.setup.onvif import FoundCamera, Stream, find, streams_of
 from lfr_edge.setup.people import PEOPLE, accounts_of, missing_roles
-from lfr_edge.setup.preparation import CameraAnswer, Preparation, describe, require_stream, warning
+from lfr_edge.setup.preparation import (
+    CameraAnswer,
+    Preparation,
+    describe,
+    packs_here,
+    require_stream,
+    warning,
+)
 from lfr_edge.setup.write import Written
 
 MARK: Final = {"ok": "  ok  ", "warn": " warn ", "fail": " FAIL "}
@@ -77,7 +84,7 @@ class Dialogue:
         self._field("Folder for the record", "audit", default=audit)
         self._field("Purpose: operational, or evaluation (trials, training)", "models.purpose")
         self._field(
-            "Folder of installed networks", "models.store", default=str(Path(audit).parent / "models")
+            "Folder of installed networks", "models.store", default=packs_here(str(Path(audit).parent))
         )
         if self._box.settings.models.purpose == "operational":
             self._field("Reference of the licence for operational use, where the pack needs one",

@@ -13,7 +13,7 @@ from lfr_edge.setup.answers import AccountAnswer
 from lfr_edge.setup.finding import Finding
 from lfr_edge.setup.onvif import FoundCamera, find_cameras, streams_of
 from lfr_edge.setup.people import PEOPLE, accounts_of, missing_roles
-from lfr_edge.setup.preparation import CameraAnswer, Preparation, describe, require_stream
+from lfr_edge.setup.preparation import CameraAnswer, Preparation, describe, packs_here, require_stream
 
 # Fields of the page and where the configuration has them.
 _FIELDS: Final = {
@@ -164,6 +164,6 @@ class PageSetup:
         if value is not None:
             return str(value)
         data = _SYSTEM_DATA if self._box.path.is_relative_to("/etc") else "var"
-        known = {"data": data, "audit": f"{data}/audit", "store": f"{data}/models"}
+        known = {"data": data, "audit": f"{data}/audit", "store": packs_here(data)}
         settings = getattr(self._box.settings, table) if table else self._box.settings
         return known.get(name) or str(getattr(settings, name) or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -188,6 +189,15 @@ class Preparation:
     def _anchored(self, camera: CameraSettings) -> CameraSettings:
         files = {name: getattr(camera, name) for name in ("password_file", "ca_file")}
         return camera.model_copy(update={name: file and self.at(file) for name, file in files.items()})
+
+
+def packs_here(data: str) -> str:
+    """Folder of the installed networks: of the release that this program belongs to, otherwise below `data`."""
+    release = Path(sys.prefix).parent  # …/slots/a, of which …/current is the name that stays
+    if release.parent.name == "slots":
+        release = release.parent.parent / "current"
+    packs = release / "models"
+    return str(packs) if any(packs.glob("*/pack.json")) else f"{data}/models"
 
 
 def describe(report: ProbeReport) -> str:

@@ -19,6 +19,7 @@ from lfr_edge.console.door.book import Role
 from lfr_edge.deployment.session import BoxRecord
 from lfr_edge.errors import AuditError, ConfigError
 from lfr_edge.sentences import say
+from lfr_edge.service.migration import migrate
 from lfr_edge.settings import Settings, load_settings
 from lfr_edge.setup.answers import Answers
 from lfr_edge.setup.toml_text import toml_text
@@ -82,6 +83,7 @@ def _write(answers: Answers, path: Path, text: str, clock: Clock, ids: tuple[int
     settings = _checked(path, text)
     for folder in (settings.data, settings.audit, settings.models.store):
         make_folder(folder)
+    migrate(settings.data, clock)  # a new folder says its format; one of an older release is brought forward
     device = _device_key(settings, clock)
     older = _set_aside(path, text)
     write_new(path, text.encode(), _CONFIGURATION_MODE)
@@ -195,7 +197,9 @@ def _give(files: tuple[Path, ...], settings: Settings, ids: tuple[int, int]) -> 
     """To the user of the service: everything in its folders; the configuration stays root's, for its group to read."""
     configuration, *rest = files
     os.chown(configuration, -1, ids[1])
-    folders = {settings.data, settings.audit, settings.models.store}
+    folders = {settings.data, settings.audit}
+    if settings.models.store.is_relative_to(settings.data):
+        folders.add(settings.models.store)  # packs of a release stay root's: the service must not change them
     folders |= {folder for folder in (configuration.parent / SECRETS,) if folder.is_dir()}
     for place in {*folders, *(file for file in rest if file.exists())}:
         os.chown(place, *ids)

@@ -84,3 +84,17 @@ def test_a_camera_that_can_never_be_one_is_named(tmp_path: Path, capsys: pytest.
     assert "camera_address_invalid" in capsys.readouterr().err
     path.write_text('[[cameras]]\nid = "left"\nurl = "/srv/street.mp4"\n')  # the control: it may still appear
     assert main(["config", "check", str(path)]) == 0
+
+
+def test_a_password_in_an_address_is_said_without_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "lfr.toml"
+    config.write_text('[[cameras]]\nid = "gate"\nurl = "rtsp://lfr:geheim@192.0.2.1/1"\n')
+    assert main(["config", "check", str(config)]) == 0
+    told = capsys.readouterr().out
+    assert "gate: the address holds a password" in told
+    assert "geheim" not in told
+    config.write_text('[[cameras]]\nid = "gate"\nurl = "rtsp://lfr@192.0.2.1/1"\n')
+    assert main(["config", "check", str(config)]) == 0
+    assert "holds a password" not in capsys.readouterr().out

@@ -121,7 +121,12 @@ def test_a_configuration_is_followed_to_what_it_names(tmp_path: Path, model_stor
     config.write_text(CONFIG.format(store=model_store.root, purpose="evaluation"))
     found = {finding.check: finding for finding in examine(config)}
     assert found["networks"].state == found["licence"].state == found["configuration"].state == "ok"
-    assert found["watchlist"].state == "fail"
+    assert found["watchlist"].state == "warn", "between two deployments there is none, and the box is well"
+    config.write_text(
+        CONFIG.format(store=model_store.root, purpose="evaluation") + "[deployment]\nautostart = true\n"
+    )
+    assert _state("watchlist", config).state == "fail", "it would begin at once, without people"
+    config.write_text(CONFIG.format(store=model_store.root, purpose="evaluation"))
     (tmp_path / "list.sealed").touch()
     assert _state("watchlist", config).state == "ok"
     config.write_text(CONFIG.format(store=model_store.root, purpose="operational"))

@@ -10,8 +10,9 @@ import pytest
 from lfr_edge.clock import SystemClock
 from lfr_edge.console.door.accounts import Accounts, Role
 from lfr_edge.errors import AuditError, ConfigError
+from lfr_edge.service.migration import format_of, newest
 from lfr_edge.settings import load_settings
-from lfr_edge.setup import write
+from lfr_edge.setup import preparation, write
 from lfr_edge.setup.answers import AccountAnswer, Answers
 from lfr_edge.setup.write import keep_password, write_box
 
@@ -57,6 +58,40 @@ def test_a_box_is_written(config):
     assert {code.account: code.role for code in written.codes} == {
         "miller": Role.DEPLOYMENT_OFFICER, "okoro": Role.AUTHORISING_OFFICER}  # fmt: skip
     assert written.older is None
+
+
+def test_a_new_box_says_its_format_and_one_of_an_older_release_is_brought_forward(config):
+    settings = load_settings(write_box(answers(), config, CLOCK).configuration)
+    assert format_of(settings.data) == newest()
+    assert not (settings.data / "migrations.jsonl").exists(), "there was nothing to bring forward"
+    (settings.data / "format").unlink()
+    assert format_of(settings.data) == 1
+    write_box(answers(), config, CLOCK)
+    assert format_of(settings.data) == newest()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="LOUD SKIP: only root gives files away")
+def test_the_networks_of_a_release_stay_roots(config, tmp_path):
+    release = tmp_path / "release"
+    (release / "default").mkdir(parents=True)
+    (release / "default/pack.json").touch()
+    write_box(answers(models={"store": str(release)}), config, CLOCK, owner="nobody")
+    assert {path.stat().st_uid for path in (release, *release.rglob("*"))} == {0}
+    inside = write_box(answers(models={"store": "data/models"}), config, CLOCK, owner="nobody", replace=True)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert (load_settings(inside.configuration).models.store.stat().st_uid) == nobody
+
+
+@pytest.mark.parametrize("root", ["slots/a", "elsewhere"])
+def test_the_networks_of_the_release_that_runs_are_offered(tmp_path, monkeypatch, root):
+    monkeypatch.setattr(preparation.sys, "prefix", str(tmp_path / root / "venv"))
+    assert preparation.packs_here("/var/lib/lfr-edge") == "/var/lib/lfr-edge/models"
+    (tmp_path / root / "models/default").mkdir(parents=True)
+    (tmp_path / root / "models/default/pack.json").touch()
+    if root == "slots/a":
+        (tmp_path / "current").symlink_to("slots/a")
+        root = "current"
+    assert preparation.packs_here("/var/lib/lfr-edge") == str(tmp_path / root / "models")
 
 
 def test_a_code_opens_exactly_its_account(config):
