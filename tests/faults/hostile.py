@@ -229,9 +229,10 @@ def _cut(packet: bytes, chance: random.Random) -> bytes:
 class Hostile:
     """Decides for each new connection how hostile it is, and counts what was delivered."""
 
-    def __init__(self, chance: random.Random, *, answers: float = 0.3) -> None:
-        """`answers`: the share of connections whose conversation is changed; the others' streams are."""
+    def __init__(self, chance: random.Random, *, answers: float = 0.3, packets: bool = True) -> None:
+        """`answers`: the share of connections whose conversation is changed; `packets`: whether the stream is."""
         self._chance = chance
+        self._packets = packets
         self._answers = answers
         self.sent: Counter[str] = Counter()
         self.honest = False
@@ -250,7 +251,7 @@ class Hostile:
                     return message.data
                 self.sent["answers"] += 1
                 return hostile_answer(message.data, chance)
-            if chance.random() >= share:
+            if not self._packets or chance.random() >= share:
                 return message.data
             self.sent["packets"] += 1
             return hostile_packet(message.data, chance)

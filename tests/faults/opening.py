@@ -1,7 +1,7 @@
 """``python -m tests.faults.opening FD``: the capture child, confined as ever, that opens its camera again and again.
 
-A keeper starts a process for each connection, which costs a second. To send ten thousand hostile descriptions this
-one process opens ten thousand connections, by the same code, under the same confinement; it reads a few pictures of
+A keeper starts a process for each connection, which costs a second. To send thousands of hostile descriptions this
+one process opens hundreds of connections, by the same code, under the same confinement; it reads a few pictures of
 each and says what came of it.
 """
 

@@ -20,7 +20,7 @@ def test_hostile_messages_end_nothing_but_their_reader(tmp_path: Path) -> None:
     outcome = attack(Attempt(300, 7, tmp_path))
     assert outcome.failures == ()
     assert outcome.tried >= 300
-    assert int(outcome.facts["answers and descriptions"]) >= 30
+    assert int(outcome.facts["answers and descriptions"]) >= 15
     assert int(outcome.facts["of them opened"]) > 0, "control: some of them are read"
 
 
