@@ -25,6 +25,7 @@ from lfr_edge.recogniser.hit import Hit, measures
 from lfr_edge.recogniser.ledger import Ledger, Reading
 from lfr_edge.recogniser.passage import NO_SLOT, Passage, weight
 from lfr_edge.recogniser.rehearsal import rehearse
+from lfr_edge.recogniser.scrub import Scrubber
 from lfr_edge.recogniser.view import View
 from lfr_edge.settings import VisionSettings
 from lfr_edge.vision.faces import Faces, Float32Array
@@ -38,8 +39,6 @@ from lfr_edge.watchlist.unseal import Added, unseal_into
 
 MOST_PASSAGES: Final = 192  # people in front of eight cameras at once; one more waits for a free slot
 MOST_LOOKS: Final = 32  # templates a step: the embedder's largest batch
-# Well under the 1.0 s in which nothing of a passer-by may be left (reliability.md B1).
-SCRUB_EVERY_S: Final = 0.5
 LOOKING_S: Final = 0.15  # of a step: more looks wait for the next one, so that no alert waits for them
 _LEARNING: Final = 0.2  # weight of the newest step in what a look is believed to cost
 
@@ -117,8 +116,7 @@ class Recogniser:
         self.explainer = Explainer(vision, self.ledger)
         self._cameras = {name: _Camera(Tracker(name, settings), side) for name, side in sides.items()}
         self._look_s = 0.005  # what one look costs here and now, learnt
-        self._scrub_due = False
-        self._scrubbed_s = timer()
+        self._scrubber = Scrubber(vision, index, timer)
 
     @property
     def held(self) -> int:
@@ -143,13 +141,14 @@ class Recogniser:
             self.ledger.looked(len(faces))
             looks += self._follow(frame, faces)
         hits = self._look(looks)
-        self._scrub()
+        self.stages.wipe += self._scrubber.work()
         return hits
 
     def explain(self) -> Answer | None:
         """Go on with what was asked of :attr:`explainer`, a few templates; an answer when one is ready."""
         answer = self.explainer.step()
-        self._scrub_due = self._scrub_due or answer is not None
+        if answer is not None:
+            self._scrubber.explained()
         return answer
 
     def idle(self, now_ns: int) -> None:
@@ -158,7 +157,7 @@ class Recogniser:
         for camera in self._cameras.values():
             over = [p.key.number for p in camera.passages.values() if now_ns - p.last_seen_ns > lost_ns]
             self._end(camera, over)
-        self._scrub()
+        self.stages.wipe += self._scrubber.work()
 
     def withdraw(self, reference: str) -> bool:
         """Take an entry off the list, effective with the next probe. False where it is not on it."""
@@ -341,6 +340,7 @@ class Recogniser:
                 probes = [look.probe for look in chosen]
                 self._vision.embedder.embed(self._slots, probes)
                 self.ledger.embedded(len(chosen))
+                self._scrubber.embedded(chosen[-1].passage.key)
                 for look in chosen:
                     self._slots.accumulate(look.probe, look.passage.slot, weight(look.overall))
                     look.passage.looked(look.overall, look.frame.captured_ns)
@@ -387,7 +387,7 @@ class Recogniser:
         counts.passed(passage.shown_quality, passage.shown_score, None)
         self.ledger.retained(1)
         self.ledger.erased(passage.looks - 1)
-        self._scrub_due = True
+        self._scrubber.left(passage.key)
         passage.looks = 0
         self._slots.wipe([passage.slot])
         passage.slot = NO_SLOT
@@ -423,13 +423,4 @@ class Recogniser:
                     passage.shown_quality, passage.shown_score, passage.score if stranger else None
                 )
             self._judge.forget(passage.key)
-        self._scrub_due = True
-
-    def _scrub(self) -> None:
-        """Overwrite what libraries left on their stacks and in their arenas, often enough and no more."""
-        if self._scrub_due and self._timer() - self._scrubbed_s >= SCRUB_EVERY_S:
-            start = self._timer()
-            self._vision.scrub()
-            self._index.scrub()
-            self._scrub_due, self._scrubbed_s = False, self._timer()
-            self.stages.wipe += self._timer() - start
+            self._scrubber.left(passage.key)

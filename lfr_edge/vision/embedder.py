@@ -126,6 +126,11 @@ class FusedEmbedder:
         for network in self._networks:
             network.share = np.float32(math.sqrt(network.manifest.weight / total))
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether each face runs alone: what it leaves in buffers and arenas, the next face overwrites."""
+        return all(network.largest == 1 for network in self._networks)
+
     def align(self, picture: Picture, points: Float32Array, slots: ProbeSlots, rows: Sequence[int]) -> None:
         for shape, crops in zip(self.crop_shapes, slots.crops, strict=False):
             for matrix, row in zip(similarity(points, shape.template), rows, strict=True):

@@ -114,6 +114,11 @@ class VisionStack:
         """Length of a template."""
         return self.embedder.dimension
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether a face that is embedded overwrites all that the one before it left in the networks' memory."""
+        return isinstance(self.embedder, FusedEmbedder) and self.embedder.one_by_one
+
     def slots(self, capacity: int) -> ProbeSlots:
         """Sealed memory for `capacity` faces of this pack."""
         shapes = [(shape.height, shape.width) for shape in self.embedder.crop_shapes]

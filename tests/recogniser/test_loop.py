@@ -179,3 +179,39 @@ def test_a_camera_says_how_well_it_sees(build: Build, portrait: np.ndarray) -> N
     assert counts["detections"] == 30
     assert counts["probes"] == recogniser.reading().probes
     assert sum(counts["scores"].values()) == 1
+
+
+def test_networks_are_scrubbed_for_the_face_embedded_last(
+    build: Build, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A passage that ends while others are embedded needs none: the next face overwrote it (test_slots)."""
+    recogniser = build(listed=False)
+    scrubs: list[str] = []
+    monkeypatch.setattr(recogniser._vision, "scrub", lambda: scrubs.append("networks"))
+    monkeypatch.setattr(recogniser._index, "scrub", lambda: scrubs.append("index"))
+    recogniser._scrubber._scrubbed_s = float("-inf")
+    walk(recogniser, portrait, 2)
+    assert scrubs == []
+    walk(
+        recogniser, portrait, 1, start=2, epoch=2
+    )  # the first passage has ended, the second was embedded after it
+    assert scrubs == ["index"]
+    recogniser._scrubber._scrubbed_s = float("-inf")
+    recogniser.idle(3 * FRAME_NS + 2_000_000_000)
+    assert scrubs == ["index", "networks", "index"]
+    recogniser._scrubber._scrubbed_s = float("-inf")
+    recogniser.idle(3 * FRAME_NS + 2_000_000_000)
+    assert scrubs == ["index", "networks", "index"]  # once
+
+
+def test_where_faces_run_together_networks_are_scrubbed_for_each(
+    build: Build, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recogniser = build(listed=False)
+    monkeypatch.setattr(VisionStack, "one_by_one", False)
+    scrubs: list[str] = []
+    monkeypatch.setattr(recogniser._vision, "scrub", lambda: scrubs.append("networks"))
+    recogniser._scrubber._scrubbed_s = float("-inf")
+    walk(recogniser, portrait, 2)
+    walk(recogniser, portrait, 1, start=2, epoch=2)
+    assert scrubs == ["networks"]

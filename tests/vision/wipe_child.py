@@ -24,9 +24,11 @@ def main(folder: Path) -> None:
     picture, points = np.load(folder / "picture.npy"), np.load(folder / "points.npy")
     copies = []
 
-    def embed() -> tuple[int, ...]:
+    other = np.load(folder / "other.npy")
+
+    def embed(face: np.ndarray = points) -> tuple[int, ...]:
         rows = slots.acquire(1)
-        embedder.align(picture, points, slots, rows)
+        embedder.align(picture, face, slots, rows)
         embedder.embed(slots, rows)
         slots.accumulate(rows[0], rows[0], 0.5)
         slots.gather(rows, fused=True)
@@ -44,6 +46,11 @@ def main(folder: Path) -> None:
             embedder.scrub()
         elif command == "wipe":
             wipe()
+        elif command == "forget":
+            slots.wipe_all()
+        elif command == "next":
+            embed(other)
+            slots.wipe_all()
         elif command == "copy":
             copies.append(slots.templates[embed()[0]].copy())
             wipe()
