@@ -19,8 +19,6 @@ from lfr_edge.capture.frame import Frame
 from lfr_edge.capture.reader import open_reader
 from lfr_edge.capture.source import SourceSpec
 from lfr_edge.clock import SystemClock
-from lfr_edge.demo.clip import write_clip
-from lfr_edge.demo.run import ASTRONAUT_SHA256, GROUP_SHA256
 from lfr_edge.errors import MatchingError, ModelError
 from lfr_edge.matching.judge import Judge, Policy
 from lfr_edge.matching.threshold import choose, load_calibrations
@@ -93,6 +91,10 @@ def _people(clips: tuple[Path, ...], folder: Path, most: int | None) -> Path:
 
 
 def _demonstration(folder: Path) -> tuple[Path, Path]:
+    # The demonstration brings the whole service with it; a GPU box may lack what that needs.
+    from lfr_edge.demo.clip import write_clip
+    from lfr_edge.demo.run import ASTRONAUT_SHA256, GROUP_SHA256
+
     portrait = fetch_member("pypi", "scikit-image", None, "skimage/data/astronaut.png", ASTRONAUT_SHA256)
     public = fetch_member("pypi", "insightface", "2.1", "insightface/data/images/t1.jpg", GROUP_SHA256)
     made = sorted((cache_folder() / "demo").glob("street-????????????????.mp4"))
