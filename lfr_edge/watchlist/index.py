@@ -232,12 +232,13 @@ class WatchlistIndex:
         """Overwrite what a search left behind: scores, and the registers FAISS and BLAS spilled to the stack.
 
         Searching with zeros puts zeros where the last probe's fragments were (reliability.md 2); a few rows do,
-        because fragments are left by the call and not by the row.
+        because fragments are left by the call and not by the row. Withdrawn rows are read, too: everybody may have
+        been withdrawn since that probe.
         """
         rows = min(self._used, 512)
-        if rows:
-            for scan in (self._scan_halves, self._scan):
-                scan(self._blank[:1], min(2, self.rows), rows)
+        for scan in (self._scan_halves, self._scan):
+            for deepest in (1, 2)[:rows]:  # FAISS searches for one in code of its own
+                scan(self._blank[:1], deepest, rows, None)
         # A full batch: BLAS packs the probes into a buffer of its own.
         np.matmul(self._blank, self._pages.matrix[:rows].T, out=self._scores[:, :rows])
         self._scores[:] = 0
@@ -299,15 +300,18 @@ class WatchlistIndex:
     def _find_one(self, probe: Float32Array, deepest: int, best: Candidates) -> None:
         """One probe (1, dimension): the `deepest` best rows hold two persons, if there are two."""
         used = self._used
-        found = self._scan_halves(probe, deepest, used) if self._halves.usable else None
-        scores, rows = found if found is not None else self._scan(probe, deepest, used)
+        selector = self._selector()
+        found = self._scan_halves(probe, deepest, used, selector) if self._halves.usable else None
+        scores, rows = found if found is not None else self._scan(probe, deepest, used, selector)
         # FAISS does not promise an order among equals; ours is by row.
         for place in np.lexsort((rows, -scores))[:deepest]:
             if rows[place] != NOBODY:
                 self._offer(best, 0, int(self._owners[rows[place]]), float(scores[place]))
 
-    def _scan(self, probe: Float32Array, deepest: int, used: int) -> tuple[Float32Array, Int64Array]:
-        """The `deepest` best of the first `used` rows and their scores, every row read in full."""
+    def _scan(
+        self, probe: Float32Array, deepest: int, used: int, selector: Any
+    ) -> tuple[Float32Array, Int64Array]:
+        """The `deepest` best of the first `used` rows that may be found, and their scores, each read in full."""
         scores, rows = np.empty(deepest, np.float32), np.empty(deepest, np.int64)
         faiss.knn_inner_product(
             faiss.swig_ptr(probe),
@@ -318,17 +322,16 @@ class WatchlistIndex:
             deepest,
             faiss.swig_ptr(scores),
             faiss.swig_ptr(rows),
-            self._selector(),
+            selector,
         )
         return scores, rows
 
     def _scan_halves(
-        self, probe: Float32Array, deepest: int, used: int
+        self, probe: Float32Array, deepest: int, used: int, selector: Any
     ) -> tuple[Float32Array, Int64Array] | None:
         """As :meth:`_scan`, perhaps with more rows than asked for; None where the halves cannot tell them."""
-        most = min(deepest + _SPARE_ROWS, self.rows)
+        most = min(deepest + _SPARE_ROWS, used)
         near, rows = np.full(most, -np.inf, np.float32), np.full(most, NOBODY, np.int64)
-        selector = self._selector()
         scanner = self._quantiser.select_InvertedListScanner(
             faiss.METRIC_INNER_PRODUCT, None, True, selector, False
         )

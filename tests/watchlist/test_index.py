@@ -120,6 +120,7 @@ def test_where_everybody_was_withdrawn_nobody_is_found():
     index.withdraw("W-1")
     for probes in (sought, np.vstack([sought] * 8)):
         assert index.search(probes).entry.tolist() == [NOBODY] * len(probes)
+        index.scrub()
     index.add("W-2", sought)
     assert index.reference(int(index.search(sought).entry[0])) == "W-2"
 
