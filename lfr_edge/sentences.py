@@ -33,6 +33,10 @@ class Sentence(str):
         made.values = values or {}
         return made
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sentence:
+        """Itself, as of any string; a value may be an error, and few of those can be copied."""
+        return self
+
 
 def say(pattern: str, /, **values: Any) -> Sentence:
     """``say("camera {id} is {state}", id=…, state=…)``; braces as in :meth:`str.format`.

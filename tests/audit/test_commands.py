@@ -303,3 +303,29 @@ def test_a_line_for_a_person(box: Box) -> None:
         "      1  2026-11-18T11:06:40.000Z  camera.changed            system (system)  gate"
         '  {"a": "Süd", "b": 1}  “moved – wind”'
     )
+
+
+def test_every_finding_can_be_printed_as_json(
+    folder: Path, box: Box, tmp_path: Path, capsys: Capture
+) -> None:
+    """Also one that carries an error: a copy of it was tried, and failed with the status of an alteration."""
+    key = tmp_path / "other.vkey"
+    key.write_text(Box(tmp_path / "other").device.signer.verifier.text + "\n")
+    assert main(["verify", str(folder), "--key", str(key)]) == 1
+    assert "! certificate: the certificate of the log's key does not hold" in capsys.readouterr().out
+    assert main(["verify", str(folder), "--key", str(key), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert {item["code"] for item in told["findings"]} == {"device_key", "certificate"}
+
+
+def test_a_fault_of_the_program_never_looks_like_an_alteration(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def broken(*told: object, **more: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("lfr_edge.audit.commands.verify", broken)
+    assert main(["verify", str(folder)]) == 3
+    said = capsys.readouterr().err
+    assert "the check itself failed: ZeroDivisionError: oh" in said
+    assert "Traceback" in said, "whoever mends it wants to know where"
