@@ -302,5 +302,6 @@ def _network_lines(network: NetworkManifest) -> list[str]:
         f"    source         {network.source}",
         f"    input          {size}, {contract.colour}, (x - {contract.mean:g}) / {contract.scale:g}, "
         f"batch {'any' if contract.batch else 'one'}",
+        *([f"    weight         {network.weight:g} of its cosine"] if network.weight != 1 else []),
         f"    sha256         {network.sha256}  ({network.size:,} bytes)",
     ]
