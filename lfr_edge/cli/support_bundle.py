@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import re
 import subprocess
 import tomllib
 import zipfile
@@ -56,6 +57,9 @@ _LEFT_OUT: Final = frozenset(
         "host",
     }
 )
+_UNKNOWN: Final = "(not what belongs here: left out)"
+_SCHEMES: Final = frozenset({"rtsp", "rtsps", "http", "https", "file"})
+_FREE: Final = frozenset({"pack", "events"})  # any text, and none that anybody would keep secret
 _JOURNAL_LINES: Final = 2000
 _WAIT_S: Final = 20
 
@@ -126,21 +130,47 @@ def _doctor(config: Path | None) -> str:
 
 def _configuration(path: Path) -> str:
     """As it is written, so that a file that does not load is there, too."""
-    return json.dumps(_redacted(tomllib.loads(path.read_text(encoding="utf-8"))), indent=1)
+    from lfr_edge.settings import Settings
+
+    schema = Settings.model_json_schema()
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    return json.dumps(_shown(raw, schema, schema["$defs"]), indent=1)
 
 
-def _redacted(value: Any, name: str = "") -> Any:
+def _shown(value: Any, kind: dict[str, Any] | None, tables: dict[str, Any], name: str = "") -> Any:
+    """An allow-list: of a field that the settings know, what it may hold. A slip of the keyboard can put a password
+    under any name (``pasword = …``), and a text where a number belongs.
+    """
+    if kind is None:
+        return _UNKNOWN
+    kinds = [_followed(one, tables) for one in kind.get("anyOf", [kind])]
     if isinstance(value, dict):
-        return {key: _redacted(below, key) for key, below in value.items()}
+        fields: dict[str, Any] = next((one["properties"] for one in kinds if "properties" in one), {})
+        return {key: _shown(below, fields.get(key), tables, key) for key, below in value.items()}
     if isinstance(value, list):
-        return [_redacted(item, name) for item in value]
-    if not isinstance(value, str):
-        return value if name not in _LEFT_OUT else "(left out)"
-    if name == "url":
-        return f"{urlsplit(value).scheme or 'file'}://(left out)"
+        items = next((one["items"] for one in kinds if "items" in one), None)
+        return [_shown(item, items, tables, name) for item in value]
     if name in _LEFT_OUT or name.endswith(("_file", "_key", "key")):
         return "(left out)"
-    return value
+    if not isinstance(value, str):
+        return value
+    if name == "url":
+        scheme = urlsplit(value).scheme
+        return f"{scheme if scheme in _SCHEMES else 'file'}://(left out)"
+    return value if name in _FREE or any(_may_hold(one, value) for one in kinds) else _UNKNOWN
+
+
+def _followed(kind: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
+    found = tables[kind["$ref"].rsplit("/", 1)[1]] if "$ref" in kind else kind
+    return dict(found)
+
+
+def _may_hold(kind: dict[str, Any], value: str) -> bool:
+    if "enum" in kind or "const" in kind:
+        return value in kind.get("enum", [kind.get("const")])
+    if "pattern" in kind:
+        return bool(re.search(kind["pattern"], value))
+    return kind.get("format") == "path"
 
 
 def _record(path: Path) -> str:

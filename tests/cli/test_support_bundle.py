@@ -11,6 +11,7 @@ import pytest
 from lfr_edge.audit.event import Actor, Event
 from lfr_edge.audit.keys import FileKeyStore, deployment_keys, device_keys
 from lfr_edge.audit.log import AuditLog
+from lfr_edge.cli import support_bundle
 from lfr_edge.cli.main import main
 from lfr_edge.clock import SystemClock
 
@@ -83,7 +84,9 @@ def test_a_configuration_that_does_not_load_comes_along_all_the_same(tmp_path: P
     out = tmp_path / "support.zip"
     assert main(["support-bundle", str(out), "--config", str(path)]) == 0
     with zipfile.ZipFile(out) as archive:
-        assert json.loads(archive.read("configuration.json")) == {"matching": {"threshold": "high"}}
+        assert json.loads(archive.read("configuration.json")) == {
+            "matching": {"threshold": "(not what belongs here: left out)"}
+        }
         assert json.loads(archive.read("record.json")) == {"error": "config_invalid"}
 
 
@@ -93,3 +96,43 @@ def test_it_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["support-bundle", str(out)]) == 2
     assert "support_exists" in capsys.readouterr().err
     assert out.read_text() == "mine"
+
+
+_SLIPS = """
+pasword = "hunter2"
+site = "hunter2"
+[hunter2_is_no_secret_here]
+token = "hunter2"
+more = [{ deep = "hunter2" }]
+[console]
+port = "hunter2"
+tls_key = "hunter2"
+[models]
+purpose = "hunter2"
+providers = ["cpu", "hunter2"]
+[[cameras]]
+id = "HUNTER2 hunter2"
+url = "hunter2:x"
+ca_file = "hunter2"
+transport = "udp"
+detector_side = 640
+[[integrations.systems]]
+id = "monitor"
+token_file = "hunter2"
+events = ["status"]
+[integrations]
+allowed_hosts = ["hunter2.example"]
+"""
+
+
+def test_what_a_slip_of_the_keyboard_put_anywhere_is_left_out(tmp_path: Path) -> None:
+    config = tmp_path / "lfr.toml"
+    config.write_text(_SLIPS)
+    told = support_bundle._configuration(config)
+    assert "hunter2" not in told.replace("hunter2_is_no_secret_here", "").lower()
+    shown = json.loads(told)
+    assert shown["cameras"][0] | {"id": ""} == {
+        "id": "", "url": "file://(left out)", "ca_file": "(left out)", "transport": "udp", "detector_side": 640,
+    }  # fmt: skip
+    assert shown["models"]["providers"][0] == "cpu"
+    assert shown["integrations"]["systems"][0]["events"] == ["status"]
