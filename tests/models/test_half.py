@@ -117,3 +117,38 @@ def test_twins_are_the_same_bytes_each_time_and_refuse_what_they_cannot_read(tin
         other = eye.model_copy(update={"family": family})
         with pytest.raises(ModelError, match="no fast twin"):
             twin_of(other, tiny.read(eye), "frames")
+
+
+def test_prelu_is_joined_for_a_gpu_and_numbers_stay():
+    from lfr_edge.models.fuse.prelu import joined
+
+    graph = GraphBuilder("prelu")
+    slopes = np.array([0.1, 0.25, -0.5, 1.5], np.float32)
+    turned = graph.prelu("input", slopes)
+    graph.prelu(turned, slopes[::-1].copy(), output="out")
+    shape = (1, 4, 2, 2)
+    model = onnx.ModelProto.FromString(graph.finish([("input", shape)], [("out", shape)]))
+    one = joined(model)
+    assert [node.op_type for node in one.graph.node] == ["PRelu", "PRelu"]
+    x = np.random.default_rng(4).standard_normal(shape).astype(np.float32)
+    np.testing.assert_allclose(*(run(m.SerializeToString(), x)[0] for m in (model, one)), atol=1e-6)
+
+
+def test_what_only_looks_like_prelu_stays():
+    from lfr_edge.models.fuse.prelu import joined
+
+    shape = (1, 4, 2, 2)
+    for wrong in ("bend", "other", "shared"):
+        graph = GraphBuilder("no prelu")
+        slope = np.full((4, 1, 1), 0.25, np.float32)
+        straight = graph.add("Mul", "input", graph.weight(slope))
+        relu = graph.add("Relu", straight if wrong == "other" else "input")
+        bend = np.full((4, 1, 1), 0.7 if wrong == "bend" else 0.75, np.float32)
+        bent = graph.add("Mul", relu, graph.weight(bend))
+        outputs = [("out", shape)]
+        graph.add("Add", straight, bent, output="out")
+        if wrong == "shared":
+            graph.add("Abs", relu, output="two")
+            outputs.append(("two", shape))
+        model = onnx.ModelProto.FromString(graph.finish([("input", shape)], outputs))
+        assert "PRelu" not in {node.op_type for node in joined(model).graph.node}, wrong
