@@ -70,10 +70,10 @@ class VerifierKey:
         Raises:
             AuditError: ``audit_key_invalid``.
         """
-        name, plus, rest = text.strip().partition("+")
-        key_id, plus2, encoded = rest.partition("+")
+        name, _, rest = text.strip().partition("+")
+        key_id, _, encoded = rest.partition("+")
         material = decode64(encoded)
-        if not plus or not plus2 or not material:
+        if not material:
             raise _bad_key("it is not of the form name+hash+base64")
         key = cls(name, material[0], material[1:])
         if key.key_id.hex() != key_id:

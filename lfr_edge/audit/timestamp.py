@@ -158,12 +158,15 @@ def stamped_at(token: Path, origin: str, head: Head, authority: Path) -> int:
 
 
 def _openssl(*arguments: str) -> bytes | None:
-    """What ``openssl ts`` prints, None if it fails. In a folder of its own: it would read a configuration there."""
+    """What ``openssl ts`` prints, None if it fails or hangs. It would read a configuration where it runs."""
     with tempfile.TemporaryDirectory() as empty:
         absolute = [str(Path(word).resolve()) if "/" in word else word for word in arguments]
-        done = subprocess.run(
-            ["openssl", "ts", *absolute], capture_output=True, check=False, cwd=empty, timeout=_CHECK_S
-        )
+        try:
+            done = subprocess.run(
+                ["openssl", "ts", *absolute], capture_output=True, check=False, cwd=empty, timeout=_CHECK_S
+            )
+        except subprocess.TimeoutExpired:
+            return None
     return done.stdout if done.returncode == 0 else None
 
 

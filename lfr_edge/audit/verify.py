@@ -136,11 +136,11 @@ def _share_out(path: Path, trust: Trust) -> tuple[list[tuple[LogFolder, Trust]],
     return shares, unclaimed
 
 
-def _origin_of(folder: LogFolder) -> str:
+def _origin_of(folder: LogFolder) -> str | None:
     try:
         return read_certificate(folder.certificate).text.split("\n")[1]
     except (AuditError, OSError, UnicodeDecodeError, IndexError):
-        return ""
+        return None
 
 
 def _deployments(folder: LogFolder) -> tuple[dict[str, int], dict[str, tuple[int, int, str]]]:
@@ -186,6 +186,6 @@ def _entries(folder: LogFolder) -> Iterator[Entry]:
 
 def _head_in(entry: Entry) -> tuple[int, str]:
     """Size and root as an entry gives them; −1 and nothing where it gives none."""
-    root, size = entry.event.data.get("root", ""), entry.event.data.get("size", -1)
+    root, size = entry.event.data.get("root"), entry.event.data.get("size")
     encoded = encode64(bytes.fromhex(root)) if isinstance(root, str) and _ROOT.fullmatch(root) else ""
     return size if isinstance(size, int) else -1, encoded

@@ -117,7 +117,7 @@ def run_deliver(arguments: argparse.Namespace) -> int:
     for folder in _logs_in(arguments.path):
         view = LogView.load(folder)
         delivery = deliver(folder, view, witness)
-        size = delivery.checkpoint.head.size if delivery else view.latest.head.size if view.latest else 0
+        size = view.latest.head.size if view.latest else 0
         done = "cosigned now" if delivery else "nothing new"
         sys.stdout.write(f"{view.origin}  {size} entries  {done}\n")
     return 0

@@ -52,7 +52,9 @@ name = "audit-alone"
 version = "0"
 [tool.mutmut]
 source_paths = ["lfr_edge"]
-do_not_mutate_patterns = ['add_argument\\(', 'add_parser\\(', '_parser\\(', 'set_defaults\\(', 'ArgumentParser\\(']
+do_not_mutate_patterns = [
+  'add_argument\\(', 'add_parser\\(', 'add_subparsers\\(', '_parser\\(', 'set_defaults\\(', 'ArgumentParser\\(',
+]
 [tool.pytest.ini_options]
 addopts = ["--import-mode=importlib", "-m", "not trial", "-p", "no:cacheprovider", "-q"]
 asyncio_mode = "auto"

@@ -14,7 +14,7 @@ from lfr_edge.audit.checkpoint import parse_checkpoints
 from lfr_edge.audit.disk import RealDisk
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.log import AuditLog, LogOptions
-from lfr_edge.audit.merkle import verify_consistency, verify_inclusion
+from lfr_edge.audit.merkle import leaf_hash, verify_consistency, verify_inclusion
 from lfr_edge.audit.stamp import boot_id, time_source
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
@@ -729,3 +729,53 @@ def test_a_head_may_be_taken_at_any_time_and_costs_nothing_twice(box: Box) -> No
     calls = dict(disk.calls)
     assert log.checkpoint() is first
     assert disk.calls == calls
+
+
+def test_proofs_between_heads_that_are_not_the_newest(box: Box) -> None:
+    log = box.create()
+    heads = []
+    for _ in range(3):
+        box.fill(log, 3)
+        heads.append(log.checkpoint().head)
+    old, middle, _ = heads
+    log.append(LOST)
+    for source in (log, LogView.load(log.folder)):
+        proof = source.consistency(old.size, middle.size)
+        assert verify_consistency(old.size, old.root, middle.size, middle.root, proof)
+        for size in (middle.size, log.size):
+            path = source.inclusion(2, size)
+            root = log._group.tree.root(size)
+            assert verify_inclusion(leaf_hash(LogView.load(log.folder).body(2)), 2, size, path, root)
+
+
+def test_who_writes_for_others_signs_for_itself_only(box: Box) -> None:
+    """A head for each batch that others line up would make every entry cost as much as a decision."""
+    disk = Gate()
+    log = box.create(disk=disk)
+    disk.shut = True
+    first, decided = beside(lambda: log.append(Event("alert.decided", OPERATOR, "ab")).seq)
+    assert disk.held.wait(5)
+    second, lost = beside(lambda: log.append(LOST).seq)
+    while log._group.waiting < 1:
+        time.sleep(0.001)
+    disk.passed.set()
+    for thread in (first, second):
+        thread.join()
+    assert (decided, lost) == ([1], [2])
+    assert heads(box) == [1, 2]
+
+
+def test_any_ballast_that_is_asked_for_is_laid(box: Box) -> None:
+    box.create(ballast_bytes=1)
+    assert (box.folder() / "ballast").stat().st_size == 1
+    box.create("d2", ballast_bytes=0)
+    assert not (box.folder("d2") / "ballast").exists()
+
+
+def test_what_cannot_be_read_says_why(box: Box, tmp_path: Path) -> None:
+    folder = box.closed()
+    (folder / "key.cert").write_bytes(b"garbage")
+    for path, reason in ((folder, "a signed note cannot be read"), (tmp_path, "No such file or directory")):
+        with pytest.raises(AuditError, match=reason) as caught:
+            LogView.load(path)
+        assert caught.value.code == "audit_log_unreadable"

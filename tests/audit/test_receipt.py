@@ -87,6 +87,7 @@ def test_the_code_leads_to_the_whole_record_and_to_nothing_else(box, capsys):
         "alert.raised", "alert.decided", "receipt.issued", "alert.outcome",
     ]  # fmt: skip
     assert "baker" in told
+    assert "“" not in told, "nobody gave a reason"
     assert run(code, str(logs / "2026-11-22-2"), "--json") == 2
     entries = json.loads(capsys.readouterr().out)["entries"]
     assert {entry["ref"] for entry in entries} == {"bb" * 16}
@@ -115,3 +116,22 @@ def test_in_an_altered_log_it_is_found_and_said_so(box):
     raw[at] ^= 1
     file.write_bytes(raw)
     assert run(code, str(logs / "2026-11-22-2")) == 1
+
+
+def test_reasons_are_shown_as_they_were_written(tmp_path, capsys):
+    code = new_code()
+    store, clock = FileKeyStore(tmp_path / "keys"), SystemClock()
+    device = device_keys(store, "van.example/3/device", clock)
+    keys = deployment_keys(store, device, "van.example/3/d1", clock)
+    log = AuditLog.create(tmp_path / "d1", "van.example/3/d1", keys, clock)
+    data = {"number": 1, "code_sha256": code_digest(code)}
+    log.append(Event("receipt.issued", Actor("baker", "engagement_officer"), "bb" * 16, data, "asked – Süd"))
+    log.close()
+    assert run(code, str(tmp_path / "d1")) == 2
+    assert "“asked – Süd”" in capsys.readouterr().out
+    assert run(code, str(tmp_path / "d1"), "--json") == 2
+    said = capsys.readouterr().out
+    assert "asked – Süd" in said
+    told = json.loads(said)
+    assert (told["code"], told["log"], told["verdict"]) == (code, str(tmp_path / "d1"), "qualified")
+    assert [entry["why"] for entry in told["entries"]] == ["asked – Süd"]

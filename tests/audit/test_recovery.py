@@ -404,3 +404,17 @@ def test_what_froze_a_log_is_one_line_beside_it(box: Box) -> None:
     assert caught.value.message == f"{box.folder()} is damaged: {said.strip()}"
     assert (box.folder() / "FROZEN").stat().st_mode & 0o777 == 0o600
     assert citation(box.folder()).data["reason"] == said.strip()
+
+
+def test_zeros_count_by_whole_sectors_wherever_the_write_begins(box: Box) -> None:
+    log = box.create()
+    log.suspend()
+    raw = (box.folder() / "checkpoints").read_bytes()
+    note = raw[: raw.index(b"\n\n", raw.index(b"\n\n") + 2) + 2]
+    head = parse_checkpoints(note).whole[0].head
+    for at in (512 - 20, 1024 - 20):  # twenty bytes in one sector, the rest in the next
+        assert is_torn_checkpoint(note[:20] + bytes(len(note) - 20), box.origin(), head, at)
+        assert is_torn_checkpoint(bytes(20) + note[20:], box.origin(), head, at)
+        assert not is_torn_checkpoint(note[:19] + bytes(len(note) - 19), box.origin(), head, at)
+        assert not is_torn_checkpoint(note[:21] + bytes(len(note) - 21), box.origin(), head, at)
+        assert not is_torn_checkpoint(note[:60] + b"\0" + note[61:], box.origin(), head, at)

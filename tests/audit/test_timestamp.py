@@ -337,3 +337,28 @@ def test_a_stamp_is_found_by_the_path_that_an_auditor_types(
         "anchor_unreadable",
         "unanchored",
     ]
+
+
+def test_an_openssl_that_hangs_is_no_anchor_and_no_crash(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token is the box owner's to choose: whatever it does to openssl, the verifier gives its report."""
+    folder = box.closed()
+    LogFolder(folder).anchors.mkdir()
+    stamp_path(LogFolder(folder), 20).write_bytes(b"token")
+    program = tmp_path / "bin" / "openssl"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(timestamp, "_CHECK_S", 0.1)
+    report = verify(folder, stampers=tmp_path)
+    assert report.findings == ()
+    assert {item.code for item in report.reservations} == {"anchor_unreadable", "unanchored"}
+
+
+def test_a_log_without_a_head_has_nothing_to_stamp(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = box.closed()
+    (folder / "checkpoints").unlink()
+    assert main(["stamp", str(folder), "--url", "http://127.0.0.1:9"]) == 0
+    assert capsys.readouterr().out == "van.example/3/d1  0 entries  nothing new\n"
