@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lfr_edge.audit.anchor import printed_code
+from lfr_edge.audit.anchor import cosign, printed_code
 from lfr_edge.audit.checkpoint import Head, parse_checkpoints
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.folder import LogFolder, head_line, parse_heads
@@ -293,3 +293,24 @@ def test_a_log_without_entries_is_not_closed(box: Box) -> None:
     report = verify(box.folder())
     assert (report.findings, report.logs[0].closed) == ((), False)
     assert "not_closed" in {item.code for item in report.reservations}
+
+
+def test_each_stamp_over_what_is_missing_is_a_finding(folder: Path) -> None:
+    (folder / "anchors").mkdir()
+    for size in (13, 14):
+        (folder / "anchors" / f"stamp-{size:012}.tsr").write_bytes(b"")
+    found = places(verify(folder, stampers=folder / "nobody.pem"))
+    assert found == [("entries_missing", None, None)] * 2
+
+
+def test_a_forged_cosignature_is_told_in_words(folder: Path) -> None:
+    head = last(folder)
+    stamped = cosign(head, WITNESS, 5)
+    forged = Signature(stamped.name, stamped.key_id, stamped.blob[:-1] + bytes([stamped.blob[-1] ^ 1]))
+    note = Note(head.note.text, (*head.note.signatures, forged, stamped))
+    (folder / "anchors").mkdir()
+    (folder / "anchors" / "w.note").write_bytes(str(note).encode())
+    report = verify(folder, witnesses=[WITNESS.verifier])
+    assert places(report) == []
+    assert [item.code for item in report.reservations] == ["anchor_unreadable"]
+    assert [seen.when_s for seen in report.logs[0].anchors] == [5], "a forged one before it hinders nobody"

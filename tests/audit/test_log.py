@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -779,3 +780,26 @@ def test_what_cannot_be_read_says_why(box: Box, tmp_path: Path) -> None:
         with pytest.raises(AuditError, match=reason) as caught:
             LogView.load(path)
         assert caught.value.code == "audit_log_unreadable"
+
+
+def test_every_refusal_names_the_log_it_is_about(box: Box, tmp_path: Path) -> None:
+    log = box.create()
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+
+    def refused(call: object) -> str:
+        with pytest.raises(AuditError) as caught:
+            call()  # type: ignore[operator]
+        return caught.value.message
+
+    assert str(box.folder()) in refused(box.create)
+    assert str(box.folder()) in refused(box.open)
+    assert str(box.folder("d2")) in refused(lambda: box.open("d2"))
+    assert str(blocked / "log") in refused(
+        lambda: AuditLog.create(blocked / "log", box.origin(), box.keys(), box.clock)
+    )
+    log.close()
+    assert box.origin() in refused(box.open)
+    assert box.origin() in refused(lambda: log.append(LOST))
+    shutil.copytree(box.folder(), box.folder("d3"))
+    assert str(box.folder("d3")) in refused(lambda: box.open("d3"))
