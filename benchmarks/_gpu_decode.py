@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,22 +32,15 @@ def decode(bench: Bench) -> dict[str, Any]:
 
 
 def _timed(clip: Path, decoder: str, streams: int) -> dict[str, float]:
-    counts = [0] * streams
-
-    def read(number: int) -> None:
+    def read(_stream: int) -> int:
         spec = SourceSpec(kind="file", url=str(clip), realtime=False, decoder=decoder)  # type: ignore[arg-type]
         with open_reader(spec, SystemClock()) as reader:
-            for picture in reader.pictures():
-                counts[number] += bool(picture.y.shape[0])
+            return sum(1 for _ in reader.pictures())
 
-    threads = [threading.Thread(target=read, args=(number,)) for number in range(streams)]
-    cpu, wall = time.process_time(), time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    pictures = sum(counts)
+    with ThreadPoolExecutor(streams) as pool:
+        cpu, wall = time.process_time(), time.perf_counter()
+        pictures = sum(pool.map(read, range(streams)))  # raises what a stream raised
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     return {
         "pictures": pictures,
         "pictures_per_s": round(pictures / wall, 1),

@@ -40,6 +40,8 @@ def test_every_part_runs_as_a_slice(tmp_path: Path) -> None:
     by_name = dict(zip(KEYS, lines, strict=True))
     assert all(row["cosine"] >= 0.999 for row in by_name["prove"]["compared"].values())
     assert not any("refused" in row for row in by_name["options"]["options"])
+    assert by_name["decode"]["decoders"][0]["pictures"] == 10
+    assert by_name["cameras"]["cameras"][-1]["ledger"]["faces"] > 0
 
 
 def test_the_shell_script_refuses_what_it_cannot_do(tmp_path: Path) -> None:
