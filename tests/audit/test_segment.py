@@ -68,7 +68,7 @@ def test_a_torn_last_write_is_never_damage(writes: list[list[bytes]], draw: st.D
     data = before + bytes(last[: draw.draw(st.integers(0, len(last)))])
     frames = list(read_frames(data))
     if frames and isinstance(frames[-1], BadFrame):
-        assert not judge_tail(data, frames[-1]).damage
+        assert judge_tail(data, frames[-1]).damage is False
     assert good(data)[: sum(map(len, writes[:-1]))] == [body for bodies in writes[:-1] for body in bodies]
 
 
