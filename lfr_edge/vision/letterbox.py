@@ -94,7 +94,9 @@ def letterbox(picture: Picture, side: int, contract: InputContract) -> Canvas:
     """The picture at its :func:`place`, black elsewhere."""
     width, height = picture_size(picture)
     at = place(width, height, side, contract)
-    pixels = np.zeros((at.height, at.width, 3), np.uint8)
+    pixels = np.empty((at.height, at.width, 3), np.uint8)
+    pixels[at.inner_height :] = 0
+    pixels[: at.inner_height, at.inner_width :] = 0
     _shrink(picture, pixels[: at.inner_height, : at.inner_width])
     return Canvas(pixels, at.inner_width / width, at.inner_height / height, width, height)
 
