@@ -13,12 +13,7 @@ from pathlib import Path
 
 from lfr_edge.audit.anchor import printed_code, same_code
 from lfr_edge.audit.anchored import cosigned, witnessed_heads
-from lfr_edge.audit.checkpoint import (
-    Checkpoint,
-    Checkpoints,
-    Head,
-    parse_checkpoints,
-)
+from lfr_edge.audit.checkpoint import Checkpoint, Checkpoints, Head, parse_checkpoints
 from lfr_edge.audit.duties import Duties
 from lfr_edge.audit.entry import Entry, parse_entry
 from lfr_edge.audit.folder import Heads, LogFolder, parse_heads
@@ -60,6 +55,7 @@ class LogCheck:
     end: int = 0  # bytes of the segment that could be read
     closed: bool = False
     closed_at: int = -1
+    said: set[tuple[str, str]] = field(default_factory=set)  # code of a finding, and of what
 
     def run(self) -> LogReport:
         device, source = self._device_key()
@@ -208,9 +204,12 @@ class LogCheck:
         return self.closed and last is not None and last.size == len(self.offsets)
 
     def _check_root(self, what: str, head: Head, good: int) -> bool:
-        """Whether the first entries have this root; if not, the first bad one lies at `good` or after."""
+        """Whether the first entries have this root; if not, the first bad one lies at `good` or after.
+
+        Said of the first of its kind: those after it cover the same entries, and there may be thousands.
+        """
         root = self.roots.get(head.size)
-        if root is None:
+        if root is None and self._is_first("entries_missing", what):
             text = say(
                 "{what} covers {size} entries, {readable} are readable",
                 what=say(f"a {what}"),
@@ -218,7 +217,7 @@ class LogCheck:
                 readable=len(self.offsets),
             )
             self._find("entries_missing", text, len(self.offsets))
-        elif root != head.root:
+        elif root is not None and root != head.root and self._is_first("entries_altered", what):
             text = say(
                 "entries {first} to {last} are not those {what} covers",
                 first=good,
@@ -227,6 +226,11 @@ class LogCheck:
             )
             self._find("entries_altered", text, good)
         return root == head.root
+
+    def _is_first(self, code: str, what: str) -> bool:
+        first = (code, what) not in self.said
+        self.said.add((code, what))
+        return first
 
     def _check_checkpoints(
         self, checkpoints: Checkpoints, certificate: Certificate | None, heads: Heads

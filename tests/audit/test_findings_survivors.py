@@ -57,7 +57,7 @@ def test_a_wrong_entry_is_named_with_its_byte(folder: Path, code: str, change: o
     assert found[0] == (code, 6, whole[6].offset)
     # … and the head over 8 says from where on nothing is sure: the good head before it
     assert ("entries_altered", 4, whole[4].offset) in found
-    assert ("entries_altered", 8, frames(folder)[8].offset) in found
+    assert not [one for one in found if one[1] == 8]  # those over 12 say nothing new
 
 
 def test_a_first_entry_that_opens_nothing(folder: Path) -> None:
@@ -83,7 +83,9 @@ def test_the_end_of_what_is_left_is_named(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[: whole[6].end])
     found = places(verify(folder))
     assert set(found) == {("entries_missing", 7, whole[6].end)}
-    assert len(found) == 4  # heads and checkpoints over 8 and 12
+    assert (
+        len(found) == 2
+    )  # the first head and the first checkpoint, both over 8; those over 12 say nothing new
 
 
 def test_a_missing_signature_is_named(folder: Path) -> None:
