@@ -96,6 +96,9 @@ class Door:
     tls: bool
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     error: LfrError | None = None  # of the last answer, shown once
+    typed: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what was refused with it, to be mended; no password
     _code: str = ""  # digests only
     _browser: str = ""
     _born_ns: int = 0
@@ -183,11 +186,11 @@ async def _start(request: web.Request) -> web.StreamResponse:
 async def _page(request: web.Request) -> web.StreamResponse:
     door = request.app[DOOR]
     error, door.error = door.error, None
+    typed, door.typed = door.typed, {}
     if not _holds(request):
         return _render(request, "first_run_code.html", error=error)
-    return _render(
-        request, "first_run.html", error=error, shown=await asyncio.to_thread(request.app[BOX].shown)
-    )
+    shown = await asyncio.to_thread(request.app[BOX].shown)
+    return _render(request, "first_run.html", error=error, shown=shown, typed=typed)
 
 
 async def _code(request: web.Request) -> web.StreamResponse:
@@ -211,10 +214,13 @@ def _answer(work: Callable[[FirstRun, dict[str, str]], Awaitable[None]], part: s
     """A handler that hands one form to the setup and shows the page again, with what was wrong."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        form = await _form(request)
         try:
-            await work(request.app[BOX], await _form(request))
+            await work(request.app[BOX], form)
         except LfrError as error:
-            request.app[DOOR].error = error
+            door = request.app[DOOR]
+            door.error = error
+            door.typed = {name: text for name, text in form.items() if name != "password"}
             return _back()
         return _back(part)
 

@@ -28,9 +28,12 @@ async def test_a_box_is_set_up_by_keyboard_alone(browser: Browser, tmp_path):
         await page.keyboard.press("Enter")
         await page.wait_for_selector("#site")
         await accessible(page)
-        await page.fill("#audit", "audit")
-        await page.fill("#data", "data")
-        await page.fill("input[name=site]", "Van 7")
+        ids = await page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+        assert len(ids) == len(set(ids)), "a label would lead to another thing of the same name"
+        await page.fill("#field-audit", "audit")
+        await page.fill("#field-data", "data")
+        await page.click("label[for=field-site]")
+        await page.keyboard.type("Van 7")
         await page.keyboard.press("Enter")
         await page.fill("#people-operator", "jones")
         await page.keyboard.press("Enter")
@@ -38,6 +41,9 @@ async def test_a_box_is_set_up_by_keyboard_alone(browser: Browser, tmp_path):
         await page.wait_for_selector("#checks table")
         await accessible(page)
         await page.set_viewport_size(PHONE)
+        table = page.locator("#checks .wide")
+        hidden = await table.evaluate("box => box.scrollWidth - box.clientWidth")
+        assert hidden == 0, "what a check says can be read without pushing it aside"
         wide = await page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )

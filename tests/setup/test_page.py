@@ -180,10 +180,18 @@ async def test_an_account_from_elsewhere_ends_the_page_at_once(served, holder):
 async def test_what_is_wrong_is_said_and_nothing_of_it_is_kept(served, holder):
     assert "models.purpose" in await send(holder, "site", **(SITE | {"purpose": "fun"}))
     assert served.preparation.draft.answers.configuration == {}
-    assert "cannot be a name" in await send(holder, "people", operator="Miller!")
+    text = await send(holder, "people", operator="Miller!", auditor="ng")
+    assert "cannot be a name" in text
+    assert 'value="Miller!"' in text, "to be mended, not typed again"
+    assert 'value="ng"' in text
+    async with holder.get("/first-run") as answer:
+        assert "Miller!" not in await answer.text(), "once"
     assert "another role" in await send(holder, "people", operator="miller", auditor="miller")
     assert served.preparation.draft.answers.accounts == ()
-    assert "telnet" in await send(holder, "camera", id="a", url="telnet://x")
+    text = await send(holder, "camera", id="a", url="telnet://x", username="lfr", password=PASSWORD)
+    assert 'value="telnet://x"' in text
+    assert 'value="lfr"' in text
+    assert PASSWORD not in text
     assert "no address was given" in await send(holder, "camera", id="a", url=" ")
     assert "did not answer" in await send(holder, "camera", id="a", service="http://192.0.2.1/internal")
     assert "part 1 was not kept yet" in await send(holder, "write")
