@@ -226,6 +226,7 @@ def _frame(camera: str, sequence: int, picture: Picture) -> Frame:
 
 def _recogniser(stack: VisionStack, gallery: Gallery, replay: Replay, *, looking_s: float) -> Recogniser:
     sides = dict.fromkeys(replay.clips, replay.side)
+    stack.warm(set(sides.values()))  # the very networks that a deployment runs
     judge = Judge(replay.policy)
     return Recogniser(stack, gallery.make(), judge, replay.vision, sides, looking_s=looking_s)
 
