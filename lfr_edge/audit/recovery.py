@@ -56,7 +56,7 @@ class Recovered:
 
 
 def recover(folder: LogFolder, origin: str, key: VerifierKey) -> Recovered:
-    """Read the log back and cut off a torn write. The caller holds the log's lock.
+    """Read the log back and cut off a torn write. The caller holds the log's lock and made its files.
 
     Raises:
         AuditError: ``audit_log_frozen``, ``audit_log_damaged`` (the log is frozen now).
@@ -120,7 +120,8 @@ def _signed_files(
     folder: LogFolder, origin: str, key: VerifierKey, *, torn: bytes
 ) -> tuple[Heads, Checkpoints]:
     """Heads and checkpoints, their torn ends at most torn (no signature over them was released)."""
-    heads, checkpoints = parse_heads(_read(folder.heads)), parse_checkpoints(_read(folder.checkpoints))
+    heads = parse_heads(folder.heads.read_bytes())
+    checkpoints = parse_checkpoints(folder.checkpoints.read_bytes())
     if heads.rest and not is_torn_head(heads.rest, heads.end):
         raise _freeze(folder, say("the heads file is wrong at byte {end}", end=heads.end))
     newest = heads.whole[-1] if heads.whole else None
@@ -198,8 +199,6 @@ def _write_again(path: Path, start: int) -> None:
     A sync that failed leaves bytes that this process reads and the disk never got; the kernel holds them for clean
     and a later sync would not bring them there.
     """
-    if not path.exists():
-        return
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         rest = os.pread(descriptor, os.fstat(descriptor).st_size - start, start)
@@ -209,10 +208,6 @@ def _write_again(path: Path, start: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _read(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
 
 
 def _freeze(folder: LogFolder, reason: str) -> AuditError:
