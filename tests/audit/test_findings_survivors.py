@@ -316,3 +316,13 @@ def test_a_forged_cosignature_is_told_in_words(folder: Path) -> None:
     assert places(report) == []
     assert [item.code for item in report.reservations] == ["anchor_unreadable"]
     assert [seen.when_s for seen in report.logs[0].anchors] == [5], "a forged one before it hinders nobody"
+
+
+def test_a_log_that_begins_with_its_end_is_closed_and_wrong(box: Box) -> None:
+    folder = box.closed(entries=2)
+    body = frames(folder)[1].body.replace(b'"seq":1', b'"seq":0')
+    rewrite(folder, {0: body}, frozenset({1}))
+    report = verify(folder)
+    assert places(report)[0] == ("entry_misplaced", 0, 0)
+    assert report.logs[0].closed
+    assert "not_closed" not in {item.code for item in report.reservations}
