@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.faults.simulation.campaign import BrokenPromise, shortest, simulate, tell
+from tests.faults.simulation import kindness
+from tests.faults.simulation.campaign import BrokenPromise, memory, shortest, simulate, tell
 from tests.faults.simulation.planted import BUGS
 from tests.faults.simulation.run import Simulation
+from tests.trials.running import carry_out, missing
+from tests.trials.simulated import TRIALS
 
 STEPS = 480
 # Those that the first deployment of seed 1 finds; the trial plants all of them.
@@ -70,3 +75,27 @@ def test_a_find_is_told_as_a_short_story() -> None:
         assert again is not None
         assert again.why == short.why, "it is the same story every time"
     assert tell(short.seed, short.steps)[1] is None
+
+
+def test_the_fake_disk_is_no_kinder_than_ext4(tmp_path: Path) -> None:
+    trial = next(trial for trial in TRIALS if trial.name == "simulation-disk")
+    if missing(trial):
+        pytest.skip(f"NOT TESTED: {missing(trial)}: no loop-mounted ext4 to compare with")
+    try:
+        told = carry_out(trial, 6, 20261122)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"NOT TESTED: no loop-mounted ext4 here ({error})")
+    assert told["verdict"] == "held", told
+    assert told["facts"]["stories of which the cut took something"] > 0
+
+
+def test_the_fake_disk_leaves_what_was_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that was written out after the first of two changes: the fake knows that, too."""
+    calls: list[kindness.Call] = [("append", "one", 70), ("rename", "one", 0), ("append", "two", 70)]
+    between = (("one", b"A" * 70),)
+    with tempfile.TemporaryDirectory(dir=memory()) as base:
+        assert not kindness.unknown(Path(base), calls, 1, between)
+    monkeypatch.setattr(kindness, "SAMPLES", (400,))
+    never = (("one", b"C" * 70),)
+    with tempfile.TemporaryDirectory(dir=memory()) as base:
+        assert "none of the" in kindness.unknown(Path(base), calls, 1, never)

@@ -40,7 +40,7 @@ class Found:
 
 def tell(seed: int, steps: int | Sequence[Step]) -> tuple[Simulation, Found | None]:
     """One story; what it broke."""
-    with tempfile.TemporaryDirectory(prefix="lfr-sim-", dir=_memory(), ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="lfr-sim-", dir=memory(), ignore_cleanup_errors=True) as folder:
         sim = Simulation(Path(folder), seed, steps)
         try:
             sim.run()
@@ -104,9 +104,9 @@ def simulate(
     return told | {"steps": done}
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
     """RAM where there is some: nothing here has to survive this machine."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-__all__ = ["BrokenPromise", "Found", "shortest", "simulate", "tell"]
+__all__ = ["BrokenPromise", "Found", "memory", "shortest", "simulate", "tell"]

@@ -2,9 +2,10 @@
 
 Real files in a folder, but what survives a cut is decided here. Only ``fsync`` makes contents durable, only ``fsync``
 of a folder makes names durable (POSIX's promise, which is less than ext4 keeps). At a cut every name that changed
-since is there in its old state or its new one, each on its own; every file that changed since has its old content,
-its new one, or a mixture by sectors. What SQLite's C code does is not seen here: its files survive as they are,
-as they do with ``synchronous=FULL`` (the black-box power trial holds the fake to a real ext4).
+since is there in its old state, its new one or one between them, each on its own; every file that changed since has
+its old content, its new one, one between them, or a mixture by sectors. What SQLite's C code does is not seen here:
+its files survive as they are, as they do with ``synchronous=FULL``. The trial ``simulation-disk`` holds the fake to a
+real ext4: what that leaves, this one leaves, too.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ class CrashableDisk:
     _data: dict[int, bytes] = field(default_factory=dict)
     _names: dict[int, Names] = field(default_factory=dict)
     _holes: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    _past_names: dict[int, dict[str, list[tuple[int, bool] | None]]] = field(
+        default_factory=dict
+    )  # since then
+    _past_data: dict[int, list[bytes]] = field(default_factory=dict)  # before each time a file was cut short
+    _ends: dict[int, list[int]] = field(default_factory=dict)  # sizes after each write since then
 
     def __post_init__(self) -> None:
         self.grave = self.base / "grave"
@@ -68,6 +74,8 @@ class CrashableDisk:
         def _write(descriptor: int, data: Any) -> int:
             self._tick("write")
             done = write(descriptor, data)
+            if not self.dead and not self._away:
+                self._written(descriptor)
             self._tick("")
             return done
 
@@ -79,18 +87,23 @@ class CrashableDisk:
 
         def _replace(source: Any, target: Any, **more: Any) -> None:
             self._tick("")
+            self._remember(source, target)
             self._bury(target)
             replace(source, target, **more)
             self._tick("")
 
         def _unlink(path: Any, **more: Any) -> None:
             self._tick("")
+            self._remember(path)
             self._bury(path)
             unlink(path, **more)
             self._tick("")
 
         def _truncate(descriptor: int, size: int) -> None:
             self._tick("")
+            if not self.dead and not self._away:
+                inode = os.fstat(descriptor).st_ino
+                self._past_data.setdefault(inode, []).append(_read(descriptor, os.fstat(descriptor).st_size))
             truncate(descriptor, size)
             self._tick("")
 
@@ -137,8 +150,11 @@ class CrashableDisk:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             self._names[status.st_ino] = _listing(Path(f"/proc/self/fd/{descriptor}"))
+            self._past_names.pop(status.st_ino, None)
         else:
             self._data[status.st_ino] = self._content(status.st_ino, _read(descriptor, status.st_size))
+            self._past_data.pop(status.st_ino, None)
+            self._ends.pop(status.st_ino, None)
 
     def _forget(self, descriptor: int) -> None:
         """A failed sync: what was not durable never will be, whatever a later sync says."""
@@ -153,6 +169,19 @@ class CrashableDisk:
         for start, stop in self._holes.get(inode, ()):
             data[start:stop] = bytes(len(data[start:stop]))
         return bytes(data)
+
+    def _written(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            self._ends.setdefault(status.st_ino, []).append(status.st_size)
+
+    def _remember(self, *paths: Any) -> None:
+        """What these names lead to now: a journal may be written out between any two changes."""
+        if self.dead or self._away:
+            return
+        for path in map(Path, paths):
+            known = self._past_names.setdefault(path.parent.stat().st_ino, {})
+            known.setdefault(path.name, []).append(_listing(path.parent).get(path.name))
 
     def _bury(self, path: Any) -> None:
         """Keep the inode, so that its number is not given to another file."""
@@ -169,10 +198,20 @@ class CrashableDisk:
         self.cuts += 1
         after = self.base / f"life-{self.cuts}"
         after.mkdir()
-        self._leave(self.live, self.live.stat().st_ino, after)
+        self.leave(after)
         for path in self.live.glob("alerts.sqlite*"):
             shutil.copyfile(path, after / path.name)
         self._after = after
+
+    def leave(self, target: Path) -> None:
+        """What a cut leaves now, by chance, in the empty folder `target`. Changes nothing else."""
+        where = {
+            entry.stat().st_ino: entry
+            for folder in (self.grave, self.live)
+            for entry in folder.rglob("*")
+            if entry.is_file() and not entry.name.startswith("alerts.sqlite")
+        }
+        self._leave(self.live, self.live.stat().st_ino, target, where)
 
     def power_on(self) -> Path:
         """The folder that the cut left; everything in it is durable now."""
@@ -181,6 +220,7 @@ class CrashableDisk:
         self.grave.mkdir()
         self.live, self.dead, self.cut_in, self.fail_in = self._after, False, None, None
         self._data, self._names, self._holes = {}, {}, {}
+        self._past_names, self._past_data, self._ends = {}, {}, {}
         for folder, _, files in os.walk(self.live):
             self._names[Path(folder).stat().st_ino] = _listing(Path(folder))
             for name in files:
@@ -188,20 +228,24 @@ class CrashableDisk:
                 self._data[path.stat().st_ino] = path.read_bytes()
         return self.live
 
-    def _leave(self, now: Path | None, inode: int, target: Path) -> None:
+    def _leave(self, now: Path | None, inode: int, target: Path, where: dict[int, Path]) -> None:
         durable = self._names.get(inode, {})
         current = _listing(now) if now is not None else {}
-        for name in sorted({*durable, *current}):
+        past = self._past_names.get(inode, {})
+        for name in sorted({*durable, *current, *past}):
             old, new = durable.get(name), current.get(name)
+            between = [state for state in past.get(name, ()) if state not in (old, new)]
             chosen = new if old == new or self.chance.random() < 0.5 else old
+            if between and self.chance.random() < 0.3:
+                chosen = self.chance.choice(between)
             if chosen is None:
                 continue
-            here = now / name if now is not None and chosen == new else None
             if chosen[1]:
                 (target / name).mkdir(mode=0o700)
-                self._leave(here, chosen[0], target / name)
+                here = now / name if now is not None and chosen == new else None
+                self._leave(here, chosen[0], target / name, where)
             else:
-                (target / name).write_bytes(self._left(chosen[0], here))
+                (target / name).write_bytes(self._left(chosen[0], where.get(chosen[0])))
                 (target / name).chmod(0o600)
 
     def _left(self, inode: int, here: Path | None) -> bytes:
@@ -209,6 +253,9 @@ class CrashableDisk:
         if here is None:
             return old
         new = self._content(inode, here.read_bytes())
+        between = self._past_data.get(inode, [])
+        if between and self.chance.random() < 0.3:
+            new = self._content(inode, self.chance.choice(between))
         if new == old:
             return old
         match self.chance.randrange(4):
@@ -216,8 +263,12 @@ class CrashableDisk:
                 return old
             case 1:
                 return new
-            case shape if new.startswith(old) and shape == 2:
-                return new[: self.chance.randrange(len(old), len(new) + 1)]  # the beginning of what was added
+            case shape if new.startswith(old) and shape == 2:  # the beginning of what was added
+                ends = [end for end in self._ends.get(inode, ()) if len(old) <= end <= len(new)]
+                if ends and self.chance.random() < 0.5:
+                    new = new[: self.chance.choice(ends)]  # the journal was written out between two writes
+                    return new if self.chance.random() < 0.5 else self._torn(old, new)
+                return new[: self.chance.randrange(len(old), len(new) + 1)]
             case _:
                 return self._torn(old, new)
 
