@@ -14,6 +14,7 @@ import numpy as np
 from lfr_edge.models.convert.rewrite import YUNET_STRIDES
 from lfr_edge.models.fuse.extension import Extension, unsupported
 from lfr_edge.models.fuse.pixels import FLOAT, Input
+from lfr_edge.sentences import say
 
 # A crowd of 200 faces gives about 3,000 candidates (vision/detectors); up to 4,096 the CUDA provider's TopK keeps
 # a row in one block's registers.
@@ -91,7 +92,7 @@ def _yunet_boxes(graph: Extension, raw: str, cells: _Cells) -> tuple[str, str, s
 
 def _read_scrfd(graph: Extension, outputs: Sequence[str]) -> tuple[str, str]:
     if len(outputs) != 9:
-        raise unsupported("SCRFD", f"{len(outputs)} outputs instead of 9")
+        raise unsupported("SCRFD", say("{count} outputs instead of {wanted}", count=len(outputs), wanted=9))
     scores, boxes, points = (graph.add("Concat", *outputs[start : start + 3], axis=1) for start in (0, 3, 6))
     return scores, graph.add("Concat", boxes, points, axis=2)
 
@@ -106,7 +107,9 @@ def _scrfd_boxes(graph: Extension, raw: str, cells: _Cells) -> tuple[str, str, s
 
 def _read_centerface(graph: Extension, outputs: Sequence[str]) -> tuple[str, str]:
     if len(outputs) != 4:
-        raise unsupported("CenterFace", f"{len(outputs)} outputs instead of 4")
+        raise unsupported(
+            "CenterFace", say("{count} outputs instead of {wanted}", count=len(outputs), wanted=4)
+        )
     rows = []
     for name, channels in zip(outputs, (1, 2, 2, 10), strict=True):
         last = graph.add("Transpose", name, perm=[0, 2, 3, 1])

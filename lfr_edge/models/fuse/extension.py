@@ -14,6 +14,7 @@ from lfr_edge.errors import ModelError
 from lfr_edge.models.convert.graph import IR_VERSION, FloatArray, Shape, serialise, tensor
 from lfr_edge.models.fuse.prelu import joined
 from lfr_edge.models.graph_check import parse_graph
+from lfr_edge.sentences import say
 
 # The first with everything used here in a form that the CUDA provider has kernels for (GridSample from 16 on); the
 # published networks are of 9 to 13 and are lifted, which changes no number (tests).
@@ -51,7 +52,7 @@ class Extension:
         weights = {weight.name for weight in graph.initializer}
         entries = [entry.name for entry in graph.input if entry.name not in weights]
         if len(entries) != 1:
-            raise unsupported(self._label, f"it has {len(entries)} inputs")
+            raise unsupported(self._label, say("it has {count} inputs", count=len(entries)))
         self._nodes.append(helper.make_node("Identity", [image], [entries[0]]))
         self._nodes.extend(graph.node)
         self._weights.extend(graph.initializer)
@@ -78,14 +79,14 @@ class Extension:
             return serialise(model)
         except (onnx.checker.ValidationError, EncodeError, ValueError) as error:
             raise unsupported(
-                self._label, f"the joined graph is not valid ({type(error).__name__})"
+                self._label, say("the joined graph is not valid ({kind})", kind=type(error).__name__)
             ) from error
 
 
 def unsupported(label: str, reason: str) -> ModelError:
     return ModelError(
         "model_twin_unsupported",
-        f"{label} has no fast twin: {reason}",
+        say("{label} has no fast twin: {reason}", label=label, reason=reason),
         hint="set models.graph = 'plain', or import the pack again: its files then get a symbolic batch",
     )
 
@@ -100,4 +101,7 @@ def _lifted(data: bytes, label: str, *, for_gpu: bool) -> onnx.ModelProto:
         lifted = version_converter.convert_version(model, OPSET)
         return compose.add_prefix(lifted, _NETWORK)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
-        raise unsupported(label, f"it cannot be lifted to opset {OPSET} ({type(error).__name__})") from error
+        raise unsupported(
+            label,
+            say("it cannot be lifted to opset {opset} ({kind})", opset=OPSET, kind=type(error).__name__),
+        ) from error

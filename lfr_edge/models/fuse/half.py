@@ -21,6 +21,7 @@ from lfr_edge.models.convert.graph import serialise
 from lfr_edge.models.graph_check import parse_graph
 from lfr_edge.models.manifest import NetworkManifest, PackManifest
 from lfr_edge.models.store import Pack
+from lfr_edge.sentences import say
 
 _FLOAT: Final = onnx.TensorProto.FLOAT
 _HALF: Final = onnx.TensorProto.FLOAT16
@@ -131,7 +132,9 @@ def _cast_borders(graph: onnx.GraphProto, inputs: Iterable[onnx.ValueInfoProto])
 def _halved(weight: onnx.TensorProto, label: str) -> onnx.TensorProto:
     array = numpy_helper.to_array(weight)
     if not (np.abs(array) <= _MOST).all():
-        raise _refused(label, f"the weight {weight.name!r} is too large for half precision")
+        raise _refused(
+            label, say("the weight {weight!r} is too large for half precision", weight=weight.name)
+        )
     array = np.where(np.abs(array) < _LEAST, 0, array)
     return onnx.TensorProto(
         name=weight.name, data_type=_HALF, dims=weight.dims, raw_data=array.astype("<f2").tobytes()
@@ -141,6 +144,6 @@ def _halved(weight: onnx.TensorProto, label: str) -> onnx.TensorProto:
 def _refused(label: str, reason: str) -> ModelError:
     return ModelError(
         "model_half_unsupported",
-        f"{label} cannot run in half precision: {reason}",
+        say("{label} cannot run in half precision: {reason}", label=label, reason=reason),
         hint="use the pack as it is; on a GPU its convolutions run in TF32",
     )

@@ -45,11 +45,19 @@ class Proof:
         if not self.faces:
             return "the plain path found none of the drawn faces"
         if self.missed:
-            return f"{self.missed} of {self.faces} faces more or fewer"
+            return say("{missed} of {faces} faces more or fewer", missed=self.missed, faces=self.faces)
         if self.pixels > most_pixels:
-            return f"a box or point moved by {self.pixels:.2f} pixels, more than {most_pixels:g}"
+            return say(
+                "a box or point moved by {pixels:.2f} pixels, more than {most:g}",
+                pixels=self.pixels,
+                most=most_pixels,
+            )
         if not self.cosine >= least_cosine:
-            return f"a template's cosine is {self.cosine:.5f}, less than {least_cosine:g}"
+            return say(
+                "a template's cosine is {cosine:.5f}, less than {least:g}",
+                cosine=self.cosine,
+                least=least_cosine,
+            )
         return ""
 
 
