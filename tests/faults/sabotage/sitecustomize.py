@@ -50,7 +50,19 @@ def _no_patience(module: ModuleType) -> None:
     module.LiveReader._decode = decode
 
 
+def _leak(module: ModuleType) -> None:
+    """Each look at the box's state keeps a megabyte and a descriptor."""
+    status, kept = module.View.status, []
+
+    def leaking(self: object) -> object:
+        kept.append((bytearray(os.urandom(1 << 20)), os.dup(0)))
+        return status(self)
+
+    module.View.status = leaking
+
+
 _BREAKS: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
+    "leak": ("lfr_edge.service.view", _leak),
     "no_compare": ("lfr_edge.alerts.desk", _no_compare),
     "no_frozen": ("lfr_edge.capture.reader", _no_frozen),
     "no_patience": ("lfr_edge.capture.reader", _no_patience),

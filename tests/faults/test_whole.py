@@ -1,0 +1,96 @@
+"""Slices of the trials of the whole service (tests/trials/whole.py): each short, each with what shows that it sees."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.faults.whole.needles import Needles
+from tests.faults.whole.power import Tally, cuts, lies
+from tests.faults.whole.soak import Course, Sample, grown, slope_mib_h, soak
+from tests.faults.whole.street import Street, street
+from tests.faults.whole.traces import _files, _pieces_of
+from tests.faults.whole.work import Told
+from tests.trials.parts import go_verifier
+from tests.trials.running import missing
+from tests.trials.trial import Attempt, Need
+from tests.trials.whole import TRIALS
+
+pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+
+
+def needs(name: str) -> None:
+    lacking: tuple[Need, ...] = missing(next(trial for trial in TRIALS if trial.name == name))
+    if lacking:
+        pytest.skip(f"NOT TESTED: {name} needs {', '.join(lacking)}")
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory, model_store) -> Iterator[Street]:
+    with street(tmp_path_factory.mktemp("street"), model_store, spare=20, additions=3) as made:
+        yield made
+
+
+async def test_a_power_cut_and_a_disk_that_lies(outside, tmp_path) -> None:
+    needs("service-power")
+    go = go_verifier(tmp_path)
+    told: Tally = await cuts(outside, tmp_path, 1, random.Random(2), go)
+    assert told.failures == []
+    assert told.acknowledged > 3
+    assert (await lies(outside, tmp_path, 1, random.Random(1), go)).failures
+
+
+async def test_faults_one_after_the_other_heal_and_lose_nothing(outside, tmp_path) -> None:
+    needs("service-soak")
+    course = Course()
+    await soak(outside, tmp_path, 8.0, random.Random(1), course, warm_up_s=0.0, every_s=2.0)
+    assert course.failures == []
+    assert sum(course.faults.values()) >= 1
+    assert course.acknowledged > 3
+
+
+def test_strangers_are_gone_from_all_memory_after_a_second(tmp_path) -> None:
+    needs("service-memory")
+    trial = next(trial for trial in TRIALS if trial.name == "service-memory")
+    outcome = trial.run(Attempt(1, 1, tmp_path))
+    assert outcome.failures == ()
+    assert outcome.tried == 1
+
+
+def test_what_grows_is_noticed() -> None:
+    flat = [Sample(30.0 * n, 90_000 + n % 3, 30, 12) for n in range(120)]
+    assert grown(flat, 600) == []
+    leak = [Sample(one.at_s, one.rss_kib + int(one.at_s * 2), 30, 12) for one in flat]
+    assert slope_mib_h(leak) == pytest.approx(7, abs=0.2)
+    assert "memory grows" in grown(leak, 600)[0]
+    (told,) = grown([Sample(one.at_s, 90_000, 30 + int(one.at_s / 100), 12) for one in flat], 600)
+    assert "descriptors grow" in told
+
+
+def test_every_place_is_really_read(tmp_path: Path) -> None:
+    """The slice of service-traces: its readers find what lies at any place of a file, and in a hole's neighbour."""
+    chance = np.random.default_rng(1)
+    needles = Needles(np.sort(chance.integers(1 << 60, 1 << 63, 50, np.uint64)), [chance.bytes(16)])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_bytes(b"xyz" + needles.words.tobytes() + needles.pieces[0])
+    assert sum(map(needles.in_bytes, _files(tmp_path))) == 51
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(1 << 26)
+        file.seek(1 << 25)
+        file.write(needles.words.tobytes())
+    assert sum(map(needles.in_bytes, _pieces_of(image))) == 50
+    assert needles.in_bytes(bytes(1 << 16)) == 0
+
+
+def test_a_promise_that_the_record_does_not_keep_is_named() -> None:
+    told = Told()
+    told.add("alert.decided", "f00", "miller")
+    told.add("alert.decided", "f00", "miller")
+    assert told.count == 1
+    (problem,) = told.missing([])
+    assert "alert.decided" in problem

@@ -1,0 +1,134 @@
+"""What is looked for in memory, on the disk and on the wire: the very bytes that a passer-by left in a process.
+
+The recogniser is stopped while somebody who is on no list stands before the camera, and the memory that it seals off
+for faces (`MADV_DONTDUMP`) is compared with what lay there before anybody came. What differs is of this face: its
+aligned crop, its templates, their sum. Nothing has to be computed a second time and come out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tests.vision.test_slots import writable
+
+_MOST_WORDS, _MOST_PIECES = 4000, 12  # of one stop
+_SPREAD = (
+    64  # of the bytes of a word: the wall behind a face is as grey in the crop as in the camera's picture
+)
+_VECTOR = 64  # floats in a row that make a template
+
+
+@dataclass
+class Needles:
+    words: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))  # eight bytes each
+    pieces: list[bytes] = field(default_factory=list)  # sixteen bytes each, found at any place
+    vectors: int = 0
+
+    def __add__(self, other: Needles) -> Needles:
+        words = np.unique(np.concatenate([self.words, other.words]))
+        return Needles(words, self.pieces + other.pieces, self.vectors + other.vectors)
+
+    def in_memory(self, pid: int) -> list[str]:
+        """Those that a process holds, as hex."""
+        ends = np.zeros(1 << 16, np.bool_)  # of their low 16 bits: sorts out almost everything at once
+        ends[self.words & np.uint64(0xFFFF)] = True
+        hits: set[str] = set()
+        for chunk in writable(pid):
+            for shift in (0, 4):
+                here = np.frombuffer(chunk, np.uint64, (len(chunk) - shift) // 8, shift)
+                here = here[ends[here.view(np.uint16)[::4]]]
+                hits.update(f"{word:016x}" for word in here[np.isin(here, self.words)].tolist())
+            hits.update(piece.hex() for piece in self.pieces if piece in chunk)
+        return sorted(hits)
+
+    def in_bytes(self, data: bytes) -> int:
+        """How many of them stand anywhere in `data`."""
+        hits: set[int] = set()
+        for shift in range(8):
+            size = (len(data) - shift) // 8
+            if size > 0:
+                here = np.frombuffer(data, np.uint64, size, shift)
+                hits.update(here[np.isin(here, self.words)].tolist())
+        return len(hits) + sum(piece in data for piece in self.pieces)
+
+
+def sealed_memory(pid: int) -> dict[int, np.ndarray]:
+    """Every private mapping that the kernel leaves out of dumps, by address."""
+    found: dict[int, np.ndarray] = {}
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        low = high = 0
+        for line in Path(f"/proc/{pid}/smaps").read_text(encoding="ascii", errors="replace").splitlines():
+            head, *rest = line.split()
+            if "-" in head and not head.endswith(":"):
+                low, high = (int(end, 16) for end in head.split("-"))
+                high = high if rest[0].startswith("rw") else low
+            elif head == "VmFlags:" and "dd" in rest and high > low:
+                memory.seek(low)
+                found[low] = np.frombuffer(memory.read(high - low), np.uint8)
+    return found
+
+
+def differing(before: dict[int, np.ndarray], now: dict[int, np.ndarray]) -> Needles:
+    """What a face put into the sealed memory."""
+    words: list[np.ndarray] = []
+    pieces: list[bytes] = []
+    vectors = 0
+    for low, there in now.items():
+        was = before.get(low)
+        if was is None or len(was) != len(there):
+            continue
+        changed = np.flatnonzero(was.view(np.uint64) != there.view(np.uint64))
+        for run in np.split(changed, np.flatnonzero(np.diff(changed) > 1) + 1):
+            if len(run) < 4:
+                continue
+            raw = there[8 * run[0] : 8 * (run[-1] + 1)]
+            words.append(raw.view(np.uint64))
+            pieces += _pieces(raw.tobytes())
+            for vector in _vectors(raw):
+                vectors += 1
+                words += _forms(vector)
+    if not words:
+        return Needles()
+    every = np.unique(np.concatenate(words))
+    every = every[_telling(every)]
+    chosen = np.random.default_rng(0).permutation(every)[:_MOST_WORDS]
+    return Needles(np.sort(chosen), pieces[:: max(1, len(pieces) // _MOST_PIECES)][:_MOST_PIECES], vectors)
+
+
+def _pieces(raw: bytes) -> list[bytes]:
+    cut = (raw[at : at + 16] for at in range(64, len(raw) - 16, 256))
+    return [piece for piece in cut if len(set(piece)) > 9 and max(piece) - min(piece) >= _SPREAD]
+
+
+def _vectors(raw: np.ndarray) -> Iterator[np.ndarray]:
+    """Runs of plausible numbers: a template's or a sum's floats lie within ±16 and are hardly ever zero."""
+    floats = raw.view(np.float32)
+    with np.errstate(invalid="ignore"):
+        fits = np.isfinite(floats) & (np.abs(floats) < 16) & (np.abs(floats) > 1e-7)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], fits.astype(np.int8), [0]])))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        if stop - start >= _VECTOR:
+            yield floats[start:stop]
+
+
+def _forms(vector: np.ndarray) -> list[np.ndarray]:
+    """As it is and of length one; in half, single and double precision; at both places of a word."""
+    forms: list[np.ndarray] = []
+    for values in (vector, vector / np.linalg.norm(vector)):
+        for kind, step in ((np.float16, 4), (np.float32, 2), (np.float64, 1)):
+            copy = values.astype(kind)
+            for shift in range(0, step, max(1, step // 2)):
+                whole = (len(copy) - shift) // step * step
+                forms.append(copy[shift : shift + whole].view(np.uint64))
+    return forms
+
+
+def _telling(words: np.ndarray) -> np.ndarray:
+    """Words of which memory is not full anyhow: different bytes far apart. A grey wall's are not."""
+    ordered = np.sort(words.view(np.uint8).reshape(-1, 8), axis=1)
+    different = 1 + np.count_nonzero(np.diff(ordered, axis=1), axis=1)
+    return (different >= 7) & (ordered[:, -1] - ordered[:, 0] >= _SPREAD) & (ordered[:, 1] > 0)
