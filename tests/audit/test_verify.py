@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lfr_edge.audit import check
 from lfr_edge.audit.anchor import cosign, printed_code, same_code
 from lfr_edge.audit.checkpoint import Checkpoint, Head, head_text, parse_checkpoint, sign_head
 from lfr_edge.audit.device import DeviceLog
@@ -406,3 +407,25 @@ def test_what_an_auditor_holds_of_one_log_of_a_box(box: Box) -> None:
     assert "which is not here" in gone.text()
     (box.folder("d2") / "checkpoints").unlink()
     assert codes(verify(root, codes=[code]).findings) >= {"code_contradicts", "signatures_missing"}
+
+
+def test_a_log_that_goes_on_while_it_is_read(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads and checkpoints are read until they stay, and the entries after them: no gap where somebody just signs."""
+    log = box.create()
+    box.fill(log, 8)
+    real, reads = check._read_all, []
+
+    def somebody_signs(paths: tuple[Path, ...]) -> list[bytes]:
+        found = real(paths)
+        reads.append(found)
+        if len(reads) in {1, 2}:
+            box.fill(log, 4)
+            log.checkpoint()
+        return found
+
+    monkeypatch.setattr(check, "_read_all", somebody_signs)
+    report = verify(box.folder())
+    assert report.findings == ()
+    assert only(report).heads.last_size == log.size
+    assert len(reads) == 4
+    assert reads[-1] == reads[-2]
