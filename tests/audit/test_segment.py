@@ -68,7 +68,8 @@ def test_a_torn_last_write_is_never_damage(writes: list[list[bytes]], draw: st.D
     data = before + bytes(last[: draw.draw(st.integers(0, len(last)))])
     frames = list(read_frames(data))
     if frames and isinstance(frames[-1], BadFrame):
-        assert judge_tail(data, frames[-1]).damage is False
+        tail = judge_tail(data, frames[-1])
+        assert (tail.offset, tail.reason, tail.damage) == (frames[-1].offset, frames[-1].reason, False)
     assert good(data)[: sum(map(len, writes[:-1]))] == [body for bodies in writes[:-1] for body in bodies]
 
 
@@ -77,7 +78,9 @@ def test_a_bad_frame_before_a_later_write_is_damage(bodies: list[bytes], draw: s
     data = bytearray(b"".join(batch(body) for body in bodies))
     position = draw.draw(st.integers(0, len(data) - len(batch(bodies[-1])) - 1))
     data[position] ^= 1 << draw.draw(st.integers(0, 7))
-    assert judge_tail(bytes(data), bad(bytes(data))).damage
+    stopped = bad(bytes(data))
+    tail = judge_tail(bytes(data), stopped)
+    assert (tail.offset, tail.reason, tail.damage) == (stopped.offset, stopped.reason, True)
 
 
 def test_a_frame_cut_out_of_a_write_is_damage() -> None:
