@@ -250,8 +250,8 @@ def _compare(attempt: Attempt, sabotage: Callable[[], AbstractContextManager[Non
         wanted = (attempt.n + closed) // 2
         while wanted:
             some = min(wanted, 25)
-            with sabotage():
-                altered += independent.trials(program, box.folder(), some, attempt.seed + tried)
+            with sabotage(), independent.asked(program) as ask:
+                altered += independent.trials(ask, box.folder(), some, attempt.seed + tried)
             tried, wanted = tried + some, wanted - some
             attempt.step(some)
     return Outcome(tried, facts={"altered, and found by both": altered})
