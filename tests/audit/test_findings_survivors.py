@@ -326,3 +326,7 @@ def test_a_log_that_begins_with_its_end_is_closed_and_wrong(box: Box) -> None:
     assert places(report)[0] == ("entry_misplaced", 0, 0)
     assert report.logs[0].closed
     assert "not_closed" not in {item.code for item in report.reservations}
+    whole = LogFolder(folder).entries.read_bytes()
+    again = body.replace(b'"seq":0', b'"seq":1')
+    LogFolder(folder).entries.write_bytes(whole + pack_frame(again, leaf_hash(again), 0))
+    assert ("entry_after_close", 1, len(whole)) in places(verify(folder)), "the first end counts"

@@ -362,3 +362,10 @@ def test_a_log_without_a_head_has_nothing_to_stamp(box: Box, capsys: pytest.Capt
     (folder / "checkpoints").unlink()
     assert main(["stamp", str(folder), "--url", "http://127.0.0.1:9"]) == 0
     assert capsys.readouterr().out == "van.example/3/d1  0 entries  nothing new\n"
+
+
+def test_the_short_form_of_a_length_ends_at_127() -> None:
+    """X.690, 8.1.3.4: a byte of 128 would say that more bytes of length follow."""
+    assert timestamp._der(0x04, bytes(127)) == b"\x04\x7f" + bytes(127)
+    with pytest.raises(AssertionError):
+        timestamp._der(0x04, bytes(128))
