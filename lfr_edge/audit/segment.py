@@ -114,7 +114,7 @@ def read_frames(data: Content) -> Iterator[Frame | BadFrame]:
 def judge_tail(data: Content, bad: BadFrame) -> Tail:
     """Whether the bytes from `bad` on are a torn write or damage (reliability.md 1.8)."""
     raw = bytes(data[bad.offset :])
-    at = raw.find(MAGIC, 0)
+    at = raw.find(MAGIC)
     while at >= 0:
         frame = read_frame(raw, at)
         # A good frame right here was refused for belonging to another write: something was cut out before it.
