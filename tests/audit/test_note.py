@@ -184,3 +184,9 @@ def test_files_of_checkpoints() -> None:
     bad = parse_checkpoints(notes[0] + b"\xff\n\n\xff\n\n" + notes[1])
     assert (len(bad.whole), bad.end) == (1, len(notes[0]))
     assert "utf-8" in bad.reason
+
+
+def test_a_text_may_have_blank_lines() -> None:
+    """The signatures follow the last one (C2SP signed-note)."""
+    note = sign_note("a\n\nb\n", SIGNER)
+    assert parse_note(str(note)) == note
