@@ -62,7 +62,11 @@ def _best(graph: Extension, scores: str, table: str) -> tuple[str, str, str]:
     k = graph.weight(np.array([MOST_CANDIDATES], np.int64))
     graph.add_pair("TopK", column, k, outputs=("best_scores", "best_rows"), axis=1, largest=1, sorted=1)
     last = graph.weight(np.array([2], np.int64))
-    chosen = graph.add("GatherND", whole, graph.add("Unsqueeze", "best_rows", last), batch_dims=1)
+    # GatherND would say the same, but the CUDA provider uploads its sizes at each run, which a CUDA graph replays
+    # from memory that may be somebody else's by then.
+    wide = graph.weight(np.array([1, 1, COLUMNS], np.int64))
+    rows = graph.add("Tile", graph.add("Unsqueeze", "best_rows", last), wide)
+    chosen = graph.add("GatherElements", whole, rows, axis=1)
     anchors = graph.add("Gather", ANCHORS[0], "best_rows", axis=0)
     return graph.add("Unsqueeze", "best_scores", last), chosen, anchors
 

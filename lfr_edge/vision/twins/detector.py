@@ -94,10 +94,10 @@ class TwinDetector:
                     faces[row] = canvases[row].to_picture(found[kept])
         return faces
 
-    def candidates(self, canvas: Canvas) -> Faces:
-        """Everything at or above the score, doubles included: what :mod:`.proof` compares."""
-        (found,) = self._run([canvas])
-        return canvas.to_picture(found)
+    def candidates(self, canvas: Canvas) -> list[Faces]:
+        """Everything at or above the score, doubles included, of each frame of every rung with this canvas in all
+        its places: what :mod:`.proof` compares."""
+        return [canvas.to_picture(found) for size in self._ladder for found in self._run([canvas] * size)]
 
     def warm(self, sizes: Sequence[tuple[int, int]], batches: Sequence[int] = ()) -> None:
         """Run every rung at each canvas (width, height), for 16:9 frames of 1080p where the graph takes frames."""

@@ -71,10 +71,10 @@ def compare(
         (found,) = plain[0].detect([plain[0].canvas(frame, side)])
         canvas = fast[0].canvas(frame, side)
         (other,) = fast[0].detect([canvas])
-        near = fast[0].candidates(canvas) if isinstance(fast[0], TwinDetector) else other
+        every = fast[0].candidates(canvas) if isinstance(fast[0], TwinDetector) else [other]
         faces += len(found)
         missed = max(missed, abs(len(found) - len(other)))
-        pixels = max(pixels, _distance(found, near))
+        pixels = max(pixels, *(distance(found, near) for near in every))
     for count in sorted({count for count in (1, 2, 3, len(found)) if count <= len(found)} - {0}):
         some = found.points[:count]
         templates = [_templates(embedder, frame, some) for embedder in (plain[1], fast[1])]
@@ -94,7 +94,7 @@ def require_same(name: str, proof: Proof) -> None:
         )
 
 
-def _distance(faces: Faces, candidates: Faces) -> float:
+def distance(faces: Faces, candidates: Faces) -> float:
     """Of the face whose nearest candidate is farthest. Suppression may keep another of two near-equal candidates,
     so all candidates count."""
     if not len(faces):

@@ -15,14 +15,14 @@ from lfr_edge.vision.letterbox import letterbox, place
 from lfr_edge.vision.twins.detector import FrameCanvas, TwinDetector
 from lfr_edge.vision.twins.drawn import drawn_frame, drawn_street
 from lfr_edge.vision.twins.geometry import anchors, resamplers
-from lfr_edge.vision.twins.proof import _distance
+from lfr_edge.vision.twins.proof import distance
 
 DETECTORS = ("yunet-s", "scrfd", "centerface")
 
 
 def same(plain: Faces, fast: Faces, pixels: float) -> None:
     assert len(plain) == len(fast) > 0
-    assert _distance(plain, fast) <= pixels
+    assert distance(plain, fast) <= pixels
     np.testing.assert_allclose(np.sort(plain.scores), np.sort(fast.scores), atol=0.02)
 
 
@@ -46,7 +46,7 @@ def test_frames_twin_gives_the_same_faces(pairs, name, side):
     canvas = twin.canvas(frame, side)
     assert isinstance(canvas, FrameCanvas)
     assert len(twin.detect([canvas])[0]) == len(found) > 0
-    assert _distance(found, twin.candidates(canvas)) <= 1
+    assert distance(found, twin.candidates(canvas)[0]) <= 1
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -64,7 +64,7 @@ def test_any_frame_any_canvas(pairs, width, height, side, seed):
     for entry, pixels in (("pixels", 0.01), ("frames", 1.0)):
         twin = pairs.twin("yunet-s", entry, plain)
         canvas = twin.canvas(frame, side)
-        assert _distance(found, twin.candidates(canvas)) <= pixels * max(1, max(width, height) / side)
+        assert distance(found, twin.candidates(canvas)[0]) <= pixels * max(1, max(width, height) / side)
         if entry == "pixels":
             assert len(twin.detect([canvas])[0]) == len(found)
 
@@ -103,7 +103,7 @@ def test_a_wrong_matrix_is_seen(pairs, monkeypatch):
     twin = pairs.twin("yunet-s", "frames", plain)
     frame = drawn_frame(1280, 720)
     (found,) = plain.detect([plain.canvas(frame, 640)])
-    assert _distance(found, twin.candidates(twin.canvas(frame, 640))) > 1
+    assert distance(found, twin.candidates(twin.canvas(frame, 640))[0]) > 1
 
 
 class _Batched:
@@ -132,6 +132,9 @@ def test_frames_of_several_cameras_in_one_run(pairs, entry):
     assert program.batches == [1, 4, 2]
     for one, other in zip(apart, together, strict=True):
         np.testing.assert_allclose(one.boxes, other.boxes, atol=0.01)
+    everything = twin.candidates(twin.canvas(frames[0], 640))  # of rungs 1, 2 and 4
+    assert len(everything) == 7
+    assert all(distance(apart[0], found) <= 0.01 for found in everything)
     (alone,) = twin.detect([twin.canvas(frames[0], 640)])  # nothing of the batch is left in it
     np.testing.assert_array_equal(alone.boxes, apart[0].boxes)
 
