@@ -48,7 +48,7 @@ def _promises(results: Sequence[dict[str, Any]]) -> str:
     lines = ["| Trial | Bar | Promise | Last result | n | 3/n | Control |", "|---|---|---|---|---|---|---|"]
     for trial in TRIALS:
         mine = [result for result in results if result["trial"] == trial.name]
-        last = _telling(mine)
+        last = added_up(mine) if trial.adds_up else _telling(mine)
         lines.append(f"| `{trial.name}` | {trial.bar} | {trial.promise} | {_result(trial, last)} |")
     return "\n".join(lines) + "\n"
 
@@ -61,6 +61,19 @@ def _telling(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return max(since, key=lambda result: (result["verdict"] != "broken", result["tried"]), default=None)
 
 
+def added_up(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """All runs since the last one that was broken as one, each seed once and each with its control."""
+    last = _telling(results)
+    broken = max((n for n, result in enumerate(results) if result["verdict"] == "broken"), default=-1)
+    held = {r["seed"]: r for r in results[broken + 1 :] if r["verdict"] == "held" and r["control"]}
+    if last is None or last["verdict"] != "held" or len(held) < 2:
+        return last
+    runs = list(held.values())
+    tried = sum(run["tried"] for run in runs)
+    control = {name: sum(run["control"][name] for run in runs) for name in ("tried", "failures")}
+    return {**runs[-1], "tried": tried, "bound_95": 3 / tried, "control": control, "runs": len(runs)}
+
+
 def _result(trial: Trial, result: dict[str, Any] | None) -> str:
     if result is None:
         return "**not run in full yet** | | |"
@@ -70,7 +83,7 @@ def _result(trial: Trial, result: dict[str, Any] | None) -> str:
         "none in this run" if control is None else f"{control['failures']} failures in {control['tried']:,}"
     )
     bound = f"{result['bound_95']:.1g}" if result["bound_95"] else "–"
-    n = f"{result['tried']:,} {trial.unit}"
+    n = f"{result['tried']:,} {trial.unit}" + (f" in {result['runs']} runs" if "runs" in result else "")
     return f"{held[result['verdict']]}, {result['ran'][:10]} | {n} | {bound} | {told}"
 
 

@@ -6,13 +6,14 @@ import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import REPOSITORY
 from tests.trials import cli, results, running
 from tests.trials.catalogue import TRIALS
-from tests.trials.page import FOUND, PAGE, _telling, page
+from tests.trials.page import FOUND, PAGE, _telling, added_up, page
 from tests.trials.trial import Attempt, NotHereError, Outcome, Trial
 
 HOLDS = Trial(
@@ -114,6 +115,24 @@ def test_a_success_never_hides_a_later_failure() -> None:
     assert _telling([big, broken]) == broken
     assert _telling([big, broken, small]) == small
     assert _telling([]) is None
+
+
+def test_runs_of_other_seeds_add_up_and_the_same_seed_does_not() -> None:
+    def ran(seed: int, tried: int, verdict: str = "held", control: int = 1) -> dict[str, Any]:
+        told = {"tried": 1, "failures": 2} if control else None
+        return {"verdict": verdict, "tried": tried, "seed": seed, "control": told, "bound_95": 3 / tried}
+
+    assert added_up([]) is None
+    assert added_up([ran(1, 60)]) == ran(1, 60)
+    total = added_up([ran(1, 60), ran(2, 90), ran(2, 90), ran(3, 50, control=0)])
+    assert total is not None
+    assert (total["tried"], total["runs"], total["bound_95"]) == (150, 2, 3 / 150)
+    assert total["control"] == {"tried": 2, "failures": 4}
+    broken = added_up([ran(1, 60), ran(2, 60), ran(3, 60, "broken")])
+    assert broken == ran(3, 60, "broken")
+    since = added_up([ran(1, 60), ran(3, 60, "broken"), ran(4, 10), ran(5, 10)])
+    assert since is not None
+    assert since["tried"] == 20
 
 
 def test_every_trial_says_what_it_is() -> None:

@@ -77,6 +77,7 @@ class Trial:
     ci: str
     needs: tuple[Need, ...] = ()
     about: str = "minutes"  # how long the full run takes, roughly
+    adds_up: bool = False  # another seed tries other things: the attempts of several runs may be added
 
 
 def shown(failures: tuple[str, ...]) -> list[str]:

@@ -184,6 +184,7 @@ TRIALS: Final = (
         ci="tests/faults/test_whole.py::test_a_power_cut_and_a_disk_that_lies",
         needs=("root", "loop device", "libeatmydata", "go"),
         about="1 h",
+        adds_up=True,
     ),
     Trial(
         name="service-soak",
@@ -218,6 +219,7 @@ TRIALS: Final = (
         ci="tests/faults/test_whole.py::test_strangers_are_gone_from_all_memory_after_a_second",
         needs=("root",),
         about="30 min",
+        adds_up=True,
     ),
     Trial(
         name="service-traces",
@@ -235,5 +237,6 @@ TRIALS: Final = (
         ci="tests/faults/test_whole.py::test_every_place_is_really_read",
         needs=("root", "loop device"),
         about="10 min",
+        adds_up=True,
     ),
 )

@@ -266,7 +266,7 @@ class Person:
             address.rstrip("/"),
             cookie_jar=aiohttp.CookieJar(unsafe=True),
             headers={"Origin": address.rstrip("/"), "Sec-Fetch-Site": "same-origin"},
-            timeout=aiohttp.ClientTimeout(total=30),
+            timeout=aiohttp.ClientTimeout(total=120),
         )
 
     async def sign_in(self) -> None:
