@@ -69,7 +69,6 @@ class AuditLog:
         self.recovered: Final[TornWrite | None] = recovered.torn
         self._files = files
         self._keys = keys
-        self._clock = clock
         self._stamp = Stamp(self.origin, clock, options.boot_id(), options.source)
         self._options = options
         self._on_failure = on_failure

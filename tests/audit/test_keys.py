@@ -254,7 +254,7 @@ def test_a_deployment_s_secret_has_a_name_of_its_own_for_ever(box: Box) -> None:
     deployment_keys(box.store, box.device, "van.example/" + "D" * 100, box.clock)
     names = sorted(path.name for path in (box.root / "keys").iterdir())
     assert names[0] == "device.key"
-    assert names[1].startswith("log-van.example-3-d1-")
+    assert names[1] == "log-van.example-3-d1-4aa71cda3bff94174395.key"
     assert names[2].startswith("log-van.example-" + "d" * 64 + "-")
     assert [len(name.removesuffix(".key").rpartition("-")[2]) for name in names[1:]] == [20, 20]
 

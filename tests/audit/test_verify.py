@@ -201,6 +201,8 @@ def test_since_an_older_checkpoint_of_this_log(box: Box) -> None:
 
 def test_unreadable(tmp_path: Path, box: Box) -> None:
     assert verify(tmp_path / "nowhere").exit_code == 3
+    (found,) = verify(tmp_path / "nowhere").findings
+    assert str(tmp_path / "nowhere") in found.message
     assert verify(tmp_path).exit_code == 3
     folder = box.closed()
     entries = LogFolder(folder).entries
@@ -208,6 +210,7 @@ def test_unreadable(tmp_path: Path, box: Box) -> None:
     entries.mkdir()
     report = verify(folder)
     assert (report.exit_code, report.intact) == (3, False)
+    assert str(folder) in report.findings[0].message
     assert "UNREADABLE" in report.text()
 
 
