@@ -330,3 +330,8 @@ def test_a_log_that_begins_with_its_end_is_closed_and_wrong(box: Box) -> None:
     again = body.replace(b'"seq":0', b'"seq":1')
     LogFolder(folder).entries.write_bytes(whole + pack_frame(again, leaf_hash(again), 0))
     assert ("entry_after_close", 1, len(whole)) in places(verify(folder)), "the first end counts"
+
+
+def test_the_box_s_own_log_takes_its_options(box: Box) -> None:
+    device_log(box)
+    assert not (box.folder("device") / "ballast").exists(), "asked for none"
