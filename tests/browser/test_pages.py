@@ -137,7 +137,7 @@ async def test_withdrawing_an_entry(box, browser):
     await page.keyboard.press("Enter")
     await page.wait_for_selector("tr.gone")
     assert box.system.withdrawn == {"W-0004"}
-    await examine(watched)
+    await examine(watched, "watchlist-withdrawn")
 
 
 async def test_a_new_account_gets_its_code_once(box, browser):
