@@ -33,7 +33,7 @@ from tests.faults.whole.street import Street, as_toml, raw_settings
 
 OPERATOR, OFFICER, APPROVER = "miller", "hughes", "okoro"
 WORDS: Final = "three plain words"
-READY_S: Final = 60.0  # a bound for a loaded machine; how long it really took is what is reported
+READY_S: Final = 180.0  # a bound for a machine at load 40; how long it really took is what is reported
 _CHILD: Final = (sys.executable, "-m", "tests.faults.whole.serve_child")
 _CHEAP: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # people sign in anew in each life
 _ROLES: Final = {
