@@ -32,6 +32,7 @@ class SubjectFactor(StrEnum):
     AGE_DIFFERS = "age_differs"
     FACE_COVERED = "face_covered"
     HEAD_TURNED = "head_turned"
+    NOT_A_PERSON = "not_a_person"  # a printed face or a screen: nothing in the box tells one from a person
 
 
 class SystemFactor(StrEnum):

@@ -22,7 +22,7 @@ from lfr_edge.deployment.report.wording import percent
 
 # One key a factor, in three rows of the keyboard, so that hands stay where they are.
 FACTOR_KEYS: Final = {
-    "subject": tuple(zip("qwerty", SubjectFactor, strict=True)),
+    "subject": tuple(zip("qwertyu", SubjectFactor, strict=True)),
     "system": tuple(zip("asdf", SystemFactor, strict=True)),
     "environment": tuple(zip("zxcvb", EnvironmentFactor, strict=True)),
 }

@@ -138,6 +138,11 @@ def test_pictures_do_not_print():
     assert "probe_jpeg" not in repr(raised())
 
 
+def test_a_picture_of_somebody_can_be_called_one():
+    """A printed face raises alerts like a person; whoever looks has a word for it, which is counted."""
+    assert Factors.of(["not_a_person"]).names()["subject"] == ["not_a_person"]
+
+
 def test_factors_are_closed_lists():
     factors = Factors.of(["head_turned", "features_agree", "head_turned"], (), ["crowd"])
     assert factors.subject == (SubjectFactor.FEATURES_AGREE, SubjectFactor.HEAD_TURNED)
