@@ -64,12 +64,19 @@ def draw_protocol(folder: Path, seed: int) -> Protocol:
     searched for with the others; everybody else is a stranger.
 
     Raises:
-        EvaluationError: ``protocol_too_few`` where that gives no list, no search or no stranger.
+        EvaluationError: ``protocol_too_few`` where that gives no list, no search or no stranger; ``faces_unreadable``.
     """
-    people = {
-        person.name: [f"{person.name}/{image.name}" for image in _images(person)]
-        for person in sorted(item for item in folder.iterdir() if item.is_dir())
-    }
+    try:
+        people = {
+            person.name: [f"{person.name}/{image.name}" for image in _images(person)]
+            for person in sorted(item for item in folder.iterdir() if item.is_dir())
+        }
+    except OSError as error:
+        raise EvaluationError(
+            "faces_unreadable",
+            f"{error.filename or folder}: {error.strerror}",
+            hint="name a folder that holds one folder per person",
+        ) from None
     several = [name for name, images in people.items() if len(images) > 1]
     listed = set(_shuffled(several, seed)[: max(1, round(_MATED_SHARE * len(several)))] if several else [])
     samples: list[Sample] = []

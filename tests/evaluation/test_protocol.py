@@ -72,3 +72,6 @@ def test_too_few_people_for_a_protocol(tmp_path):
     with pytest.raises(EvaluationError) as caught:
         draw_protocol(people(tmp_path, a=1, b=1), 0)
     assert caught.value.code == "protocol_too_few"
+    with pytest.raises(EvaluationError) as caught:
+        draw_protocol(tmp_path / "nowhere", 0)
+    assert caught.value.code == "faces_unreadable"
