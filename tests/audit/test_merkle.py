@@ -140,3 +140,12 @@ def test_one_entry_among_a_million_takes_twenty_hashes() -> None:
         tree.append(LEAVES[0])
     assert len(tree.inclusion(12_345)) == 16
     assert (1_000_000 - 1).bit_length() == 20
+
+
+def test_there_is_no_leaf_beyond_the_last() -> None:
+    tree = Tree()
+    tree.append(leaf_hash(b"0"))
+    assert tree.leaf(0) == leaf_hash(b"0")
+    for index in (1, -1):
+        with pytest.raises(ValueError, match="no leaf"):
+            tree.leaf(index)
