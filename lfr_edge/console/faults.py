@@ -64,6 +64,7 @@ _STATUS: Final = {
     "notice_no_authority": 404,
     "deployment_busy": 409,
     "deployment_ended": 409,
+    "deployment_ending": 409,
     "deployment_not_started": 409,
     "deployment_running": 409,
     "trust_key_known": 409,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lfr_edge.audit.entry import Entry
+from lfr_edge.deployment.ending.wipe import MEMORY
 
 
 @dataclass(slots=True)
@@ -14,6 +15,7 @@ class Standing:
 
     started: bool = False  # recognition ran, and nobody ended it
     started_wall_us: int = 0
+    ending: bool = False  # somebody ended it, and what there was to destroy has begun to go
     list_ref: str = ""  # of the list that was activated last
     templates: int = 0  # activated or added, and neither withdrawn nor destroyed
     withdrawn: set[str] = field(default_factory=set)
@@ -61,6 +63,8 @@ def _take(now: Standing, entry: Entry) -> None:
         case "watchlist.destroyed":
             now.templates -= count
             now.added.pop(event.ref, None)
+            # Of the three that write this verb, only the end destroys the live list out of memory.
+            now.ending |= event.ref == now.list_ref and event.data.get("where") == MEMORY
         case "recognition.paused" | "recognition.resumed":
             now.paused = event.ev == "recognition.paused"
         case "threshold.set" | "threshold.changed":

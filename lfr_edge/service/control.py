@@ -68,7 +68,9 @@ class Control:
     async def unseal(self, passphrase: str | None, actor: Actor) -> None:
         run = self._service.run
         await run.unseal(await _key_file(run) if passphrase is None else passphrase, actor)
-        if run.resuming:
+        if run.standing.ending:
+            await run.finish_end()
+        elif run.resuming:
             await run.start(actor)
 
     async def acknowledge(self, sha256: str, actor: Actor) -> None:

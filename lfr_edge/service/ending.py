@@ -33,7 +33,8 @@ def wipe_run(run: Run, actor: Actor) -> Receipts:
         origin=run.session.log.origin,
         list_ref=run.standing.list_ref,
         references=() if listing is None else tuple(entry.reference for entry in listing.entries()),
-        templates=run.standing.templates if listing is None else listing.templates,
+        # An end that was interrupted has these on record already.
+        templates=run.standing.templates if listing is None or run.standing.ending else listing.templates,
         sealed=settings.watchlist.path if destroy else None,
         key_file=settings.watchlist.key_file if destroy else None,
         additions=_additions(run, destroy),

@@ -34,6 +34,8 @@ async def restore(run: Run, listing: LiveList) -> None:
     """
     if run.standing.list_ref != run.session.reference(listing.digest):
         return  # another list: it leads to no addition of the former one, which the start accounts for
+    if run.standing.ending:
+        return  # destroyed with the list on the record, and their files go with its
     folder = folder_of(run)
     found = {run.session.reference(digest): digest for digest in kept.digests(folder)}
     for ref, templates in tuple(run.standing.added.items()):

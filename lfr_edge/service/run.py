@@ -205,6 +205,12 @@ class Run:
         """
         if self.busy:
             raise is_busy(self.busy)
+        if self.standing.ending:
+            raise DeploymentError(
+                "deployment_ending",
+                "somebody ended this deployment, and the end was interrupted",
+                hint="end it on the Deployment page; then prepare the next one",
+            )
         async with self._gate:
             refuse_unless(self.phase, Phase.PREPARING)
             if not by_itself:
@@ -238,6 +244,23 @@ class Run:
                 await self._live.aclose()
                 self._forget_key()
                 self.phase, self.busy = Phase.ENDED, ""
+
+    async def finish_end(self) -> None:
+        """Go on with an end that a crash or a cut interrupted: nobody is looked for by it any more.
+
+        With the list unsealed, alert pictures within their retention get a key of their own, as at any end.
+
+        Raises:
+            LfrError: the alerts could not be opened; nothing was destroyed yet by this call.
+        """
+        listing = self.listing
+        if listing is not None and self.session.reference(listing.digest) == self.standing.list_ref:
+            async with self._gate:
+                room = await DeskRoom.open(
+                    self._live, self.settings, self.session, listing, self.clock, self.alert_images_h
+                )
+                self._desk, self.material = room.desk, room.material
+        await self.end(why=say("the end that was interrupted"))
 
     async def cancel(self, actor: Actor, why: str) -> None:
         """At once: recognition stops first, then the record says who cancelled and why, then everything ends."""

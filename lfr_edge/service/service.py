@@ -167,6 +167,9 @@ class Service:
             LfrError: with ``deployment.autostart``; otherwise what is missing is for people at the console.
         """
         autostart = self.settings.deployment.autostart
+        if self.run.standing.ending:
+            await self._finish_end()
+            return
         try:
             await self._unseal_by_file()
             if self.run.listing is not None and (self.run.resuming or autostart):
@@ -174,6 +177,17 @@ class Service:
         except LfrError as error:
             if autostart:
                 raise
+            log.warning("%s", error.diagnostics())
+
+    async def _finish_end(self) -> None:
+        """The key of the alert pictures comes from the list: while that is there, it is opened first."""
+        watchlist = self.settings.watchlist
+        try:
+            if watchlist.path.exists() and watchlist.key_file is not None and watchlist.key_file.exists():
+                await self._unseal_by_file()
+            if self.run.listing is not None or not watchlist.path.exists():
+                await self.run.finish_end()
+        except LfrError as error:  # the pages say that the end waits for people
             log.warning("%s", error.diagnostics())
 
     async def _unseal_by_file(self) -> None:

@@ -245,6 +245,14 @@ class View:
                 Trouble("degraded", "the witness outside the box refuses", service.anchoring.trouble)
             )
         troubles += [Trouble("degraded", text, "ask for these people again") for text in run.lost]
+        if run.standing.ending and run.phase is Phase.PREPARING:
+            troubles.append(
+                Trouble(
+                    "degraded",
+                    "the end of this deployment was interrupted",
+                    "unseal its list, so that alert pictures can be kept, or end it without",
+                )
+            )
         if service.settings.models.purpose == "evaluation":
             troubles.append(
                 Trouble("ok", "Evaluation: demonstration, training or test. Not an operational deployment.")

@@ -24,6 +24,7 @@ from lfr_edge.errors import AlertError, LfrError, WatchlistError
 from lfr_edge.watchlist.destroy import destroy_file
 from lfr_edge.watchlist.keys import read_key_file, write_key_file
 
+MEMORY: Final = "memory"  # of the entry that says that the list's templates are overwritten
 EVIDENCE: Final = "evidence-{}"  # name of a key in the box's key store
 
 
@@ -140,7 +141,7 @@ class _Wipe:
         self._done.append(receipt)
         memory = receipt.what == "templates"
         ev: Verb = "watchlist.destroyed" if memory else "material.erased"
-        data = receipt.to_data() | ({"templates": receipt.items, "where": "memory"} if memory else {})
+        data = receipt.to_data() | ({"templates": receipt.items, "where": MEMORY} if memory else {})
         self._record(ev, self._plan.list_ref, data, receipt.left)
 
     def _record(self, ev: Verb, ref: str, data: Mapping[str, object], why: str) -> None:
