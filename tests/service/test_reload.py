@@ -58,7 +58,7 @@ def test_every_field_of_a_camera_is_decided():
     assert set(CameraSettings.model_fields) == {
         "id", "detector_side", "max_frame_age_s",  # wait
         "url", "username", "password_file", "transport", "ca_file", "realtime", "loop", "open_timeout_s",
-        "read_timeout_s", "stall_s", "grace_s",
+        "read_timeout_s", "stall_s", "grace_s", "decoder",
     }  # fmt: skip
 
 
