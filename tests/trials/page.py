@@ -53,12 +53,16 @@ def _promises(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+_RANK: Final = {"broken": 0, "blind": 1, "held": 2}
+
+
 def _telling(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The largest run since the last one that was broken: a success never hides a later failure."""
+    """The largest run since the last one that was broken: a success never hides a later failure. A run whose control
+    did not fail shows nothing, and hides none that does."""
     since: list[dict[str, Any]] = []
     for result in results:
         since = [result] if result["verdict"] == "broken" else [*since, result]
-    return max(since, key=lambda result: (result["verdict"] != "broken", result["tried"]), default=None)
+    return max(since, key=lambda result: (_RANK[result["verdict"]], result["tried"]), default=None)
 
 
 def added_up(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -114,6 +114,7 @@ def test_a_success_never_hides_a_later_failure() -> None:
     assert _telling([big, small]) == big
     assert _telling([big, broken]) == broken
     assert _telling([big, broken, small]) == small
+    assert _telling([ran("blind", 100), small]) == small, "what shows nothing hides nothing"
     assert _telling([]) is None
 
 
