@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lfr_edge.cli import models_engines
+from lfr_edge.cli.steps import steps
+
 if TYPE_CHECKING:
     from lfr_edge.models.manifest import NetworkManifest
     from lfr_edge.models.store import ModelStore, Pack
-
-from lfr_edge.cli import models_engines
 
 # The models room (onnx behind it) is imported by the functions that need it: --help stays quick.
 
@@ -145,34 +146,12 @@ def _store(args: argparse.Namespace) -> ModelStore:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
     from lfr_edge.models.recipes import RECIPES, pull
 
     recipe = RECIPES.get(args.recipe)
-    steps = 2 * len(recipe.sources) + 1 if recipe else None
-    columns = (SpinnerColumn(), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
-    # On standard error: --json leaves standard output to the result.
-    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=steps)
-        begun = 0
-
-        def step(message: str) -> None:
-            nonlocal begun
-            # npm's own wheel is a step that nobody counted: the bar must not run past its end.
-            begun = min(begun + 1, steps or begun + 1)
-            bar.update(task, description=message, completed=begun - 1)
-
+    with steps(2 * len(recipe.sources) + 1 if recipe else None) as step:
         pack = pull(_store(args), args.recipe, step, files=args.file)
-        bar.update(task, description=f"installed {pack.name}", completed=steps)
+        step(f"installed {pack.name}")
     _print_pack(pack, as_json=args.json)
     return 0
 

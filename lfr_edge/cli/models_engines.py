@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from lfr_edge.cli.steps import steps
 
 if TYPE_CHECKING:
     from lfr_edge.models.store import Pack
@@ -112,7 +112,7 @@ def _build(args: argparse.Namespace) -> int:
             hint="set models.graph = 'pixels' or 'frames' first; see docs/how-to/use-a-gpu.md",
         )
     pack = ModelStore(store).load(name)
-    with _steps(_STEPS + len(sides) - len(_SIDES)) as step:
+    with steps(_STEPS + len(sides) - len(_SIDES)) as step:
         folder, proof = build_twins(
             pack, acceleration, provider=provider, threads=threads, sides=sides, progress=step
         )
@@ -145,7 +145,7 @@ def _half(args: argparse.Namespace) -> int:
 
     check_name(args.name)
     store = ModelStore(args.store)
-    with _steps(4) as step:
+    with steps(4) as step:
         step("converting")
         pack = store.load(args.pack)
         half = half_pack(pack, args.name)
@@ -173,30 +173,3 @@ def _half(args: argparse.Namespace) -> int:
     )
     print(f"  next         lfr-edge calibrate drift FACES --against {installed.name}, then calibrate it anew")
     return 0
-
-
-@contextmanager
-def _steps(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on the error stream; each call begins the next step."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    columns = (SpinnerColumn(), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=total)
-        begun = 0
-
-        def step(message: str) -> None:
-            nonlocal begun
-            begun = min(begun + 1, total)
-            bar.update(task, description=message, completed=begun - 1)
-
-        yield step
-        bar.update(task, completed=total)
