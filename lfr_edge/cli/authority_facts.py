@@ -10,6 +10,7 @@ from lfr_edge.clock import SystemClock
 from lfr_edge.deployment.authority import Facts, SignedAuthority
 from lfr_edge.deployment.authority.signing import key_id, read_public_key
 from lfr_edge.deployment.control.trust import TrustStore
+from lfr_edge.models.store import ModelStore
 from lfr_edge.service.threshold import threshold_for
 from lfr_edge.settings import Settings, load_settings
 from lfr_edge.watchlist.container import SealedWatchlist
@@ -34,10 +35,14 @@ def facts_for(config: Path, list_key: Path | None, signed: SignedAuthority) -> t
     key = list_key or settings.watchlist.key_file
     if key is None or not key.exists() or not settings.watchlist.path.exists():
         return _facts(settings, _fitting_list(signed)), (NOT_OPENED,)
-    sealed = SealedWatchlist.open(settings.watchlist.path, read_key_file(key))
+    configured, pack = settings.matching.threshold, None
+    if configured is None:  # the calibrated one, which hangs on the networks that would run, as does the list
+        pack = ModelStore(settings.models.store).load(settings.models.pack)
+    fingerprint = pack.fingerprint if pack else None
+    sealed = SealedWatchlist.open(settings.watchlist.path, read_key_file(key), fingerprint=fingerprint)
     try:
         found = list_facts(sealed, datetime.now(UTC).date())
-        threshold = threshold_for(settings, sealed.header.fingerprint, len(sealed))
+        threshold = threshold_for(settings, pack, len(sealed)) if pack else configured
     finally:
         sealed.close()
     listed = {

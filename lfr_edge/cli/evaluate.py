@@ -205,7 +205,7 @@ def open_pack(
         "networks": [network.id for network in pack.manifest.networks],
         "dimension": vision.dimension,
         "provider": providers[0],
-        "precision": "fp32",
+        "precision": pack.precision,
     }
     return pack, vision, model
 

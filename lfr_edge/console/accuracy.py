@@ -23,7 +23,7 @@ from lfr_edge.deployment.report.document import Chart, Lettering, Mark, Stroke
 from lfr_edge.errors import LfrError
 from lfr_edge.matching.standing import Standing, standing
 from lfr_edge.matching.threshold import Calibration, load_calibrations
-from lfr_edge.models.store import ModelStore
+from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.sentences import say
 from lfr_edge.settings import Settings
 
@@ -93,11 +93,11 @@ class Stored:
 
 
 class Measured:
-    """The installed pack's fingerprint, the calibrations, the stored results. **Thread rule:** methods block."""
+    """The installed pack, the calibrations, the stored results. **Thread rule:** methods block."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._fingerprint: str | None = None
+        self._pack: Pack | None = None
 
     @property
     def folder(self) -> Path:
@@ -105,27 +105,34 @@ class Measured:
 
     def fingerprint(self) -> str:
         """Of the installed pack, whose files are hashed once. Raises ModelError."""
-        if self._fingerprint is None:
-            models = self._settings.models
-            self._fingerprint = ModelStore(models.store).load(models.pack).fingerprint
-        return self._fingerprint
+        return self._installed().fingerprint
+
+    def precision(self) -> str:
+        """Of the installed pack: "fp32" or "fp16". Raises ModelError."""
+        return self._installed().precision
 
     def calibrations(self) -> tuple[Calibration, ...]:
-        """Of this pack and provider. Raises MatchingError, ModelError."""
+        """Of this pack as it runs here. Raises MatchingError, ModelError."""
         with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
             every = load_calibrations(self._settings.matching.calibration or shipped)
-        provider = self._settings.models.providers[0]
-        return tuple(c for c in every if (c.fingerprint, c.provider) == (self.fingerprint(), provider))
+        runs = (self.fingerprint(), self._settings.models.providers[0], self.precision())
+        return tuple(c for c in every if (c.fingerprint, c.provider, c.precision) == runs)
 
     def standing(self, threshold: float, list_size: int) -> Standing:
         return standing(
             self.calibrations(),
             fingerprint=self.fingerprint(),
             provider=self._settings.models.providers[0],
-            precision="fp32",
+            precision=self.precision(),
             threshold=threshold,
             list_size=list_size,
         )
+
+    def _installed(self) -> Pack:
+        if self._pack is None:
+            models = self._settings.models
+            self._pack = ModelStore(models.store).load(models.pack)
+        return self._pack
 
     def results(self) -> tuple[Stored, ...]:
         """The newest first."""

@@ -98,7 +98,7 @@ def _seal(order: Order, found: Survey, teller: Teller) -> None:
         calibrations(order.calibration),
         fingerprint=pack.fingerprint,
         provider="cpu",
-        precision="fp32",
+        precision=pack.precision,
         list_size=len(found.entries),
         target_fpir=order.target_fpir,
         threshold=order.threshold,
@@ -126,7 +126,7 @@ def _seal(order: Order, found: Survey, teller: Teller) -> None:
     told["resemblance"]["likely_the_same_person"] = same[:_MOST_PROBLEMS]
     teller.say(
         "done",
-        result=told | {"fingerprint": pack.fingerprint, "pack": pack.name},
+        result=told | {"fingerprint": pack.fingerprint, "precision": pack.precision, "pack": pack.name},
         sha256=file_digest(order.out),
         size=order.out.stat().st_size,
     )

@@ -91,7 +91,7 @@ async def expected(request: web.Request) -> web.Response:
         await asyncio.to_thread(calibrations, settings.matching.calibration),
         fingerprint=result["fingerprint"],
         provider=settings.models.providers[0],
-        precision="fp32",
+        precision=result["precision"],
         list_size=result["facts"]["entries"],
         threshold=1.0 if threshold is None else threshold,
         faces_per_hour=_number(request, "faces_per_hour", _MOST_FACES),

@@ -26,7 +26,7 @@ from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import ModelError
 from lfr_edge.formats import refuse_newer
 from lfr_edge.models.graph_check import parse_graph
-from lfr_edge.models.manifest import NetworkManifest, PackManifest
+from lfr_edge.models.manifest import NetworkManifest, PackManifest, Precision
 from lfr_edge.sentences import say
 
 MANIFEST: Final = "pack.json"
@@ -50,6 +50,11 @@ class Pack:
     path: Path
     manifest: PackManifest
     fingerprint: str  # hex SHA-256 of the RFC 8785 form of the manifest, which holds every file's hash
+
+    @property
+    def precision(self) -> Precision:
+        """What a calibration is bound to beside fingerprint and provider. The pack decides, no setting does."""
+        return self.manifest.precision
 
     def read(self, network: NetworkManifest) -> bytes:
         """The network's bytes, verified in memory: a file swapped after :meth:`ModelStore.load` is refused.

@@ -191,7 +191,7 @@ async def _change_model(run: Run, proposal: Proposal, actor: Actor) -> None:
             "the networks were exchanged since they were proposed",
             hint="propose the change again",
         )
-    data = {"pack": pack.name} | await _use(run, proposal)
+    data = {"pack": pack.name, "precision": pack.precision} | await _use(run, proposal)
     await run.record("model.changed", actor=actor, ref=pack.fingerprint, data=data)
     run.take_pack(pack)
 

@@ -315,7 +315,8 @@ class Run:
                     "alert_images_h": round(self.alert_images_h),
                 },
             )
-        await self.record("model.loaded", ref=self.pack.fingerprint, data={"pack": self.pack.name})
+        data = {"pack": self.pack.name, "precision": self.pack.precision}
+        await self.record("model.loaded", ref=self.pack.fingerprint, data=data)
         await asyncio.to_thread(self.warrant.read)
         if self.standing.started:
             self.warrant.open_window(self.standing.last_wall_us * 1000)
@@ -325,7 +326,7 @@ class Run:
     def _threshold(self, list_size: int) -> float:
         if self.standing.threshold_e4 is not None:
             return self.standing.threshold_e4 / 10_000
-        return threshold_for(self.settings, self.pack.fingerprint, list_size)
+        return threshold_for(self.settings, self.pack, list_size)
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from importlib.resources import as_file, files
-from typing import Final
 
 from lfr_edge.errors import MatchingError
 from lfr_edge.matching.standing import Standing, standing
 from lfr_edge.matching.threshold import Calibration, choose, load_calibrations
+from lfr_edge.models.store import Pack
 from lfr_edge.settings import Settings
 
-PRECISION: Final = "fp32"  # what the sessions run; a pack of another precision has another fingerprint
 
-
-def threshold_for(settings: Settings, fingerprint: str, list_size: int) -> float:
-    """The configured one, or the one that was measured for this pack, provider and list size.
+def threshold_for(settings: Settings, pack: Pack, list_size: int) -> float:
+    """The configured one, or the one that was measured for this pack, its precision, provider and list size.
 
     Raises:
         MatchingError: nothing was measured for them.
@@ -24,15 +22,15 @@ def threshold_for(settings: Settings, fingerprint: str, list_size: int) -> float
         return matching.threshold
     return choose(
         _calibrations(settings),
-        fingerprint=fingerprint,
+        fingerprint=pack.fingerprint,
         provider=models.providers[0],
-        precision=PRECISION,
+        precision=pack.precision,
         list_size=list_size,
         target_fpir=matching.target_fpir,
     ).threshold
 
 
-def standing_of(settings: Settings, fingerprint: str, threshold: float, list_size: int) -> Standing:
+def standing_of(settings: Settings, pack: Pack, threshold: float, list_size: int) -> Standing:
     """What was calibrated for them; nothing where the file cannot be read: the page Accuracy says why."""
     try:
         known = _calibrations(settings)
@@ -40,9 +38,9 @@ def standing_of(settings: Settings, fingerprint: str, threshold: float, list_siz
         known = ()
     return standing(
         known,
-        fingerprint=fingerprint,
+        fingerprint=pack.fingerprint,
         provider=settings.models.providers[0],
-        precision=PRECISION,
+        precision=pack.precision,
         threshold=threshold,
         list_size=list_size,
     )

@@ -97,7 +97,7 @@ class View:
             return None
         at = (run.pack.fingerprint, run.threshold, len(run.listing))
         if at not in self._stands:
-            self._stands = {at: standing_of(run.settings, *at)}
+            self._stands = {at: standing_of(run.settings, run.pack, run.threshold, len(run.listing))}
         return self._stands[at].one_in
 
     async def tile(self, camera: str) -> bytes | None:

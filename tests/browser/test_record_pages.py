@@ -59,6 +59,7 @@ async def box(tmp_path, monkeypatch):
     path = tmp_path / "calibrations.json"
     save_calibrations(path, calibrations())
     monkeypatch.setattr(Measured, "fingerprint", lambda self: "f" * 64)
+    monkeypatch.setattr(Measured, "precision", lambda self: "fp32")
     settings = Settings(
         data=tmp_path / "data", audit=tmp_path / "audit", matching=MatchingSettings(calibration=path)
     )

@@ -40,6 +40,7 @@ def model_card(settings: Settings, pack: Pack, calibrations: Sequence[Calibratio
         sections=(
             Section("The pack", (pack.manifest.description,), facts=(
                 Fact("Fingerprint", pack.fingerprint, "of the manifest; every template and threshold is bound to it"),
+                Fact("Precision", pack.precision, "of the embedders, as the manifest says; thresholds are bound to it"),
                 Fact("Purpose configured", settings.models.purpose, "'operational' needs a licence that permits it"),
                 Fact("Providers", ", ".join(settings.models.providers), "in order of preference"),
                 Fact("Licence reference", settings.models.licence_reference or "none", ""),
