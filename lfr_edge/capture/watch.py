@@ -170,7 +170,8 @@ class Watch:
             )
         code: int | None = None
         with contextlib.suppress(TimeoutError):
-            code = await asyncio.wait_for(self._child.wait(), _FAREWELL_S)
+            async with asyncio.timeout(_FAREWELL_S):
+                code = await self._child.wait()
         if self._end is not None:
             return None if self._complete and not self._live else self._end
         how = (
@@ -210,7 +211,8 @@ async def door_opens(
     shut = False
     while True:
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(*endpoint), DOOR_S)
+            async with asyncio.timeout(DOOR_S):
+                _, writer = await asyncio.open_connection(*endpoint)
         except (OSError, TimeoutError):
             shut = True
         else:

@@ -60,7 +60,8 @@ async def live(request: web.Request) -> web.StreamResponse:
     if not socket.closed:
         with contextlib.suppress(ConnectionError, TimeoutError):
             code = _CLOSED_SIGNED_OUT if session.ended.is_set() else 1001
-            await asyncio.wait_for(socket.close(code=code, drain=False), SEND_TIMEOUT_S)
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await socket.close(code=code, drain=False)
     return socket
 
 
@@ -89,8 +90,8 @@ async def _send(request: web.Request, socket: web.WebSocketResponse, session: Se
                 )
             left_s = max(0.0, due - loop.time())
             with contextlib.suppress(TimeoutError):
-                news = asyncio.sleep(left_s) if seat is None else seat.feed.wait(cursor or 0)
-                await asyncio.wait_for(news, left_s)
+                async with asyncio.timeout(left_s):
+                    await (asyncio.sleep(left_s) if seat is None else seat.feed.wait(cursor or 0))
     finally:
         _rise(seat, session)
 
@@ -143,7 +144,8 @@ def _rise(desk: AlertDesk | None, session: Session) -> None:
 
 
 async def _put(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
-    await asyncio.wait_for(socket.send_str(json.dumps(message, separators=(",", ":"))), SEND_TIMEOUT_S)
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await socket.send_str(json.dumps(message, separators=(",", ":")))
 
 
 async def _receive(request: web.Request, socket: web.WebSocketResponse, session: Session) -> None:

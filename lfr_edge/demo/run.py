@@ -87,7 +87,8 @@ async def run_demo(
                 await View(service).withdraw(REFERENCE, SYSTEM, "control of the demonstration")
             ready(service)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(until.wait(), options.seconds)
+                async with asyncio.timeout(options.seconds):
+                    await until.wait()
             faces = await _faces_of_alerts(service)
         finally:
             say("ending the deployment and checking the record")

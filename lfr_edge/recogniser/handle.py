@@ -99,7 +99,8 @@ class RecogniserHandle:
         self._tasks.append(asyncio.create_task(self._listen(), name="recogniser-listen"))
         await self._channel.send(Message("start", body, parts))
         try:
-            answer = await asyncio.wait_for(ready, START_TIMEOUT_S)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                answer = await ready
         except TimeoutError:
             await self.kill()
             raise RecogniserError(
@@ -141,7 +142,8 @@ class RecogniserHandle:
         self._answers[number] = answer
         try:
             await self._channel.send(Message(kind, {**(body or {}), "request": number}, parts))
-            return await asyncio.wait_for(answer, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await answer
         except TimeoutError:
             raise RecogniserError(
                 "recogniser_timeout",
@@ -161,7 +163,8 @@ class RecogniserHandle:
             self._stopping = True
             try:
                 receipt = await self.request("stop", timeout_s=STOP_TIMEOUT_S)
-                await asyncio.wait_for(self.ended(), STOP_TIMEOUT_S)
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self.ended()
                 body = receipt.body
                 return Ending(True, "recogniser_stopped", "ended and wiped", int(body["wiped"]), body)
             except (RecogniserError, TimeoutError):
@@ -194,7 +197,8 @@ class RecogniserHandle:
             await self._channel.close()
             if self._process.returncode is None:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
+                    async with asyncio.timeout(STOP_TIMEOUT_S):
+                        await self._process.wait()
                 if self._process.returncode is None:
                     self._process.kill()
             await self._finish(await self._process.wait())

@@ -106,8 +106,8 @@ class Service:
         await self.run.end(actor, why)
         if self.anchoring.wanted:
             with contextlib.suppress(TimeoutError):
-                last = asyncio.to_thread(self.anchoring.deliver, self.run.session)
-                await asyncio.wait_for(last, _LAST_DELIVERY_S)
+                async with asyncio.timeout(_LAST_DELIVERY_S):
+                    await asyncio.to_thread(self.anchoring.deliver, self.run.session)
         await self._stack.aclose()
 
     async def suspend(self) -> None:

@@ -320,6 +320,26 @@ def test_backoff_doubles_to_thirty_and_resets():
     assert 0.8 <= Backoff().next_s() <= 1.2
 
 
+@pytest.mark.parametrize("moment", range(5))
+async def test_a_watch_at_the_door_ends_in_the_moment_of_a_refusal(monkeypatch, moment):
+    """asyncio.wait_for of Python 3.11 lost such a cancellation: a keeper never stopped."""
+    refused = asyncio.get_running_loop().create_future()
+
+    async def connect(*_):
+        await refused
+
+    monkeypatch.setattr(asyncio, "open_connection", connect)
+    watch = asyncio.create_task(door_opens(("127.0.0.1", 1)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    refused.set_exception(ConnectionRefusedError())
+    for _ in range(moment):
+        await asyncio.sleep(0)
+    watch.cancel()
+    await asyncio.wait([watch], timeout=1)
+    assert watch.cancelled()
+
+
 async def test_door_opens_only_after_it_was_shut(server):
     endpoint = ("127.0.0.1", server.port)
     looks = 0

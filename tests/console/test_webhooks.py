@@ -399,6 +399,17 @@ async def test_a_system_follows_and_comes_back_with_its_cursor(streaming):
     assert len(sent(streaming)) >= 4, "each disclosure is on record"
 
 
+async def test_a_third_stream_is_refused_and_a_reader_that_left_holds_no_place(streaming):
+    await decide(streaming)
+    for _ in range(3):  # each leaves two streams behind
+        async with aiohttp.ClientSession(streaming.url, headers=BEARER) as client:
+            answers = [await client.get("/api/events?after=0") for _ in range(3)]
+            assert [answer.status for answer in answers] == [200, 200, 429]
+            assert (await answers[2].json())["error"] == "stream_taken"
+            for answer in answers:
+                answer.close()
+
+
 async def test_the_kept_events_can_be_read_without_waiting(streaming):
     await decide(streaming)
     await asyncio.sleep(0.3)

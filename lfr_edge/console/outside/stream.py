@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import aiohttp
@@ -23,6 +23,7 @@ from lfr_edge.console.outside.webhooks import TIMEOUT_S, Sender, receivers_of
 from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.errors import AlertError, AuditError, DeploymentError, LfrError
 from lfr_edge.sentences import say
+from lfr_edge.settings.outside import SystemSettings
 
 HEARTBEAT_S: Final = 10.0
 SEND_TIMEOUT_S: Final = 5.0
@@ -42,12 +43,32 @@ class Post:
         self._path = ports.settings.data / "outbox.sqlite"
         self._outbox: Outbox | None = None
         self.closing = asyncio.Event()
-        self.open: dict[str, int] = {}  # streams by system
+        self._open: dict[str, list[asyncio.Transport | None]] = {}  # connections of streams, by system
 
     @property
     def outbox(self) -> Outbox:
         assert self._outbox is not None, "running"
         return self._outbox
+
+    @contextlib.contextmanager
+    def reading(self, system: str, request: web.Request) -> Iterator[None]:
+        """One stream of a system; a reader that has gone holds no place, though its handler learns it later only.
+
+        Raises:
+            DeploymentError: ``stream_taken``.
+        """
+        streams, own = self._open.setdefault(system, []), request.transport
+        if sum(one is not None and not one.is_closing() for one in streams) >= STREAMS_EACH:
+            raise DeploymentError(
+                "stream_taken",
+                say("{id} has {streams_each} streams open", id=system, streams_each=STREAMS_EACH),
+                hint="close one",
+            )
+        streams.append(own)
+        try:
+            yield
+        finally:
+            streams.remove(own)
 
     async def running(self, _: web.Application) -> AsyncIterator[None]:
         """The console's cleanup context."""
@@ -91,7 +112,8 @@ class Post:
                 await self.outbox.put(deployment, event.cursor, body, wall_ns // 1_000_000_000)
                 cursor = event.cursor
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(desk.feed.wait(cursor), _IDLE_S)
+                async with asyncio.timeout(_IDLE_S):
+                    await desk.feed.wait(cursor)
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -104,28 +126,25 @@ async def events(request: web.Request) -> web.StreamResponse:
         raise DeploymentError(
             "stream_not_configured", "no event stream is configured", hint="[[integrations.systems]]"
         )
-    if post.open.get(system.id, 0) >= STREAMS_EACH:
-        raise DeploymentError(
-            "stream_taken",
-            say("{id} has {streams_each} streams open", id=system.id, streams_each=STREAMS_EACH),
-            hint="close one",
-        )
+    with post.reading(system.id, request):
+        return await _told(request, post, system)
+
+
+async def _told(request: web.Request, post: Post, system: SystemSettings) -> web.StreamResponse:
     cursor = _cursor(request)
     cursor = post.outbox.newest if cursor is None else cursor
     ndjson = _NDJSON in request.headers.get("Accept", "")
     response = web.StreamResponse()
     response.content_type = _NDJSON if ndjson else "text/event-stream"
     await response.prepare(request)
-    post.open[system.id] = post.open.get(system.id, 0) + 1
     try:
         await _stream(request, response, post, cursor, ndjson=ndjson)
-        await asyncio.wait_for(response.write_eof(), SEND_TIMEOUT_S)
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await response.write_eof()
     except (TimeoutError, ConnectionError, AuditError):
         # Slow, gone, or not recordable: cut. It comes back with its cursor.
         if request.transport is not None:
             request.transport.abort()
-    finally:
-        post.open[system.id] -= 1
     return response
 
 
@@ -145,7 +164,8 @@ async def _stream(
         if "status" in system.events:
             await _put(response, "status", _status(ports), None, ndjson=ndjson)
         elif following and not ndjson:
-            await asyncio.wait_for(response.write(b": here\n\n"), SEND_TIMEOUT_S)
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await response.write(b": here\n\n")
         if not following:
             return
         await _until(post, max(cursor, post.outbox.newest))
@@ -169,7 +189,8 @@ async def _put(
     text = json.dumps(body | cursor, separators=(",", ":"))
     name = "" if seq is None else f"id: {seq}\n"
     raw = f"{text}\n" if ndjson else f"{name}event: {kind}\ndata: {text}\n\n"
-    await asyncio.wait_for(response.write(raw.encode()), SEND_TIMEOUT_S)
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await response.write(raw.encode())
 
 
 async def _record(ports: ConsolePorts, system: str, notice: Notice) -> None:
