@@ -224,8 +224,10 @@ def _run_baseline(args: argparse.Namespace) -> int:
     logs = [log for path in args.logs for log in read_verified(path)]
     fingerprint, cameras = baselines_of(entry for log in logs for _, entry in log.view.entries())
     save_baselines(args.out, fingerprint, cameras)
-    for camera, bins in cameras.items():
-        print(f"{camera}: {bins['quality'].total():,} passages")
+    for camera, one in cameras.items():
+        passages = sum(one.bins["quality"].values())
+        worth = passages / max(one.effects.values())
+        print(f"{camera}: {passages:,} passages, worth {worth:,.0f} that share nothing")
     return 0
 
 

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from lfr_edge.audit.entry import Entry
 from lfr_edge.deployment.reading import count_in, table_in
 from lfr_edge.errors import MatchingError
-from lfr_edge.recogniser.drift import MEASURES, Histograms
+from lfr_edge.recogniser.drift import BLOCK, MEASURES, Baseline, design_effect
 from lfr_edge.sentences import say
 
 FORMAT: Final = 1
+_Block = dict[str, Counter[int]]
 
 
-def baselines_of(entries: Iterable[Entry]) -> tuple[str, dict[str, dict[str, Counter[str]]]]:
-    """Fingerprint of the networks, and histograms by camera: the sums of all minutes.
+def baselines_of(entries: Iterable[Entry]) -> tuple[str, dict[str, Baseline]]:
+    """Fingerprint of the networks, and by camera the sums of all minutes and how alike neighbouring passages are.
 
     Raises:
         MatchingError: ``baseline_empty``: nothing was recorded, or ``baseline_mixed``: of several networks.
     """
-    cameras: dict[str, dict[str, Counter[str]]] = {}
+    cameras: dict[str, list[_Block]] = {}
     packs = set()
     for entry in entries:
         if entry.event.ev == "model.loaded":
@@ -33,11 +35,12 @@ def baselines_of(entries: Iterable[Entry]) -> tuple[str, dict[str, dict[str, Cou
         rows = table_in(entry.event.data, "cameras")
         for camera in rows:
             seen = table_in(table_in(rows, camera), "seen")
+            minute = {}
             for name in MEASURES:
                 bins = table_in(seen, name)
-                mine = cameras.setdefault(camera, {}).setdefault(name, Counter())
-                mine.update({edge: count_in(bins, edge) or 0 for edge in bins})
-    if not any(bins.get("quality") for bins in cameras.values()):
+                minute[name] = Counter({int(edge): count_in(bins, edge) or 0 for edge in bins})
+            _gather(cameras.setdefault(camera, []), minute)
+    if not any(block["quality"] for blocks in cameras.values() for block in blocks):
         raise MatchingError(
             "baseline_empty",
             "these logs count no passages",
@@ -49,16 +52,21 @@ def baselines_of(entries: Iterable[Entry]) -> tuple[str, dict[str, dict[str, Cou
             say("these logs are of {count} different networks", count=len(packs)),
             hint="give logs of deployments with the same pack",
         )
-    return packs.pop(), cameras
+    return packs.pop(), {camera: _baseline(blocks) for camera, blocks in cameras.items()}
 
 
-def save_baselines(path: Path, fingerprint: str, cameras: Mapping[str, Histograms]) -> None:
-    body = {"format": FORMAT, "fingerprint": fingerprint, "cameras": cameras}
+def save_baselines(path: Path, fingerprint: str, cameras: Mapping[str, Baseline]) -> None:
+    body = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "cameras": {camera: one.bins for camera, one in cameras.items()},
+        "effects": {camera: one.effects for camera, one in cameras.items() if one.effects},
+    }
     path.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
 
 
-def read_baselines(path: Path, fingerprint: str) -> dict[str, Histograms]:
-    """What ``lfr-edge calibrate baseline`` wrote: histograms by camera.
+def read_baselines(path: Path, fingerprint: str) -> dict[str, Baseline]:
+    """What ``lfr-edge calibrate baseline`` wrote, by camera.
 
     Raises:
         MatchingError: ``baseline_invalid``, or ``baseline_model_mismatch`` for one of other networks.
@@ -67,12 +75,9 @@ def read_baselines(path: Path, fingerprint: str) -> dict[str, Histograms]:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw["format"] != FORMAT:
             raise ValueError("another format")
-        found: dict[str, Histograms] = {
-            str(camera): {
-                name: {str(int(edge)): int(count) for edge, count in bins[name].items()}
-                for name in MEASURES
-                if name in bins
-            }
+        effects = raw.get("effects", {})  # files of before 22 November 2026 have none
+        found = {
+            str(camera): Baseline(_bins(bins), _effects(effects.get(camera, {})))
             for camera, bins in raw["cameras"].items()
         }
         same = raw["fingerprint"] == fingerprint
@@ -88,4 +93,35 @@ def read_baselines(path: Path, fingerprint: str) -> dict[str, Histograms]:
             say("{path} is of other networks", path=path),
             hint="make one from a deployment with these networks, or leave matching.drift_baseline empty",
         )
+    return found
+
+
+def _gather(blocks: list[_Block], minute: _Block) -> None:
+    """Minutes joined to blocks of at least as many passages as the watch moves by: the last one may be open."""
+    if not blocks or blocks[-1]["quality"].total() >= BLOCK:
+        blocks.append({name: Counter() for name in MEASURES})
+    for name in MEASURES:
+        blocks[-1][name].update(minute[name])
+
+
+def _baseline(blocks: Sequence[_Block]) -> Baseline:
+    sums = {name: sum((block[name] for block in blocks), Counter[int]()) for name in MEASURES}
+    return Baseline(
+        {name: {str(edge): count for edge, count in sorted(bins.items())} for name, bins in sums.items()},
+        {name: round(design_effect([block[name] for block in blocks]), 3) for name in MEASURES},
+    )
+
+
+def _bins(raw: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    return {
+        name: {str(int(edge)): int(count) for edge, count in raw[name].items()}
+        for name in MEASURES
+        if name in raw
+    }
+
+
+def _effects(raw: Mapping[str, float]) -> dict[str, float]:
+    found = {name: float(raw[name]) for name in MEASURES if name in raw}
+    if not all(math.isfinite(effect) and effect >= 1 for effect in found.values()):
+        raise ValueError("a design effect is at least 1")
     return found

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lfr_edge.console.ports import Trouble
 from lfr_edge.errors import MatchingError
-from lfr_edge.recogniser.drift import Drift, DriftWatch, Histograms, Level
+from lfr_edge.recogniser.drift import Baseline, Drift, DriftWatch, Level
 from lfr_edge.sentences import say
 from lfr_edge.service.baseline import read_baselines
 
@@ -26,7 +26,7 @@ class DriftWatches:
     """One watch for each camera. **Thread rule:** the event loop."""
 
     def __init__(
-        self, baselines: Mapping[str, Histograms] | None = None, refused: MatchingError | None = None
+        self, baselines: Mapping[str, Baseline] | None = None, refused: MatchingError | None = None
     ) -> None:
         self._baselines = baselines or {}
         self._refused = refused  # why the configured baseline is not used

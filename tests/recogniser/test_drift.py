@@ -12,7 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lfr_edge.recogniser.drift import BASELINE, BLOCK, MEASURES, STOP, WARN, WINDOW, DriftWatch, psi
+from lfr_edge.recogniser.drift import (
+    BASELINE,
+    BLOCK,
+    MEASURES,
+    STOP,
+    WARN,
+    WINDOW,
+    Baseline,
+    DriftWatch,
+    design_effect,
+    moved,
+    psi,
+)
 from lfr_edge.recogniser.view import Counts
 
 # Histograms of real faces by the default pack: pictures of strangers against the 120 people of ../shared/videos, as
@@ -75,7 +87,7 @@ def test_until_the_first_window_is_full_it_says_nothing():
 
 def test_a_baseline_that_was_brought_is_used_from_the_first_window_on():
     """Input that is dark from the start has no clean beginning of its own."""
-    watch, street = DriftWatch(KNOWN["clean"]), Street(2)
+    watch, street = DriftWatch(Baseline(KNOWN["clean"])), Street(2)
     for _ in range(WINDOW // BLOCK):
         now = watch.update(street.pass_by(BLOCK, "dark"))
     assert now.level == "stop"
@@ -89,7 +101,7 @@ def test_a_baseline_that_was_brought_is_used_from_the_first_window_on():
 
 
 def test_a_recogniser_that_starts_anew_counts_from_zero():
-    street, watch = Street(3), DriftWatch(KNOWN["clean"])
+    street, watch = Street(3), DriftWatch(Baseline(KNOWN["clean"]))
     for _ in range(5):
         watch.update(street.pass_by(BLOCK, "clean"))
     again = Street(4)
@@ -101,10 +113,49 @@ def test_a_recogniser_that_starts_anew_counts_from_zero():
 
 
 def test_a_pulse_without_news_changes_nothing():
-    watch, street = DriftWatch(KNOWN["clean"]), Street(5)
+    watch, street = DriftWatch(Baseline(KNOWN["clean"])), Street(5)
     seen = street.pass_by(BLOCK, "clean")
     first = watch.update(seen)
     assert watch.update(seen) is first
+
+
+def two_samples(seed: int, passages: int) -> tuple[dict[int, int], dict[int, int]]:
+    """Of one street whose passages share nothing."""
+    generator = np.random.default_rng(seed)
+    shares = np.arange(1, 13) / 78
+    first, second = (generator.multinomial(passages, shares) for _ in range(2))
+    return dict(enumerate(map(int, first))), dict(enumerate(map(int, second)))
+
+
+def test_chance_is_told_from_change_at_every_size():
+    """Twelve bins, thousands of pairs of one street: chance is passed once in 10,000 times, not once in ten."""
+    for passages in (130, 500):
+        pairs = [two_samples(seed, passages) for seed in range(2000)]
+        beyond = sum(bool(moved(first, second)) for first, second in pairs)
+        plain = [psi(first, second) for first, second in pairs]
+        assert beyond <= 2
+        if passages == 130:
+            assert sum(value >= WARN for value in plain) > 40, (
+                "the control: a fixed limit takes chance for change"
+            )
+
+
+def test_too_few_passages_cannot_tell_and_a_clear_change_is_told_all_the_same():
+    first, second = two_samples(0, 60)
+    assert moved(first, second) is None
+    assert (moved(first, {0: 30, 1: 30}) or 0) >= STOP
+    assert moved(*two_samples(0, 1000)) == 0
+
+
+def test_buses_are_worth_fewer_passages_than_people():
+    generator = np.random.default_rng(5)
+    independent = [dict(enumerate(map(int, generator.multinomial(BLOCK, [0.25] * 4)))) for _ in range(20)]
+    assert design_effect(independent) < 1.6
+    buses = [{int(generator.integers(4)): BLOCK} for _ in range(20)]
+    assert design_effect(buses) == pytest.approx(BLOCK, rel=0.5)
+    hours = [{at // 10: BLOCK} for at in range(40)]
+    assert design_effect(hours) > 2 * BLOCK, "ten blocks in one light are worth one"
+    assert design_effect([]) == design_effect([{3: BLOCK}]) == design_effect([{}] * 10) == 1
 
 
 bins = st.dictionaries(st.integers(0, 20), st.integers(1, 500), min_size=3, max_size=20)

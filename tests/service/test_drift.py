@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 
 import pytest
 
 from lfr_edge.audit.event import SYSTEM, Event
 from lfr_edge.errors import MatchingError
-from lfr_edge.recogniser.drift import BLOCK, MEASURES, WINDOW
+from lfr_edge.recogniser.drift import BLOCK, MEASURES, WINDOW, Baseline
 from lfr_edge.service.baseline import baselines_of, read_baselines, save_baselines
 from lfr_edge.service.census import Census
 from lfr_edge.service.drift import DriftWatches, watches_for
@@ -28,7 +27,7 @@ def drifted(watches: DriftWatches, at: int) -> None:
 
 
 def test_a_change_is_on_the_banner_and_in_the_log_once(caplog):
-    watches = DriftWatches({"north": CLEAN})
+    watches = DriftWatches({"north": Baseline(CLEAN)})
     with caplog.at_level(logging.WARNING):
         drifted(watches, 12)
         watches.update(pulse(WINDOW + 1, 12))
@@ -42,7 +41,7 @@ def test_a_change_is_on_the_banner_and_in_the_log_once(caplog):
 
 
 def test_nothing_is_said_of_steady_input():
-    watches = DriftWatches({"north": CLEAN})
+    watches = DriftWatches({"north": Baseline(CLEAN)})
     third = WINDOW // 3
     watches.update(
         {"north": {"counts": {name: {"10": third, "11": third, "12": third} for name in MEASURES}}}
@@ -52,8 +51,9 @@ def test_nothing_is_said_of_steady_input():
 
 def test_a_baseline_of_a_file(tmp_path):
     path = tmp_path / "b.json"
-    save_baselines(path, "pack", {"north": {name: Counter(bins) for name, bins in CLEAN.items()}})
-    assert read_baselines(path, "pack") == {"north": CLEAN}
+    kept = {"north": Baseline(CLEAN, {"quality": 2.5})}
+    save_baselines(path, "pack", kept)
+    assert read_baselines(path, "pack") == kept
     drifted(watches := watches_for(path, "pack"), 12)
     assert watches.of("north").level == "stop"
     assert not watches.of("north").own
@@ -71,6 +71,12 @@ def test_a_baseline_of_a_file(tmp_path):
             "baseline_invalid",
         ),
         (json.dumps({"format": 1, "fingerprint": "other", "cameras": {}}), "baseline_model_mismatch"),
+        (
+            json.dumps(
+                {"format": 1, "fingerprint": "pack", "cameras": {"n": {}}, "effects": {"n": {"quality": 0.5}}}
+            ),
+            "baseline_invalid",
+        ),
     ],
 )
 def test_a_baseline_that_cannot_be_used_is_said_and_left(tmp_path, text, code):
@@ -95,7 +101,8 @@ def test_a_baseline_is_the_sum_of_what_was_recorded():
     logs = [Entries("model.loaded", "pack"), Entries("statistics.counted", **minute)] * 2
     fingerprint, cameras = baselines_of(logs)
     assert fingerprint == "pack"
-    assert cameras["north"] == {name: Counter({k: 2 * v for k, v in seen[name].items()}) for name in MEASURES}
+    twice = {name: {k: 2 * v for k, v in seen[name].items()} for name in MEASURES}
+    assert cameras["north"] == Baseline(twice, dict.fromkeys(MEASURES, 1.0))
     for wrong, code in (
         (logs[:1], "baseline_empty"),
         ([*logs, Entries("model.loaded", "other")], "baseline_mixed"),
