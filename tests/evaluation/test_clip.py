@@ -18,7 +18,7 @@ from lfr_edge.evaluation.clip import Replay, gallery_of, replay_at_pace, replay_
 from lfr_edge.evaluation.passages import assess
 from lfr_edge.evaluation.truth import Truth, read_truth
 from lfr_edge.matching.judge import Policy
-from lfr_edge.recogniser.loop import LOOKING_S
+from lfr_edge.recogniser.probes import LOOKING_S
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.container import seal
 from lfr_edge.watchlist.enrol import enrol_list
