@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.faults.whole.needles import Needles
 from tests.faults.whole.power import Tally, cuts, lies
+from tests.faults.whole.readiness import READY_S, Readiness, Stopwatch
 from tests.faults.whole.soak import Course, Sample, grown, slope_mib_h, soak
 from tests.faults.whole.street import Street, street
 from tests.faults.whole.traces import _files, _pieces_of
@@ -94,3 +96,26 @@ def test_a_promise_that_the_record_does_not_keep_is_named() -> None:
     assert told.count == 1
     (problem,) = told.missing([])
     assert "alert.decided" in problem
+
+
+def test_a_late_start_breaks_the_promise_and_a_busy_machine_shows_nothing() -> None:
+    starts = Readiness()
+    assert starts.judge("ready", READY_S, 0.9) == []
+    (told,) = starts.judge("ready", READY_S + 0.1, 0.4)
+    assert "10.1 s" in told
+    assert starts.judge("ready", 60.0, 0.6) == []
+    assert starts.disturbed == 1
+    assert starts.verdict() == []
+    nothing = Readiness()
+    nothing.judge("ready", 60.0, 0.6)
+    assert nothing.verdict() == ["no start could be judged: others kept the machine busy"]
+
+
+def test_what_others_do_meanwhile_is_seen() -> None:
+    watch, began = Stopwatch(), time.process_time()
+    while time.process_time() - began < 0.2:
+        pass
+    took_s, others = watch.read(lambda: 0.0)
+    assert took_s >= 0.2
+    assert others > 0.05
+    assert watch.read(lambda: 1e6)[1] == 0.0
