@@ -81,8 +81,8 @@ def packed(text: str) -> Any:
 
 
 def unpacked(raw: Any) -> str:
-    """A sentence from JSON. Whoever sent it may be hostile: a pattern that could do more than fill in is left alone,
-    and the English text is taken as it is.
+    """A sentence from JSON. Whoever sent it may be hostile: a pattern that could do more than fill in, or that does not
+    make the English text of its values, is left alone, and the English text is taken as it is.
 
     Raises:
         ValueError, KeyError, TypeError: this is no text that :func:`packed` wrote.
@@ -99,4 +99,8 @@ def unpacked(raw: Any) -> str:
         str(name): value if isinstance(value, int | float) else unpacked(value)
         for name, value in dict(raw["values"]).items()
     }
-    return Sentence(english, pattern, values) if {name for name, _ in fields} <= set(values) else english
+    try:
+        sentence = say(pattern, **values)
+    except (KeyError, ValueError, TypeError):
+        return english
+    return sentence if sentence == english else english

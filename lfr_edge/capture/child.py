@@ -30,6 +30,7 @@ from lfr_edge.capture.source import SourceSpec
 from lfr_edge.clock import Clock, SystemClock
 from lfr_edge.confinement import confine
 from lfr_edge.errors import CameraError, LfrError
+from lfr_edge.sentences import packed
 
 HEARTBEAT_S: Final = 0.5
 FROZEN_S: Final = (
@@ -134,7 +135,7 @@ def run(order: Order, status: StatusPipe, clock: Clock) -> None:
                     _wait_taken(writer, pulse)
         status.send("ended", code="camera_ended", message="the recording has ended", hint="", complete=True)
     except LfrError as error:
-        status.send("ended", code=error.code, message=error.message, hint=error.hint, complete=False)
+        status.send("ended", code=error.code, message=packed(error.message), hint=error.hint, complete=False)
     finally:
         writer.close()
 

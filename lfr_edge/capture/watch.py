@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from lfr_edge.clock import Clock
 from lfr_edge.errors import CameraError
-from lfr_edge.sentences import say
+from lfr_edge.sentences import Sentence, say, unpacked
 from lfr_edge.settings import CameraSettings
 
 KEYFRAME_WAIT_S: Final = 10.0  # the longest keyframe interval met on cameras
@@ -131,8 +131,8 @@ class Watch:
                     self._beat(Heartbeat.parse(message))
                 case "ended":
                     self._complete = message["complete"] is True
-                    fields = _text(message["code"]), _text(message["message"]), _text(message["hint"])
-                    self._end = CameraError(fields[0], fields[1], hint=fields[2])
+                    code, hint = _text(message["code"]), _text(message["hint"])
+                    self._end = CameraError(code, _sentence(message["message"]), hint=hint)
                 case _:
                     raise ValueError("unknown message")
 
@@ -198,6 +198,15 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
     return "".join(character for character in value[:_TEXT] if character.isprintable())
+
+
+def _sentence(value: object) -> str:
+    """A child's text, as a page can say it in its reader's language; plain English where anything is odd about it."""
+    text = unpacked(value)
+    plain = _text(str(text))
+    if not isinstance(text, Sentence) or text != plain:
+        return plain
+    return text if all(str(value).isprintable() for value in text.values.values()) else plain
 
 
 async def door_opens(

@@ -20,6 +20,7 @@ from lfr_edge.capture.slot import FrameReader
 from lfr_edge.capture.watch import Watch, door_opens
 from lfr_edge.clock import SystemClock
 from lfr_edge.confinement import survey
+from lfr_edge.console.sayings import Sayings
 from lfr_edge.demo.rtsp_server import RtspServer
 from lfr_edge.settings import CameraSettings
 from tests.capture.conftest import PASSWORD, USER, encode
@@ -375,6 +376,37 @@ class Silent:
     def stalled(self) -> None: ...
 
 
+REFUSED = {"english": "10.0.0.5:554 refuses the connection", "pattern": "{place} refuses the connection",
+           "values": {"place": "10.0.0.5:554"}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("message", "welsh", "code"),
+    [
+        (REFUSED, "mae 10.0.0.5:554 yn gwrthod y cysylltiad", "camera_refused"),
+        ("no words of ours", "no words of ours", "camera_refused"),
+        (REFUSED | {"values": {"place": "10.0.0.6:554"}}, REFUSED["english"], "camera_refused"),
+        (REFUSED | {"values": {}}, REFUSED["english"], "camera_refused"),
+        (REFUSED | {"pattern": "{place.__class__} refuses"}, REFUSED["english"], "camera_refused"),
+        ({"english": "x\x1b[2J", "pattern": "{a}", "values": {"a": "x\x1b[2J"}}, "x[2J", "camera_refused"),
+        ({"english": "3 x", "pattern": "{a:.0f} x", "values": {"a": "3"}}, "3 x", "camera_refused"),
+    ],
+)
+async def test_what_a_child_says_can_be_said_in_welsh_and_does_no_harm(message, welsh, code):
+    ended = {"kind": "ended", "code": code, "message": message, "hint": "", "complete": True}
+    child = await asyncio.create_subprocess_exec("sleep", "30")
+    read, write = os.pipe()
+    os.write(write, json.dumps(ended).encode() + b"\n")
+    os.close(write)
+    watch = Watch(Silent(), CameraSettings(id="gate", url="rtsp://x/"), SystemClock(), child, live=True)
+    child.kill()
+    failure = await watch.until_end(read, asyncio.Event())
+    assert failure.code == code
+    assert failure.message.isprintable()
+    assert Sayings("cy")(failure.message, failure.code).text == welsh
+    await child.wait()
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -384,6 +416,7 @@ class Silent:
         b'{"kind": "heartbeat", "frames": 1e400}\n',
         b'{"kind": "ended", "code": "NO CODE", "message": "x", "hint": "", "complete": true}\n',
         b'{"kind": "ended", "code": 7}\n',
+        b'{"kind": "ended", "code": "x", "message": {"english": "x"}, "hint": "", "complete": true}\n',
         b'{"kind": "opened", "codec": "h264", "width": 99999999999999999999999, "height": 1}\n',
         b'{"kind": "opened", "codec": ["h264"], "width": 9, "height": 1}\n',
         b'{"kind": "' + b"x" * 200_000 + b'"}\n',
