@@ -92,12 +92,13 @@ class Meter:
 def metered(meter: Meter, recogniser: Recogniser, stack: VisionStack) -> Iterator[None]:
     """Measure every stage of this recogniser's steps."""
     detector, embedder, slots, index = stack.detector, stack.embedder, recogniser._slots, recogniser._index
+    passages, probes = recogniser._passages, recogniser._probes
     plans: list[tuple[Any, str, str, bool]] = [
         (recogniser, "step", "loop", False),
-        (recogniser, "_follow", "track", False),
-        (recogniser, "_choose", "align", False),
-        (recogniser, "_judge_all", "search", False),
-        (recogniser, "_hit", "alert_picture", True),
+        (passages, "follow", "track", False),
+        (probes, "choose", "align", False),
+        (probes, "_judge_all", "search", False),
+        (probes, "_hit", "alert_picture", True),
         (slots, "wipe", "wipe", True),
         (stack, "scrub", "wipe", True),
         (index, "scrub", "wipe", True),

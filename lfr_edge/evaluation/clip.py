@@ -28,7 +28,8 @@ from lfr_edge.evaluation.passages import ClipAlert, ClipRun
 from lfr_edge.evaluation.truth import Truth
 from lfr_edge.matching.judge import Judge, Policy
 from lfr_edge.recogniser.hit import Hit
-from lfr_edge.recogniser.loop import LOOKING_S, Recogniser
+from lfr_edge.recogniser.loop import Recogniser
+from lfr_edge.recogniser.probes import LOOKING_S
 from lfr_edge.settings import CameraSettings, VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.container import SealedWatchlist
@@ -62,6 +63,25 @@ class Replay:
     policy: Policy
     vision: VisionSettings = field(default_factory=VisionSettings)
     side: int = 1280  # longest side of the detector's picture
+
+
+def check_clips(clips: Mapping[str, Path], truths: Mapping[str, Truth]) -> None:
+    """Open every clip for a moment: one that cannot be played, or is another than its truth's, is said at once.
+
+    Raises:
+        CameraError: as :func:`lfr_edge.capture.reader.open_reader`. EvaluationError: ``truth_of_another_clip``.
+    """
+    for camera, path in clips.items():
+        with _frames(camera, path) as frames:
+            first = next(frames, None)
+        truth = truths[camera]
+        if first is None or (first.width, first.height) != (truth.width, truth.height):
+            shown = "no picture" if first is None else f"pictures of {first.width} × {first.height}"
+            raise EvaluationError(
+                "truth_of_another_clip",
+                f"{path} has {shown}; its truth is of {truth.width} × {truth.height}",
+                hint="name each clip's own --truth, in the same order",
+            )
 
 
 def gallery_of(path: Path, stack: VisionStack, *, key: bytes | None = None) -> Gallery:
@@ -122,13 +142,20 @@ def replay_unhurried(
 
 
 def replay_at_pace(
-    stack: VisionStack, gallery: Gallery, replay: Replay, *, clock: Clock | None = None
+    stack: VisionStack,
+    gallery: Gallery,
+    replay: Replay,
+    *,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
 ) -> ClipRun:
     """As cameras would give it: capture children at the recorded pace, the newest frame wins, the rest is dropped."""
-    return asyncio.run(_at_pace(stack, gallery, replay, clock or SystemClock()))
+    return asyncio.run(_at_pace(stack, gallery, replay, clock or SystemClock(), progress))
 
 
-async def _at_pace(stack: VisionStack, gallery: Gallery, replay: Replay, clock: Clock) -> ClipRun:
+async def _at_pace(
+    stack: VisionStack, gallery: Gallery, replay: Replay, clock: Clock, progress: Progress | None
+) -> ClipRun:
     recogniser = _recogniser(stack, gallery, replay, looking_s=LOOKING_S)
     recogniser.rehearse()
     with ExitStack() as opened:
@@ -136,7 +163,7 @@ async def _at_pace(stack: VisionStack, gallery: Gallery, replay: Replay, clock: 
         try:
             for line in lines:
                 await line.keeper.start()
-            alerts, frames = await asyncio.to_thread(_watch, recogniser, lines, replay, clock)
+            alerts, frames = await asyncio.to_thread(_watch, recogniser, lines, replay, clock, progress)
         finally:
             for line in lines:
                 await line.keeper.stop()
@@ -176,7 +203,7 @@ class _Line:
 
 
 def _watch(
-    recogniser: Recogniser, lines: list[_Line], replay: Replay, clock: Clock
+    recogniser: Recogniser, lines: list[_Line], replay: Replay, clock: Clock, progress: Progress | None
 ) -> tuple[list[ClipAlert], dict[str, int]]:
     """The worker's loop over real slots, until every clip has ended."""
     alerts: list[ClipAlert] = []
@@ -195,6 +222,8 @@ def _watch(
         for frame in step:
             frames[frame.camera] += 1
         recogniser.idle(now_ns)
+        if progress and step:
+            progress(max(frame.sequence for frame in step), max(t.frames for t in replay.truths.values()))
         if over and not step:
             return alerts, frames
         if not any(frames.values()) and (now_ns - began_ns) / 1e9 > _START_S:

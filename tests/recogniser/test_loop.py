@@ -69,7 +69,9 @@ def test_control_without_the_wipe_the_ledger_stops_everything(
     """The sabotaged build: passages end, their templates are forgotten and not erased."""
     recogniser = build(listed=False)
     monkeypatch.setattr(
-        recogniser, "_end", lambda camera, tracks: [camera.passages.pop(t, None) for t in list(tracks)]
+        recogniser._passages,
+        "_end",
+        lambda camera, tracks: [camera.passages.pop(t, None) for t in list(tracks)],
     )
     walk(recogniser, portrait, 3)
     with pytest.raises(RecogniserError) as caught:
