@@ -397,3 +397,13 @@ async def test_painted_within_300_ms_on_the_loopback(box, browser):
             await page.wait_for_selector("#empty:not([hidden])")
     print(f"raised → painted ms: p50 {statistics.median(delays):.0f} max {max(delays):.0f} n {len(delays)}")
     assert statistics.median(delays) < 1500
+    first, second = [await box.desk.raise_alert(raised(number)) for number in (9, 10)]
+    page = pages[0]
+    await page.wait_for_selector(f'#queue [data-token="{second.id.token}"]')
+    await page.click(f'#queue [data-token="{second.id.token}"]')
+    await page.wait_for_selector(f'#queue [data-token="{second.id.token}"][aria-current=true]')
+    await page.click(f'#queue [data-token="{first.id.token}"]')
+    await page.wait_for_timeout(300)
+    told = [token for token, _, _ in box.system.painted_at]
+    assert told.count(first.id.token) == 3
+    assert second.id.token not in told, "an alert that waited for a person measures the person"

@@ -14,6 +14,7 @@ let draft = blank();
 let linked = true;
 let shownAt = 0; // when the centre last changed
 let handAt = 0; // when a hand last moved
+let arrived = null; // the alert whose offer is being handled now
 const READ_MS = 5000; // time to read the figures after a look before the next alert comes up by itself
 const QUIET_MS = 1500; // and never under a hand
 
@@ -33,7 +34,9 @@ const live = new Live({
     alerts.set(view.token, view);
     if (view.yours && ["offered", "looked", "escalated"].includes(event.kind)) announce(view, event.kind === "escalated");
     if (view.token === shown) show(view.token);
+    arrived = event.kind === "offered" ? view.token : null;
     settle();
+    arrived = null;
   },
   status(now) {
     const before = state;
@@ -118,7 +121,7 @@ function pictures(view) {
     return image;
   });
   put($("#probe-note"), view.pictures ? "" : say("no_pictures"));
-  if (!view.pictures || !view.open) return;
+  if (!view.pictures || !view.open || arrived !== view.token) return; // one that waited for a person measures the person
   Promise.all(images.map((image) => image.decode())).then(
     () => shown === view.token && live.painted(view.token),
     () => {}, // replaced by another alert before it was decoded: then it was never painted

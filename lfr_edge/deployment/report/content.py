@@ -207,8 +207,8 @@ def people(period: Period) -> Section:
     late = took[min(len(took) - 1, round(0.9 * len(took)))] if took else None
     facts = (
         Fact("Unreviewed alerts", number(period.unreviewed), met.DEFINITIONS["Unreviewed"]),
-        Fact("Median time to decision", seconds(middle), "from showing the alert to the last look"),
-        Fact("Nine in ten decided within", seconds(late), "from showing the alert to the last look"),
+        Fact("Median time to decision", seconds(middle), "from offering the alert to the last look"),
+        Fact("Nine in ten decided within", seconds(late), "from offering the alert to the last look"),
         Fact("Looks that disagreed", f"{differed} of {twice}", "alerts with two or more independent looks"),
         Fact(
             "Drills", f"{len(period.drills)}", "alerts with a known answer, mixed in; never counted as alerts"

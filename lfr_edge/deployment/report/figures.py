@@ -90,7 +90,7 @@ def _conduct(period: Period) -> Iterator[Figure]:
         "time_to_decision.median",
         took[len(took) // 2] if took else None,
         "ms",
-        "from showing an alert to its last look",
+        "from offering an alert at the desk to its last look",
     )
     yield Figure(
         "looks.disagreed", differed, "alerts", "two or more looks that did not agree", of=twice or None
