@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.faults.whole.needles import Needles
+from tests.faults.whole import needles as looking
+from tests.faults.whole.needles import Needles, Sieve
 from tests.faults.whole.power import Tally, cuts, lies
 from tests.faults.whole.readiness import READY_S, Readiness, Stopwatch
 from tests.faults.whole.soak import Course, Sample, grown, slope_mib_h, soak
@@ -119,3 +122,45 @@ def test_what_others_do_meanwhile_is_seen() -> None:
     assert took_s >= 0.2
     assert others > 0.05
     assert watch.read(lambda: 1e6)[1] == 0.0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_sieve_finds_what_a_plain_search_finds(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    data = bytearray(chance.bytes(1 << 14))
+    there, absent = chance.bytes(16 * 20), chance.bytes(16 * 20)
+    pieces = [run[at : at + 16] for run in (there, absent) for at in range(0, 320, 16)]
+    words = np.unique(np.frombuffer(chance.bytes(8 * 40), np.uint64))
+    for number in range(
+        20
+    ):  # a piece anywhere, and words at every place of eight bytes: at half of them they count
+        at = 700 * number + int(chance.integers(0, 300))
+        data[at : at + 16] = there[16 * number : 16 * number + 16]
+        data[at + 321 : at + 329] = words[number].tobytes()
+    data[-16:] = pieces[0]
+    plain = {piece.hex() for piece in pieces if piece in data}
+    for word in words.tolist():
+        places = (data.find(word.to_bytes(8, "little"), at, at + 8) for at in range(0, len(data), 4))
+        plain |= {f"{word:016x}" for place in places if place >= 0}
+    assert len(plain) > 20
+    assert Sieve(Needles(words, pieces)).catch(bytes(data)) == plain
+
+
+def test_every_byte_of_another_process_is_read(monkeypatch) -> None:
+    """What it holds is found at every place, over the ends of what is read at once too; a page nobody touched is not
+    read."""
+    monkeypatch.setattr(looking, "_CHUNK", 1 << 14)
+    secret = random.Random(4).randbytes(1 << 17)
+    holds = "import mmap, sys; kept = sys.stdin.buffer.read(1 << 17); much = mmap.mmap(-1, 1 << 31)"
+    command = [sys.executable, "-c", f"{holds}; print(end='!', flush=True); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(secret)
+        child.stdin.flush()
+        assert child.stdout.read(1) == b"!"
+        pieces = [secret[at : at + 16] for at in range(0, len(secret) - 16, 101)]
+        assert len(Needles(pieces=pieces).in_memory(child.pid)) == len(pieces)
+        assert Needles(pieces=[random.Random(5).randbytes(16)]).in_memory(child.pid) == []
+        assert sum(map(len, looking.resident(child.pid))) < 1 << 28
+        child.stdin.close()

@@ -7,19 +7,19 @@ aligned crop, its templates, their sum. Nothing has to be computed a second time
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from tests.vision.test_slots import writable
-
 _MOST_WORDS, _MOST_PIECES = 4000, 12  # of one stop
 _SPREAD = (
     64  # of the bytes of a word: the wall behind a face is as grey in the crop as in the camera's picture
 )
 _VECTOR = 64  # floats in a row that make a template
+_CHUNK, _OVERLAP = 1 << 25, 16
 
 
 @dataclass
@@ -34,15 +34,9 @@ class Needles:
 
     def in_memory(self, pid: int) -> list[str]:
         """Those that a process holds, as hex."""
-        ends = np.zeros(1 << 16, np.bool_)  # of their low 16 bits: sorts out almost everything at once
-        ends[self.words & np.uint64(0xFFFF)] = True
-        hits: set[str] = set()
-        for chunk in writable(pid):
-            for shift in (0, 4):
-                here = np.frombuffer(chunk, np.uint64, (len(chunk) - shift) // 8, shift)
-                here = here[ends[here.view(np.uint16)[::4]]]
-                hits.update(f"{word:016x}" for word in here[np.isin(here, self.words)].tolist())
-            hits.update(piece.hex() for piece in self.pieces if piece in chunk)
+        sieve, hits = Sieve(self), set[str]()
+        for chunk in resident(pid):
+            hits |= sieve.catch(chunk)
         return sorted(hits)
 
     def in_bytes(self, data: bytes) -> int:
@@ -54,6 +48,93 @@ class Needles:
                 here = np.frombuffer(data, np.uint64, size, shift)
                 hits.update(here[np.isin(here, self.words)].tolist())
         return len(hits) + sum(piece in data for piece in self.pieces)
+
+
+class Sieve:
+    """Finds the words at every fourth byte of memory and the pieces at every byte.
+
+    A piece of sixteen bytes, wherever it lies, holds a whole aligned word: one of the eight that begin at its first
+    eight bytes. So the pieces cost one look at each aligned word, and a comparison where one of theirs turns up.
+    """
+
+    def __init__(self, needles: Needles) -> None:
+        self._words = np.unique(needles.words)
+        self._starts: dict[int, list[tuple[bytes, int]]] = {}
+        for piece in needles.pieces:
+            for at in range(8):
+                word = int.from_bytes(piece[at : at + 8], "little")
+                self._starts.setdefault(word, []).append((piece, at))
+        inside = np.array(sorted(self._starts), np.uint64)
+        self._aligned = np.union1d(self._words, inside)
+        # Of the first three pairs of bytes of a word, one after the other: sorts out almost everything at once.
+        self._pairs = [np.zeros(1 << 16, np.bool_) for _ in range(3)]
+        for place, pairs in enumerate(self._pairs):
+            pairs[self._aligned.view(np.uint16)[place::4]] = True
+
+    def catch(self, chunk: bytes) -> set[str]:
+        """As hex. What crosses the end of a chunk is not seen: see :func:`resident`."""
+        hits: set[str] = set()
+        for shift in (0, 4):
+            here = np.frombuffer(chunk, np.uint64, max(0, len(chunk) - shift) // 8, shift)
+            places = self._candidates(here)
+            words = here[places]
+            hits.update(f"{word:016x}" for word in words[_among(self._words, words)].tolist())
+            if shift == 0 and self._starts:
+                hits |= self._pieces(chunk, places, words)
+        return hits
+
+    def _candidates(self, here: np.ndarray) -> np.ndarray:
+        """Indices of the words that may be one of ours."""
+        pairs = here.view(np.uint16)
+        places = np.flatnonzero(self._pairs[0][pairs[::4]])
+        for place in (1, 2):
+            places = places[self._pairs[place][pairs[4 * places + place]]]
+        return places[_among(self._aligned, here[places])]
+
+    def _pieces(self, chunk: bytes, places: np.ndarray, words: np.ndarray) -> set[str]:
+        hits: set[str] = set()
+        for place, word in zip(places.tolist(), words.tolist(), strict=True):
+            for piece, at in self._starts.get(word, ()):
+                begin = 8 * place - at
+                if begin >= 0 and chunk[begin : begin + 16] == piece:
+                    hits.add(piece.hex())
+        return hits
+
+
+def _among(ordered: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Which of `words` are in `ordered`. A search in what is in order already costs less than np.isin's sorting."""
+    if not len(ordered):
+        return np.zeros(len(words), np.bool_)
+    places = np.minimum(np.searchsorted(ordered, words), len(ordered) - 1)
+    return ordered[places] == words
+
+
+def resident(pid: int) -> Iterator[bytes]:
+    """Every writable page of another process that is there (or swapped out), in runs, with an overlap: no page that
+    was never touched is read, or a scan would read gigabytes of zeros.
+    """
+    size = os.sysconf("SC_PAGE_SIZE")
+    with (
+        Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory,
+        Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap,
+    ):
+        for line in Path(f"/proc/{pid}/maps").read_text(encoding="ascii", errors="replace").splitlines():
+            span, flags, *_ = line.split()
+            if not flags.startswith("rw"):
+                continue
+            low, high = (int(end, 16) for end in span.split("-"))
+            pagemap.seek(low // size * 8)
+            there = (
+                np.frombuffer(pagemap.read((high - low) // size * 8), np.uint64) >> np.uint64(62) != 0
+            )  # present, or swapped out
+            if flags.endswith("s") and there.any():
+                there[:] = True  # pages of shared memory that another process wrote need not be mapped here
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
+            for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+                end = low + last * size
+                for start in range(low + first * size, end, _CHUNK):
+                    memory.seek(start)
+                    yield memory.read(min(_CHUNK + _OVERLAP, end - start))
 
 
 def sealed_memory(pid: int) -> dict[int, np.ndarray]:
