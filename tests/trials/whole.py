@@ -218,7 +218,7 @@ TRIALS: Final = (
         control_n=4,  # what was not overwritten is sometimes used again within the second: one freeze may miss it
         ci="tests/faults/test_whole.py::test_strangers_are_gone_from_all_memory_after_a_second",
         needs=("root",),
-        about="25 min",
+        about="30 min",
         adds_up=True,
     ),
     Trial(
