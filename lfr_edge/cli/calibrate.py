@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from lfr_edge.cli.evaluate import add_pack_arguments, add_providers, open_pack, protocol_of
+from lfr_edge.cli.evaluate import add_pack_arguments, add_providers, open_pack
+from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, label_errors_of, protocol_of, real, whole
 from lfr_edge.cli.packs import progress_bar
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import (
@@ -22,7 +22,7 @@ from lfr_edge.evaluation.calibrate import (
     everybody_against_everybody,
 )
 from lfr_edge.evaluation.faces import Templates, embed_samples
-from lfr_edge.evaluation.labels import LabelError, read_label_errors
+from lfr_edge.evaluation.labels import LabelError
 from lfr_edge.evaluation.parity import Parity, compare
 from lfr_edge.evaluation.protocol import Sample
 from lfr_edge.matching.threshold import Calibration, load_calibrations, save_calibrations
@@ -70,6 +70,10 @@ length than in these deployments, the third histogram moves with it.
 """
 
 
+_PEOPLE: Final = whole("--list-size", 1, 10_000_000)
+_RATE: Final = real("--fpir", 0, 1, open_ends=True, what="a rate")
+
+
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "calibrate",
@@ -83,7 +87,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _faces_arguments(faces)
     faces.add_argument(
         "--list-size",
-        type=_people,
+        type=_PEOPLE,
         nargs="+",
         default=list(LONG_SIZES),
         metavar="N",
@@ -91,7 +95,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     faces.add_argument(
         "--fpir",
-        type=_share,
+        type=_RATE,
         nargs="+",
         default=list(TARGETS),
         metavar="RATE",
@@ -102,13 +106,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     show = _action(actions, "show", "say what a file of thresholds holds", _SHOW)
     show.add_argument("file", type=Path, metavar="FILE", help="of lfr-edge calibrate faces")
     show.add_argument(
-        "--list-size", type=_people, metavar="N", help="only what holds for a list of this length"
+        "--list-size", type=_PEOPLE, metavar="N", help="only what holds for a list of this length"
     )
     show.add_argument("--json", action="store_true", help="print one JSON object")
     show.set_defaults(run=_run_show)
     drift = _action(actions, "drift", "compare another precision or provider with the reference", _DRIFT)
     _faces_arguments(drift)
-    drift.add_argument("--fpir", type=_share, default=0.01, metavar="RATE", help="compare at (default: 0.01)")
+    drift.add_argument("--fpir", type=_RATE, default=0.01, metavar="RATE", help="compare at (default: 0.01)")
     drift.add_argument(
         "--against", required=True, metavar="PACK", help="the other installed pack, or the same"
     )
@@ -135,16 +139,24 @@ def _faces_arguments(parser: argparse.ArgumentParser) -> None:
         "folder", type=Path, metavar="DIR", help="one folder per person, or with a protocol.csv"
     )
     parser.add_argument("--protocol", type=Path, metavar="FILE", help="CSV of who is on which picture")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the lists that are dealt")
+    parser.add_argument(
+        "--seed",
+        type=whole("--seed", 0, MOST_SEED),
+        default=0,
+        metavar="N",
+        help="of the lists that are dealt",
+    )
     parser.add_argument("--label-errors", type=Path, metavar="FILE", help="CSV of one person under two names")
     add_providers(parser, "--providers", "of the pack")
     add_pack_arguments(parser)
 
 
 def _run_faces(args: argparse.Namespace) -> int:
+    check_output("--out", args.out)
+    errors = label_errors_of(args)
     samples = protocol_of(args.folder, args).samples
     _, vision, model = open_pack(args, args.pack, args.providers)
-    _, strangers = _searched(args, vision, samples)
+    _, strangers = _searched(args, vision, samples, errors)
     made, refused = calibrate(
         strangers,
         model,
@@ -176,6 +188,12 @@ def _run_faces(args: argparse.Namespace) -> int:
 
 def _run_show(args: argparse.Namespace) -> int:
     found = load_calibrations(args.file)
+    if not found:
+        raise EvaluationError(
+            "calibration_empty",
+            f"{args.file} holds no threshold",
+            hint="measure some: lfr-edge calibrate faces DIR --out FILE",
+        )
     if args.list_size is not None:
         long_enough = sorted({one.list_size for one in found if one.list_size >= args.list_size})
         if not long_enough:
@@ -203,12 +221,15 @@ def _run_show(args: argparse.Namespace) -> int:
 
 
 def _run_drift(args: argparse.Namespace) -> int:
+    errors = label_errors_of(args)
     samples = protocol_of(args.folder, args).samples
-    sides, models = [], []
-    for pack, providers in ((args.pack, args.providers), (args.against, args.against_providers)):
-        _, vision, model = open_pack(args, pack, providers)
-        sides.append(_searched(args, vision, samples))
-        models.append(model)
+    # Both are opened before either works: a pack that is not there must not be noticed half way.
+    opened = [
+        open_pack(args, pack, providers)
+        for pack, providers in ((args.pack, args.providers), (args.against, args.against_providers))
+    ]
+    sides = [_searched(args, vision, samples, errors) for _, vision, _ in opened]
+    models = [model for _, _, model in opened]
     found = compare(sides[0], sides[1], args.fpir)
     if args.json:
         print(json.dumps(found.to_json() | {"reference": models[0], "candidate": models[1]}, indent=2))
@@ -221,6 +242,7 @@ def _run_baseline(args: argparse.Namespace) -> int:
     from lfr_edge.deployment.verified import read_verified
     from lfr_edge.service.baseline import baselines_of, save_baselines
 
+    check_output("--out", args.out)
     logs = [log for path in args.logs for log in read_verified(path)]
     fingerprint, cameras = baselines_of(entry for log in logs for _, entry in log.view.entries())
     save_baselines(args.out, fingerprint, cameras)
@@ -232,9 +254,11 @@ def _run_baseline(args: argparse.Namespace) -> int:
 
 
 def _searched(
-    args: argparse.Namespace, vision: VisionStack, samples: Sequence[Sample]
+    args: argparse.Namespace,
+    vision: VisionStack,
+    samples: Sequence[Sample],
+    errors: tuple[LabelError, ...],
 ) -> tuple[Templates, Strangers]:
-    errors: tuple[LabelError, ...] = read_label_errors(args.label_errors) if args.label_errors else ()
     with progress_bar() as bar:
         task = bar.add_task("faces", total=len(samples))
         templates = embed_samples(
@@ -278,17 +302,3 @@ def _parity(found: Parity, models: Sequence[dict[str, Any]]) -> str:
     if not found.problems:
         return "\n".join([*lines, "in step     a threshold means the same on both"])
     return "\n".join([*lines, *(f"drifted     {problem}" for problem in found.problems)])
-
-
-def _people(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("a list has at least one person")
-    return number
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and 0 < value < 1):
-        raise argparse.ArgumentTypeError("a rate lies between 0 and 1")
-    return value

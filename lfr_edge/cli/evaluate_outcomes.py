@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lfr_edge.cli.evaluation_inputs import MOST_SEED, whole
 from lfr_edge.evaluation.outcomes import false_alerts_by_group, read_outcomes
 
 _OUTCOMES = """\
@@ -28,7 +29,9 @@ def register_outcomes(kinds: argparse._SubParsersAction[argparse.ArgumentParser]
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     outcomes.add_argument("table", type=Path, metavar="CSV", help="one line for each adjudicated alert")
-    outcomes.add_argument("--seed", type=int, default=0, metavar="N", help="of the resampling")
+    outcomes.add_argument(
+        "--seed", type=whole("--seed", 0, MOST_SEED), default=0, metavar="N", help="of the resampling"
+    )
     outcomes.add_argument("--json", action="store_true", help="print one JSON object")
     outcomes.set_defaults(run=_run)
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lfr_edge.audit.disk import write_new
+from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, real, whole
 from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation.drawing import rate
 from lfr_edge.evaluation.fieldtest.analysis import analyse, read_passages, report
 from lfr_edge.evaluation.fieldtest.deletion import delete_everybody, delete_participant
 from lfr_edge.evaluation.fieldtest.people import Participant, read_participants
@@ -50,14 +52,36 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="groups whose rates must be known as closely",
     )
     plan.add_argument(
-        "--expect", type=float, default=0.8, metavar="RATE", help="believed rate (default: 0.8)"
+        "--expect",
+        type=real("--expect", 0, 1, open_ends=True, what="a rate"),
+        default=0.8,
+        metavar="RATE",
+        help="believed rate (default: 0.8)",
     )
     plan.add_argument(
-        "--half-width", type=float, default=0.1, metavar="X", help="of the 95 %% interval (default: 0.1)"
+        "--half-width",
+        type=real("--half-width", 0.005, 0.4, what="half of an interval"),
+        default=0.1,
+        metavar="X",
+        help="of the 95 %% interval (default: 0.1)",
     )
-    plan.add_argument("--passages", type=int, default=6, metavar="N", help="of each person (default: 6)")
-    plan.add_argument("--decoys", type=int, default=10, metavar="N", help="people not listed (default: 10)")
-    plan.add_argument("--seed", type=int, default=0, metavar="N", help="of the order of walking")
+    plan.add_argument(
+        "--passages",
+        type=whole("--passages", 1, 1000),
+        default=6,
+        metavar="N",
+        help="of each person (default: 6)",
+    )
+    plan.add_argument(
+        "--decoys",
+        type=whole("--decoys", 0, 10_000),
+        default=10,
+        metavar="N",
+        help="people not listed (default: 10)",
+    )
+    plan.add_argument(
+        "--seed", type=whole("--seed", 0, MOST_SEED), default=0, metavar="N", help="of the order of walking"
+    )
     plan.set_defaults(run=_run_plan)
     _action(actions, "sheets", "draw the order and print the sheets").set_defaults(run=_run_sheets)
     analysis = _action(actions, "analyse", "the rate, by camera and by group, from the filled-in table")
@@ -110,6 +134,7 @@ def _run_sheets(args: argparse.Namespace) -> int:
             f"{args.folder / 'passages.csv'} exists: the order is drawn once",
             hint="move it away to begin again; what was walked would be lost",
         )
+    check_output("sheets.html", args.folder / "sheets.html")
     walks = draw(plan, people)
     write_passages(args.folder / "passages.csv", walks)
     write_new(args.folder / "sheets.html", sheet(plan, walks).encode())
@@ -122,15 +147,18 @@ def _run_sheets(args: argparse.Namespace) -> int:
 
 def _run_analyse(args: argparse.Namespace) -> int:
     plan, people = _read(args.folder)
-    result = analyse(plan, people, read_passages(args.folder / "passages.csv", people))
+    for name in ("result.json", "result.html"):
+        check_output(name, args.folder / name)
+    result = analyse(plan, people, read_passages(args.folder / "passages.csv", plan, people))
     write_new(args.folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
     write_new(args.folder / "result.html", report(result).encode())
     if args.json:
         print(json.dumps(result, indent=2))
         return 0
-    trr = result["trr"]
+    print(f"TRR {rate(result['trr'])}, {result['trr']['n']} passages")
+    decoys = result["decoys"]
     print(
-        f"TRR {100 * trr['value']:.0f} % ({100 * trr['low']:.0f} to {100 * trr['high']:.0f}), {trr['n']} passages"
+        f"decoys: {rate(decoys['false_alerts'])} raised a false alert, {decoys['false_alerts']['n']} passages"
     )
     for column, body in result["by_group"].items():
         print(f"{column}: {body['verdict']}; {body['power']}")
@@ -157,8 +185,12 @@ def _groups(texts: list[str]) -> dict[str, list[str]]:
     groups = {}
     for text in texts:
         name, _, values = text.partition("=")
+        if name in groups:
+            raise EvaluationError(
+                "fieldtest_plan_invalid", f"{name!a} is given twice", hint="name all its values at once"
+            )
         groups[name] = [value for value in values.split(",") if value]
-        if not name or len(groups[name]) < 2:
+        if not name or len(set(groups[name])) < 2 or len(set(groups[name])) != len(groups[name]):
             raise EvaluationError(
                 "fieldtest_plan_invalid", f"{text!a} names no groups", hint="--group NAME=first,second"
             )

@@ -105,11 +105,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     named = next((word for word in arguments if not word.startswith("-")), None)
     parser = build_parser([named]) if named in GROUPS else overview()
-    args = parser.parse_args(arguments)
     try:
+        args = parser.parse_args(arguments)
         return int(args.run(args))
     except LfrError as error:
-        if args.verbose:
+        if "--verbose" in arguments:
             traceback.print_exc()
         print(f"lfr-edge: {error.diagnostics()}", file=sys.stderr)
         return error.exit_code

@@ -23,7 +23,7 @@ from lfr_edge.capture.reader import open_reader
 from lfr_edge.capture.slot import FrameReader, FrameSlot
 from lfr_edge.capture.source import SourceSpec
 from lfr_edge.clock import Clock, SystemClock
-from lfr_edge.errors import EvaluationError
+from lfr_edge.errors import CameraError, EvaluationError
 from lfr_edge.evaluation.passages import ClipAlert, ClipRun
 from lfr_edge.evaluation.truth import Truth
 from lfr_edge.matching.judge import Judge, Policy
@@ -69,11 +69,16 @@ def check_clips(clips: Mapping[str, Path], truths: Mapping[str, Truth]) -> None:
     """Open every clip for a moment: one that cannot be played, or is another than its truth's, is said at once.
 
     Raises:
-        CameraError: as :func:`lfr_edge.capture.reader.open_reader`. EvaluationError: ``truth_of_another_clip``.
+        EvaluationError: ``clip_unreadable``, ``truth_of_another_clip``.
     """
     for camera, path in clips.items():
-        with _frames(camera, path) as frames:
-            first = next(frames, None)
+        try:
+            with _frames(camera, path) as frames:
+                first = next(frames, None)
+        except CameraError as error:
+            raise EvaluationError(
+                "clip_unreadable", error.message, hint=error.hint or "name a recording that can be played"
+            ) from None
         truth = truths[camera]
         if first is None or (first.width, first.height) != (truth.width, truth.height):
             shown = "no picture" if first is None else f"pictures of {first.width} × {first.height}"

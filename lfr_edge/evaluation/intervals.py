@@ -1,7 +1,7 @@
 """Rates with their uncertainty. A figure without an interval is not printed.
 
 Intervals of a binomial rate are Clopper and Pearson's (exact, never too short); where the same person was seen
-several times trials are not independent, and whole persons are resampled instead (bootstrap.py).
+several times trials are not independent, and whole persons are resampled instead (openset.py).
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ def read_protocol(path: Path) -> Protocol:
             columns = reader.fieldnames or []
             if tuple(columns[:3]) != _COLUMNS:
                 raise _invalid(path, 1, f"the first line must begin with {','.join(_COLUMNS)}")
+            if not all(name.strip() for name in columns) or len(set(columns)) != len(columns):
+                raise _invalid(path, 1, "every column has a name, and no two the same")
             samples = [_sample(path, reader.line_num, row, columns[3:]) for row in reader]
     except OSError as error:
         raise EvaluationError(
@@ -105,6 +107,8 @@ def _shuffled(names: Sequence[str], seed: int) -> list[str]:
 
 
 def _sample(path: Path, line: int, row: dict[str, str | None], groups: Sequence[str]) -> Sample:
+    if None in row:
+        raise _invalid(path, line, "more cells than columns")
     role, image, identity = (str(row[name] or "").strip() for name in _COLUMNS)
     if role not in get_args(Role):
         raise _invalid(path, line, f"role {role!a} is none of {', '.join(get_args(Role))}")
@@ -112,7 +116,7 @@ def _sample(path: Path, line: int, row: dict[str, str | None], groups: Sequence[
         raise _invalid(path, line, f"path {image!a} does not lie in the data folder")
     if not identity:
         raise _invalid(path, line, "identity is empty")
-    given = {name: str(row[name] or "") for name in groups}
+    given = {name: str(row[name] or "").strip() for name in groups}
     return Sample(role, image, identity, given)  # type: ignore[arg-type]  # checked above
 
 
@@ -121,7 +125,11 @@ def _check(path: Path, protocol: Protocol) -> None:
     for role in get_args(Role):
         if not protocol.of(role):
             raise _invalid(path, 0, f"there is no {role} sample")
+    seen: set[str] = set()
     for sample in protocol.samples:
+        if sample.path in seen:  # a picture that is searched for with itself would always be found
+            raise _invalid(path, 0, f"{sample.path} stands there twice")
+        seen.add(sample.path)
         if sample.role == "mated" and sample.identity not in listed:
             raise _invalid(
                 path, 0, f"{sample.path}: {sample.identity} is searched for but not in the gallery"

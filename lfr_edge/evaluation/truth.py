@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +120,7 @@ def _parsed(raw: Mapping[str, Any], name: str) -> Truth:
     if len(known) != len(passages) or not set(widest) <= known:
         raise ValueError("tracks and faces do not belong together")
     fps, frames = float(raw["fps"]), int(raw["frames"])
-    if fps <= 0 or frames < 1:
+    if not 0 < fps < math.inf or frames < 1:
         raise ValueError("fps and frames are positive")
     clip = str(raw.get("clip", name))
     return Truth(clip, fps, frames, int(raw["width"]), int(raw["height"]), passages, faces)

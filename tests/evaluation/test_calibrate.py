@@ -219,7 +219,6 @@ def test_drift_by_the_command(tmp_path, fake_pack, capsys):
 
 
 @pytest.mark.parametrize("words", [["--list-size", "0"], ["--fpir", "1"], ["--fpir", "nan"]])
-def test_figures_that_cannot_be(words, tmp_path):
-    with pytest.raises(SystemExit) as caught:
-        main(["calibrate", "faces", str(tmp_path), "--out", "x", *words])
-    assert caught.value.code == 2
+def test_figures_that_cannot_be(words, tmp_path, capsys):
+    assert main(["calibrate", "faces", str(tmp_path), "--out", "x", *words]) == 2
+    assert "[option_invalid]" in capsys.readouterr().err

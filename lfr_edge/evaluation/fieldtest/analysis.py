@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from lfr_edge.evaluation.fieldtest.plan import Plan
 from lfr_edge.evaluation.fieldtest.sheets import COLUMNS
 from lfr_edge.evaluation.groups import Trials, differential
 from lfr_edge.evaluation.intervals import person_rate
+
+# "no", "-" or "none" in the column of alerts would count as an alert.
+_TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}[T ])?\d{1,2}[:.]\d{2}([:.]\d{2})?")
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -36,10 +40,20 @@ class Walked:
     alerted: bool
 
 
-def read_passages(path: Path, people: Sequence[Participant]) -> tuple[Walked, ...]:
-    """Raises EvaluationError ``fieldtest_passages_invalid``."""
+def read_passages(path: Path, plan: Plan, people: Sequence[Participant]) -> tuple[Walked, ...]:
+    """Raises EvaluationError ``fieldtest_passages_missing`` or ``fieldtest_passages_invalid``."""
+    if not path.exists():
+        raise EvaluationError(
+            "fieldtest_passages_missing",
+            f"{path} is not there: no order was drawn",
+            hint=f"draw it: lfr-edge fieldtest sheets {path.parent}",
+        )
     known = {one.code for one in people}
-    hint = "fill in walked_at, and alert_at where the desk showed this person's alert; change nothing else"
+    numbers: set[str] = set()
+    hint = (
+        "fill in walked_at, and alert_at where the desk showed this person's alert, as HH:MM or HH:MM:SS;"
+        " change nothing else"
+    )
     with open_table(path, "fieldtest_passages_invalid", hint) as rows:
         if tuple(rows.fieldnames or ()) != COLUMNS:
             raise ValueError(f"the first line must be {','.join(COLUMNS)}")
@@ -47,11 +61,21 @@ def read_passages(path: Path, people: Sequence[Participant]) -> tuple[Walked, ..
         for row in rows:
             if row["participant"] not in known:
                 raise ValueError(f"line {rows.line_num}: {row['participant']!a} takes no part")
-            if (row["alert_at"] or "").strip() and not (row["walked_at"] or "").strip():
+            if row["camera"] not in plan.cameras:
+                raise ValueError(f"line {rows.line_num}: {row['camera']!a} is none of the plan's cameras")
+            if row["passage"] in numbers:
+                raise ValueError(f"line {rows.line_num}: passage {row['passage']!a} stands there twice")
+            numbers.add(row["passage"])
+            walked_at, alert_at = ((row[name] or "").strip() for name in ("walked_at", "alert_at"))
+            for text in filter(None, (walked_at, alert_at)):
+                if not _TIME.fullmatch(text):
+                    raise ValueError(
+                        f"line {rows.line_num}: {text!a} is no time; leave it empty if there is none"
+                    )
+            if alert_at and not walked_at:
                 raise ValueError(f"line {rows.line_num}: an alert, and nobody walked")
-            if (row["walked_at"] or "").strip():
-                alerted = bool((row["alert_at"] or "").strip())
-                walked.append(Walked(row["participant"], str(row["camera"]), alerted))
+            if walked_at:
+                walked.append(Walked(row["participant"], row["camera"], bool(alert_at)))
     if not walked:
         raise EvaluationError(
             "fieldtest_passages_invalid", f"{path}: nobody has walked yet", hint="fill in walked_at"

@@ -53,6 +53,8 @@ def make_plan(
     Raises:
         EvaluationError: ``fieldtest_plan_invalid``.
     """
+    if not all(name.strip() for name in cameras):
+        raise _invalid("every camera has a name")
     if not cameras or len(set(cameras)) != len(cameras) or passages < len(cameras):
         raise _invalid("there is a camera, none twice, and everybody passes each of them at least once")
     if not (0 < expected < 1 and 0 < half_width < 0.5 and decoys >= 0):
@@ -76,7 +78,25 @@ def make_plan(
 
 
 def save_plan(folder: Path, plan: Plan) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    """Raises EvaluationError ``fieldtest_walked`` or ``fieldtest_folder_unwritable``."""
+    if (folder / "passages.csv").exists():
+        raise EvaluationError(
+            "fieldtest_walked",
+            f"{folder} holds passages that were drawn for the plan before",
+            hint="name another folder, or move passages.csv away to begin again",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder, plan)
+    except OSError as error:
+        raise EvaluationError(
+            "fieldtest_folder_unwritable",
+            f"{folder}: {error.strerror}",
+            hint="name a folder that can be written to",
+        ) from None
+
+
+def _write(folder: Path, plan: Plan) -> None:
     (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2) + "\n", encoding="utf-8")
 
 
@@ -87,7 +107,11 @@ def load_plan(folder: Path) -> Plan:
         if raw.pop("format") != FORMAT:
             raise _invalid("another format")
         groups = {str(name): tuple(map(str, values)) for name, values in raw.pop("groups").items()}
-        return Plan(**raw | {"groups": groups, "cameras": tuple(raw["cameras"])})
+        plan = Plan(**raw | {"groups": groups, "cameras": tuple(map(str, raw["cameras"]))})
+        whole = (plan.passages, plan.participants, plan.decoys, plan.seed)
+        if not all(isinstance(number, int) and number >= 0 for number in whole) or plan.passages < 1:
+            raise _invalid("passages, participants, decoys and seed are whole numbers")
+        return plan
     except OSError as error:
         raise EvaluationError(
             "fieldtest_plan_missing",

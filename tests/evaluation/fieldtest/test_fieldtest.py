@@ -182,13 +182,34 @@ def test_nobody_takes_part_without_a_consent_that_holds(folder, changes, code):
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("line", ["1,nobody,listed,north,10:00,,", "1,B00,listed,north,,10:00,"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1,nobody,listed,north,10:00,,",
+        "1,B00,listed,north,,10:00,",
+        "1,B00,listed,north,10:00,-,",
+        "1,B00,listed,north,10:00,no,",
+        "1,B00,listed,north,yes,,",
+        "1,B00,listed,east,10:00,,",
+        "1,B00,listed,north,10:00,,\n1,B01,listed,north,10:01,,",
+    ],
+)
 def test_a_table_that_was_filled_in_wrongly(folder, line, capsys):
     (folder / "passages.csv").write_text(
         "passage,participant,role,camera,walked_at,alert_at,remark\n" + line + "\n"
     )
     assert main(["fieldtest", "analyse", str(folder)]) == 1
     assert "fieldtest_passages_invalid" in capsys.readouterr().err
+
+
+def test_before_anything_was_drawn_and_after_it_was(folder, capsys):
+    assert main(["fieldtest", "analyse", str(folder)]) == 1
+    assert "[fieldtest_passages_missing]" in capsys.readouterr().err
+    assert main(["fieldtest", "sheets", str(folder)]) == 0
+    plan = (folder / "plan.json").read_text()
+    assert main(["fieldtest", "plan", str(folder), "--camera", "other"]) == 1
+    assert "[fieldtest_walked]" in capsys.readouterr().err
+    assert (folder / "plan.json").read_text() == plan
 
 
 def test_groups_that_name_nothing(tmp_path, capsys):

@@ -1,0 +1,226 @@
+"""``lfr-edge evaluate clip``: recorded video with known passages, as a deployment would see it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from lfr_edge.cli.evaluate import add_pack_arguments, open_pack
+from lfr_edge.cli.evaluation_inputs import MOST_SEED, UsageError, protocol_of, real, whole
+from lfr_edge.cli.packs import progress_bar
+from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation.clip import Replay, check_clips, gallery_of, replay_at_pace, replay_unhurried
+from lfr_edge.evaluation.identities import nonmated_tops, run_identities
+from lfr_edge.evaluation.intervals import resolvable
+from lfr_edge.evaluation.openset import threshold_at
+from lfr_edge.evaluation.passages import assess
+from lfr_edge.evaluation.protocol import Protocol
+from lfr_edge.evaluation.truth import read_truth
+from lfr_edge.matching.judge import Policy
+from lfr_edge.matching.threshold import choose, load_calibrations
+from lfr_edge.vision.pipeline import VisionStack
+from lfr_edge.watchlist.keys import read_key_file
+
+_CLIP = """\
+examples:
+  lfr-edge evaluate clip street.mp4 --truth street.json --watchlist people
+  lfr-edge evaluate clip a.mp4 b.mp4 --truth a.json b.json --watchlist list.sealed --key-file list.key
+  lfr-edge evaluate clip street.mp4 --truth street.json --watchlist people --identities faces --protocol p.csv
+  lfr-edge evaluate clip street.mp4 --truth street.json --watchlist people --realtime --json
+
+A passage of a listed person is an opportunity; it is recognised if an alert with the right reference shows that
+person's face. Any other alert is false. Without --threshold or --identities the threshold that came with the
+program for this pack and list size is used.
+"""
+
+
+def register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    clip = kinds.add_parser(
+        "clip",
+        help="recorded video with known passages, through the recogniser's own loop",
+        epilog=_CLIP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    clip.add_argument(
+        "clips", type=Path, nargs="+", metavar="CLIP", help="one or several, each as one camera"
+    )
+    clip.add_argument(
+        "--truth", type=Path, nargs="+", required=True, metavar="FILE", help="one for each clip"
+    )
+    clip.add_argument(
+        "--watchlist", type=Path, required=True, metavar="DIR", help="folder of pictures, or a sealed list"
+    )
+    clip.add_argument("--key-file", type=Path, metavar="FILE", help="of a sealed list")
+    clip.add_argument(
+        "--threshold",
+        type=real("--threshold", -1, 1, what="a cosine"),
+        metavar="X",
+        help="cosine; otherwise the calibrated one",
+    )
+    clip.add_argument(
+        "--fpir",
+        type=real("--fpir", 0, 1, open_ends=True, what="a rate"),
+        default=0.01,
+        metavar="RATE",
+        help="to calibrate to (default: 0.01)",
+    )
+    clip.add_argument("--identities", type=Path, metavar="DIR", help="measure the threshold on these faces")
+    clip.add_argument(
+        "--list-size",
+        type=whole("--list-size", 1, 10_000_000),
+        metavar="N",
+        help="list length the threshold is for (default: the watchlist's)",
+    )
+    clip.add_argument("--protocol", type=Path, metavar="FILE", help="of --identities")
+    clip.add_argument(
+        "--seed", type=whole("--seed", 0, MOST_SEED), default=0, metavar="N", help="of a drawn protocol"
+    )
+    clip.add_argument(
+        "--agreement",
+        type=whole("--agreement", 1, 100),
+        default=2,
+        metavar="N",
+        help="looks that must agree (default: 2)",
+    )
+    clip.add_argument(
+        "--side",
+        type=_side,
+        default=1280,
+        metavar="PX",
+        help="detector's picture, a multiple of 32 from 320 to 3840 (default: 1280)",
+    )
+    clip.add_argument("--realtime", action="store_true", help="also at the cameras' pace on this machine")
+    add_pack_arguments(clip)
+    clip.set_defaults(run=_run_clip)
+
+
+def _run_clip(args: argparse.Namespace) -> int:
+    if len(args.clips) != len(args.truth):
+        raise EvaluationError(
+            "truth_count", "there must be one --truth file for each clip", hint="name them in the same order"
+        )
+    cameras = [f"cam{number}" for number in range(1, len(args.clips) + 1)]
+    truths = dict(zip(cameras, map(read_truth, args.truth), strict=True))
+    clips = dict(zip(cameras, args.clips, strict=True))
+    check_clips(clips, truths)
+    if not args.watchlist.exists():
+        raise EvaluationError(
+            "gallery_missing",
+            f"{args.watchlist} does not exist",
+            hint="name a folder of pictures or a sealed list",
+        )
+    protocol = protocol_of(args.identities, args) if args.identities and args.threshold is None else None
+    key = read_key_file(args.key_file) if args.key_file else None
+    _, vision, model = open_pack(args)
+    gallery = gallery_of(args.watchlist, vision, key=key)
+    threshold, source = _threshold(args, vision, model, len(gallery.references), protocol)
+    replay = Replay(clips, truths, Policy(threshold, args.agreement), side=args.side)
+    with progress_bar() as bar:
+        task = bar.add_task("frames", total=None)
+        run = replay_unhurried(
+            vision,
+            gallery,
+            replay,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    listed = set(gallery.references)
+    unhurried = assess(run, truths, listed)
+    result = unhurried
+    if args.realtime:
+        with progress_bar() as bar:
+            task = bar.add_task("frames at the cameras' pace", total=None)
+            at_pace = replay_at_pace(
+                vision,
+                gallery,
+                replay,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        result = assess(at_pace, truths, listed)
+        result["unhurried"] = {
+            name: unhurried[name] for name in ("recognised", "trr", "false_alerts", "frames")
+        }
+        result["lost_to_drops"] = unhurried["recognised"] - result["recognised"]
+    result |= {"threshold": threshold, "threshold_source": source, "list_size": len(listed), "model": model}
+    print(json.dumps(result, indent=2) if args.json else _clip_summary(result))
+    return 0
+
+
+def _threshold(
+    args: argparse.Namespace,
+    vision: VisionStack,
+    model: dict[str, Any],
+    list_size: int,
+    protocol: Protocol | None,
+) -> tuple[float, str]:
+    """The one given, the one measured now, or the one that came with the program; and which."""
+    if args.threshold is not None:
+        return args.threshold, "given"
+    if protocol is None:
+        with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
+            found = choose(
+                load_calibrations(shipped),
+                fingerprint=model["fingerprint"],
+                provider=model["provider"],
+                precision=model["precision"],
+                list_size=args.list_size or list_size,
+                target_fpir=args.fpir,
+            )
+        return (
+            found.threshold,
+            f"calibrated for lists of up to {found.list_size} people at FPIR {args.fpir:g}",
+        )
+    with progress_bar() as bar:
+        tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
+        run = run_identities(
+            vision,
+            args.identities,
+            protocol,
+            progress=lambda role, done, total: bar.update(tasks[role], completed=done, total=total),
+        )
+    scores = run.scores()
+    why = resolvable(args.fpir, len(scores.nonmated))
+    if why:
+        raise EvaluationError("rate_unresolved", why, hint="give more faces, or a higher --fpir")
+    # A threshold belongs to a list size: strangers are searched for in random lists of this one's length.
+    size = min(args.list_size or list_size, len(scores.people))
+    tops = nonmated_tops(scores, size, seed=args.seed)
+    threshold = threshold_at(tops.ravel(), args.fpir)
+    return threshold, f"measured on {args.identities} for a list of {size} people at FPIR {args.fpir:g}"
+
+
+def _clip_summary(result: dict[str, Any]) -> str:
+    trr = result["trr"]
+    shown = "cannot tell" if trr["value"] is None else f"{100 * trr['value']:.0f} %"
+    if trr["value"] is not None:
+        shown += f" ({100 * trr['low']:.0f} to {100 * trr['high']:.0f})"
+    latency = result["latency_ms"]
+    lines = [
+        f"threshold  {result['threshold']:.4f}, {result['threshold_source']}",
+        f"recognised {result['recognised']} of {result['opportunities']} passages, TRR {shown}",
+        f"alerts     {result['true_alerts']} true, {result['false_alerts']} false",
+        f"latency    p50 {latency['p50']} ms, p95 {latency['p95']} ms",
+        f"frames     {result['frames']} looked at, {result['drops']} dropped",
+    ]
+    if "unhurried" in result:
+        lines.append(
+            f"unhurried  {result['unhurried']['recognised']} recognised; {result['lost_to_drops']} lost"
+        )
+    lines += [f"missed     {item['identity']} ({item['face_px']} px)" for item in result["missed"]]
+    for item in result["alerts"]:
+        if not item["true"]:
+            lines.append(f"false      {item['reference']} at {item['time_s']} s, score {item['score']}")
+    return "\n".join(lines)
+
+
+def _side(text: str) -> int:
+    side = whole("--side", 320, 3840)(text)
+    if side % 32:
+        raise UsageError(
+            "option_invalid",
+            f"--side {side}: a multiple of 32 is needed",
+            hint="--help says what each option is for",
+        )
+    return side
