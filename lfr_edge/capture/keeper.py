@@ -71,7 +71,12 @@ class Backoff:
         self._tries = 0
 
     def next_s(self, code: str = "") -> float:
-        """Seconds to wait after a failure. Refused credentials go to the longest wait at once: cameras lock out."""
+        """Seconds to wait after a failure. Refused credentials go to the longest wait at once: cameras lock out. A
+        capture child that died is not the camera's fault: its first replacement does not wait.
+        """
+        if code == "camera_child_died" and self._tries == 0:
+            self._tries = 1
+            return 0.0
         if code == "camera_auth_refused":
             self._tries = len(BACKOFF_S) - 1
         wait = BACKOFF_S[min(self._tries, len(BACKOFF_S) - 1)]

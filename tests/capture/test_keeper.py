@@ -321,6 +321,14 @@ def test_backoff_doubles_to_thirty_and_resets():
     assert 0.8 <= Backoff().next_s() <= 1.2
 
 
+def test_a_child_that_died_is_replaced_at_once_and_a_second_one_is_not():
+    """It is not the camera's fault; and one that dies again and again must not keep a camera dead."""
+    backoff = Backoff(lambda low, high: (low + high) / 2)
+    assert [backoff.next_s("camera_child_died") for _ in range(3)] == [0.0, 2.0, 4.0]
+    backoff.reset()
+    assert [backoff.next_s(), backoff.next_s("camera_child_died")] == [1.0, 2.0]
+
+
 @pytest.mark.parametrize("moment", range(5))
 async def test_a_watch_at_the_door_ends_in_the_moment_of_a_refusal(monkeypatch, moment):
     """asyncio.wait_for of Python 3.11 lost such a cancellation: a keeper never stopped."""

@@ -140,3 +140,24 @@ def test_unreadable_crops_and_impatient_people_are_refused(vision, crops) -> Non
         assert explainer.ask(1, *crops)
     assert not explainer.ask(2, *crops)
     explainer.wipe()
+
+
+def test_the_rehearsal_meets_a_full_batch_and_the_last_one_and_nothing_twice(
+    vision: VisionStack, crops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of a start was this; a recogniser that died has to be back within two seconds."""
+    batches: list[list[int]] = []
+    covers = Explainer._covered
+    monkeypatch.setattr(
+        Explainer,
+        "_covered",
+        lambda self, cells: batches.append(list(cells)) or covers(self, cells),
+    )
+    explainer = Explainer(vision, ledger := Ledger())
+    explainer.rehearse(crops[0])
+    assert batches == [[44, 45, 46, 47], [48]]
+    assert not explainer.busy
+    assert explainer._slots.occupied == 0
+    assert ledger.read(0).explained == 0
+    explained(explainer, *crops)
+    assert [cell for batch in batches[2:] for cell in batch] == list(range(GRID * GRID))
