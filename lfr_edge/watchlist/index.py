@@ -31,6 +31,10 @@ NOBODY: Final = -1
 BLOCK_ROWS: Final = 8192
 # Above this many rows a person FAISS's result heap costs more than it saves; BLAS then serves single probes too.
 MOST_SCANNED_ROWS: Final = 64
+# Up to so many probes are cheaper one by one, each reading the halves, than together: BLAS multiplies a few rows by
+# many little faster than 32 (of 20,000 × 704, CPU ms one by one and together: 2 probes 2.7 and 12.7, 4 5.4 and 13.2,
+# 8 10.9 and 14.4, 12 15.0 and 15.2).
+MOST_SINGLE_PROBES: Final = 8
 # Compared again in full, beyond the rows that hold the two best persons. Of 20,000 random templates the second and
 # the tenth best lie thirty bounds apart; where they do not, all rows are read in full.
 _SPARE_ROWS: Final = 8
@@ -221,8 +225,10 @@ class WatchlistIndex:
         if not self.rows or not n:
             return best
         deepest = 1 + (self._most_rows if k == 2 else 0)
-        if n == 1 and deepest <= MOST_SCANNED_ROWS:
-            self._find_one(np.ascontiguousarray(probes, np.float32), min(deepest, self.rows), best)
+        if n <= MOST_SINGLE_PROBES and deepest <= MOST_SCANNED_ROWS:
+            whole = np.ascontiguousarray(probes, np.float32)
+            for at in range(n):
+                self._find_one(whole[at : at + 1], min(deepest, self.rows), best, at)
         else:
             for start in range(0, self._used, BLOCK_ROWS):
                 self._multiply(probes, start, min(start + BLOCK_ROWS, self._used), k, best)
@@ -297,8 +303,8 @@ class WatchlistIndex:
         valid[: len(self._valid)] = self._valid
         self._owners, self._valid = owners, valid
 
-    def _find_one(self, probe: Float32Array, deepest: int, best: Candidates) -> None:
-        """One probe (1, dimension): the `deepest` best rows hold two persons, if there are two."""
+    def _find_one(self, probe: Float32Array, deepest: int, best: Candidates, at: int) -> None:
+        """Probe `at` (1, dimension): the `deepest` best rows hold two persons, if there are two."""
         used = self._used
         selector = self._selector()
         found = self._scan_halves(probe, deepest, used, selector) if self._halves.usable else None
@@ -306,7 +312,7 @@ class WatchlistIndex:
         # FAISS does not promise an order among equals; ours is by row.
         for place in np.lexsort((rows, -scores))[:deepest]:
             if rows[place] != NOBODY:
-                self._offer(best, 0, int(self._owners[rows[place]]), float(scores[place]))
+                self._offer(best, at, int(self._owners[rows[place]]), float(scores[place]))
 
     def _scan(
         self, probe: Float32Array, deepest: int, used: int, selector: Any

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist import index as index_module
-from lfr_edge.watchlist.index import NOBODY, WatchlistIndex
+from lfr_edge.watchlist.index import MOST_SINGLE_PROBES, NOBODY, WatchlistIndex
 
 DIMENSION = 6
 
@@ -54,7 +54,7 @@ def assert_agrees(index: WatchlistIndex, people: dict[str, np.ndarray], probes: 
     ),
     st.integers(0, 2**20),
     st.sampled_from([3, 8192]),
-    st.integers(1, 5),
+    st.integers(1, MOST_SINGLE_PROBES + 4),
 )
 @settings(max_examples=150, deadline=None)
 def test_any_history_of_changes_finds_what_the_reference_finds(history, seed, block, probes):
@@ -91,8 +91,9 @@ def test_single_and_batch_paths_agree_over_several_blocks():
     for name in list(people)[::7]:
         index.withdraw(name)
         del people[name]
-    probes = unit(77, 8, 32)
+    probes = unit(77, MOST_SINGLE_PROBES + 1, 32)
     assert_agrees(index, people, probes)
+    assert_agrees(index, people, probes[1:])
     for probe in probes:
         assert_agrees(index, people, probe[None])
 
@@ -118,7 +119,7 @@ def test_where_everybody_was_withdrawn_nobody_is_found():
     sought = unit(1, 1)
     index.add("W-1", sought)
     index.withdraw("W-1")
-    for probes in (sought, np.vstack([sought] * 8)):
+    for probes in (sought, np.vstack([sought] * (MOST_SINGLE_PROBES + 1))):
         assert index.search(probes).entry.tolist() == [NOBODY] * len(probes)
         index.scrub()
     index.add("W-2", sought)
@@ -168,8 +169,9 @@ def test_scrub_clears_scores_and_results():
     index = WatchlistIndex(DIMENSION)
     index.add("W-1", unit(1, 1))
     index.add("W-2", unit(2, 1))
-    found = index.search(unit(1, 3))
+    found = index.search(unit(1, MOST_SINGLE_PROBES + 1))
     assert found.score.any()
+    assert index._scores.any()
     index.scrub()
     assert not found.score.any()
     assert not index._scores.any()
