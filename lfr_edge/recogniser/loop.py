@@ -17,11 +17,12 @@ from typing import Any
 from lfr_edge.capture.frame import Frame
 from lfr_edge.errors import WatchlistError
 from lfr_edge.matching.judge import Judge
+from lfr_edge.recogniser.bounds import Bounds
 from lfr_edge.recogniser.explanation import Answer, Explainer
 from lfr_edge.recogniser.hit import Hit
 from lfr_edge.recogniser.ledger import Ledger, Reading
-from lfr_edge.recogniser.passages import MOST_PASSAGES, Passages
-from lfr_edge.recogniser.probes import LOOKING_S, MOST_LOOKS, Probes, Shot, Stages
+from lfr_edge.recogniser.passages import Passages
+from lfr_edge.recogniser.probes import LOOKING_S, Probes, Shot, Stages
 from lfr_edge.recogniser.rehearsal import rehearse
 from lfr_edge.recogniser.scrub import Scrubber
 from lfr_edge.settings import VisionSettings
@@ -60,15 +61,16 @@ class Recogniser:
         self._judge = judge
         self._settings = settings
         self._timer = timer
-        self._slots: ProbeSlots = vision.slots(MOST_PASSAGES + MOST_LOOKS)
+        self.bounds = Bounds.of(len(sides), vision.slot_bytes)
+        self._slots: ProbeSlots = vision.slots(self.bounds.slots)
         self.explainer = Explainer(vision, self.ledger)
         self._scrubber = Scrubber(vision, index, timer)
         self._passages = Passages(
-            self._slots, self.ledger, judge, self._scrubber, settings, sides, reserve=MOST_LOOKS
+            self._slots, self.ledger, judge, self._scrubber, settings, sides, reserve=self.bounds.looks
         )
         self._probes = Probes(
             vision, index, judge, self._slots, self._passages, self.ledger, self._scrubber, settings,
-            timer=timer, looking_s=looking_s,
+            most_looks=self.bounds.looks, timer=timer, looking_s=looking_s,
         )  # fmt: skip
 
     @property
@@ -83,7 +85,7 @@ class Recogniser:
 
     @property
     def put_off(self) -> int:
-        """Looks that waited for a later step because time was short."""
+        """Looks that waited for a later step because time or slots were short."""
         return self._probes.put_off
 
     @property
@@ -159,6 +161,10 @@ class Recogniser:
             "persons": len(self._index),
             "templates": self._index.rows,
             "locked": self._index.locked and self._slots.memory.locked,
+            "most_passages": self.bounds.passages,
+            "most_looks_a_step": self.bounds.looks,
+            "bounded_by_memory": self.bounds.by_memory,
+            "slots_mib": round(self._slots.memory.bytes / 2**20, 1),
         }
 
     def views(self, now_ns: int) -> dict[str, dict[str, Any]]:

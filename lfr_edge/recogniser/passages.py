@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +23,6 @@ from lfr_edge.vision.faces import Faces
 from lfr_edge.vision.pixels import tile
 from lfr_edge.vision.slots import ProbeSlots
 from lfr_edge.vision.tracks import NO_TRACK, Tracker
-
-MOST_PASSAGES: Final = 192  # people in front of eight cameras at once; one more waits for a free slot
 
 
 @dataclass(slots=True)

@@ -27,7 +27,6 @@ from lfr_edge.vision.quality import Quality, geometry
 from lfr_edge.vision.slots import ProbeSlots
 from lfr_edge.watchlist.index import NOBODY, WatchlistIndex
 
-MOST_LOOKS: Final = 32  # templates a step: the embedder's largest batch
 LOOKING_S: Final = 0.15  # of a step: more looks wait for the next one, so that no alert waits for them
 _LEARNING: Final = 0.2  # weight of the newest step in what a look is believed to cost
 
@@ -64,6 +63,7 @@ class Probes:
     **Lifetime:** probes' slots are acquired by :meth:`choose` and empty when :meth:`look` returns.
 
     Args:
+        most_looks: templates a step.
         timer: seconds, for the stage times and for `looking_s`.
         looking_s: how long a step may compute templates; what is more waits for the next one.
     """
@@ -79,11 +79,12 @@ class Probes:
         scrubber: Scrubber,
         settings: VisionSettings,
         *,
+        most_looks: int,
         timer: Callable[[], float],
         looking_s: float,
     ) -> None:
         self.suppressed = 0  # alerts that the cool-down held back
-        self.put_off = 0  # looks that waited for a later step because time was short
+        self.put_off = 0  # looks that waited for a later step because time or slots were short
         self._vision = vision
         self._index = index
         self._judge = judge
@@ -92,6 +93,7 @@ class Probes:
         self._ledger = ledger
         self._scrubber = scrubber
         self._settings = settings
+        self._most_looks = most_looks
         self._timer = timer
         self._looking_s = looking_s
         self._look_s = 0.005  # what one look costs here and now, learnt
@@ -108,7 +110,10 @@ class Probes:
             for at, ((_, passage), most) in enumerate(zip(wanted, known.most.tolist(), strict=True))
             if not passage.shown_score
             or (most >= self._settings.min_quality and passage.worth(most, now_ns, budget) > 0)
-        ][: self._slots.capacity - self._slots.occupied]
+        ]
+        room = self._slots.capacity - self._slots.occupied
+        self.put_off += max(0, len(worthy) - room)
+        worthy = worthy[:room]
         if not worthy:
             return []
         due = [wanted[at] for at in worthy]
@@ -144,7 +149,7 @@ class Probes:
             key=lambda shot: shot.passage.urgency(shot.overall, shot.frame.captured_ns, budget, threshold),
             reverse=True,
         )
-        most = int(max(2, min(MOST_LOOKS, self._looking_s / self._look_s)))
+        most = int(max(2, min(self._most_looks, self._looking_s / self._look_s)))
         chosen, rest = ranked[:most], ranked[most:]
         self.put_off += len(rest)
         hits: list[Hit] = []
@@ -155,7 +160,8 @@ class Probes:
                 stages.embed += self._timer() - start
                 self._look_s += _LEARNING * (stages.embed / len(chosen) - self._look_s)
                 start = self._timer()
-                hits = self._judge_all(chosen)
+                for at in range(0, len(chosen), self._slots.queries):  # as many as one search takes
+                    hits += self._judge_all(chosen[at : at + self._slots.queries])
                 stages.search += self._timer() - start
         finally:
             start = self._timer()

@@ -121,8 +121,12 @@ class VisionStack:
 
     def slots(self, capacity: int) -> ProbeSlots:
         """Sealed memory for `capacity` faces of this pack."""
-        shapes = [(shape.height, shape.width) for shape in self.embedder.crop_shapes]
-        return ProbeSlots(capacity, shapes, self.dimension)
+        return ProbeSlots(capacity, self._crops, self.dimension)
+
+    @property
+    def slot_bytes(self) -> int:
+        """What one more slot takes of locked memory."""
+        return ProbeSlots.bytes_each(self._crops, self.dimension)
 
     def warm(self, sides: Iterable[int], batches: Sequence[int] = (1,)) -> None:
         """Run the detector once at every canvas a 16:9 camera of these sides has."""
@@ -196,6 +200,10 @@ class VisionStack:
         self.embedder.scrub()
         if thorough:
             self.detector.scrub()
+
+    @property
+    def _crops(self) -> list[tuple[int, int]]:
+        return [(shape.height, shape.width) for shape in self.embedder.crop_shapes]
 
     def _find(self, still: UInt8Array) -> Faces:
         """A small still is shown to the detector at twice its size: its points are then better, and TPIR at 1 %

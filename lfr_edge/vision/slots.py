@@ -73,6 +73,7 @@ class ProbeSlots:
     ) -> None:
         self.capacity = capacity
         self.dimension = dimension
+        self.queries = queries
         self.memory = SealedMemory(
             *(((capacity, h, w, 3), np.uint8) for h, w in crop_shapes),
             ((capacity, dimension), np.float32),
@@ -92,10 +93,15 @@ class ProbeSlots:
         self._free = list(range(capacity - 1, -1, -1))
         self._held = np.zeros(capacity, np.bool_)
 
+    @staticmethod
+    def bytes_each(crop_shapes: Sequence[tuple[int, int]], dimension: int) -> int:
+        """Locked memory of one slot: crops, template, sum, weight."""
+        return sum(3 * height * width for height, width in crop_shapes) + (2 * dimension + 1) * 4
+
     @property
     def occupied(self) -> int:
         """Slots acquired and not yet wiped."""
-        return int(self._held.sum())
+        return self.capacity - len(self._free)
 
     def acquire(self, n: int) -> tuple[int, ...]:
         """`n` slot numbers, empty. Raises VisionError ``vision_slots_full`` and takes none if fewer are free."""
@@ -147,7 +153,7 @@ class ProbeSlots:
         """
         view = self._gathered[: len(slots)]
         if len(view) != len(slots):
-            raise ValueError(f"at most {len(self._gathered)} slots at a time")
+            raise ValueError(f"at most {self.queries} slots at a time")
         # mode="clip", because the default copies through a hidden buffer; the rows are checked here instead.
         rows = np.asarray(slots, np.intp)
         assert not len(rows) or 0 <= rows.min() <= rows.max() < self.capacity

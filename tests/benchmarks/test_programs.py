@@ -39,6 +39,7 @@ PROGRAMS = (
     "energy",
     "painted",
     "audit",
+    "loop",
 )
 
 
@@ -119,6 +120,22 @@ def test_index_answers_as_numpy_does() -> None:
         assert row["withdrawn_gone_with_next_probe"]
         assert row["added_found_with_next_probe"]
         assert set(row["search"]) == {"1", "8", "32"}
+
+
+def test_the_loop_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        importlib.import_module("benchmarks.loop").main(
+            ["--quick", "--json", "--listed", "50", "--cameras", "2"]
+        )
+        == 0
+    )
+    line = json.loads(capsys.readouterr().out)
+    check(line, "loop")
+    for row in line["loop"]:
+        assert row["cameras_carried"] > 0
+        assert row["templates_a_frame"] > 0.5, "people come and are looked at"
+        assert row["passed_over"] == 0
+        assert sum(row["stage_shares"].values()) == pytest.approx(1, abs=0.01)
 
 
 def test_the_record_is_verified_and_proved(tmp_path: Path) -> None:
