@@ -36,7 +36,7 @@ from lfr_edge.audit.keys import (
     read_certificate,
 )
 from lfr_edge.audit.log import AuditLog, LogOptions
-from lfr_edge.audit.note import VerifierKey, read_key_file
+from lfr_edge.audit.note import LOG_KEY, VerifierKey, read_key_file
 from lfr_edge.audit.proof import prove_entry
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.view import LogView
@@ -227,7 +227,7 @@ def _prove(folder: Path, entries: int) -> dict[str, Any]:
 def _key(view: LogView) -> VerifierKey:
 
     return open_certificate(
-        read_certificate(view.folder.certificate), read_key_file(view.folder.device_key)
+        read_certificate(view.folder.certificate), read_key_file(view.folder.device_key, LOG_KEY)
     ).key
 
 

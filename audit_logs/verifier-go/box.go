@@ -28,6 +28,9 @@ func checkBox(path string, given []byte) (said, wrong []string) {
 		if l == nil {
 			continue
 		}
+		if l.origin != "" && logs[l.origin] != nil {
+			wrong = append(wrong, "the log of "+l.origin+" lies here more than once")
+		}
 		logs[l.origin] = l
 		if filepath.Base(filepath.Dir(segment)) == deviceLog {
 			device = l

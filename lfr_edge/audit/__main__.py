@@ -6,11 +6,14 @@ import argparse
 import sys
 
 from lfr_edge.audit.commands import add_commands
+from lfr_edge.audit.exits import CheckParser
 from lfr_edge.errors import LfrError
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="lfr-edge-audit", description="Verify and read audit logs.")
+    parser: argparse.ArgumentParser = CheckParser(
+        prog="lfr-edge-audit", description="Verify and read audit logs."
+    )
     add_commands(parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
     arguments = parser.parse_args(argv)
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -19,6 +20,11 @@ from lfr_edge.sentences import say
 _STAMP_BYTES: Final = 8
 _BLOB_BYTES: Final = _STAMP_BYTES + 64
 _CODE_BYTES: Final = 20  # 160 bits: nobody finds a second head with the same code
+_CODE_LETTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
+_CODE_LENGTH: Final = 32
+# Letters that may be misread. Another head's code agrees in the other 28 by chance once in 2^105 (140 bits less the
+# choice of four places and their letters), so whoever comes this close has misread and was not deceived.
+MISREAD_MAX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +79,47 @@ def same_code(one: str, other: str) -> bool:
     return _plain(one) == _plain(other) != ""
 
 
+def read_printed(typed: str) -> str:
+    """A whole printed code as a person typed it, without its gaps.
+
+    Raises:
+        AuditError: ``audit_code_mistyped``.
+    """
+    plain = _plain(typed)
+    if len(plain) != _CODE_LENGTH or not set(plain) <= _CODE_LETTERS:
+        raise AuditError(
+            "audit_code_mistyped",
+            "this is no printed code: a letter is wrong, missing or too many",
+            hint="a code has eight groups of four, of the letters A to Z and the digits 2 to 7; give all of them",
+        )
+    return plain
+
+
+def find_printed(code: str, printed: Iterable[str]) -> str | None:
+    """The one of `printed` that `code` is, None where it is none of them.
+
+    Raises:
+        AuditError: ``audit_code_mistyped``; ``audit_code_misread`` where it is all but one of them.
+    """
+    plain = read_printed(code)
+    nearest, places = None, _CODE_LENGTH
+    for one in printed:
+        differing = sum(a != b for a, b in zip(plain, _plain(one), strict=True))
+        if differing < places:
+            nearest, places = one, differing
+    if 0 < places <= MISREAD_MAX:
+        raise AuditError(
+            "audit_code_misread",
+            say(
+                "the printed code differs from this log's in {places} of 32 letters: read it again from the paper",
+                places=places,
+            ),
+            hint="no other head has a code that comes so close",
+        )
+    return None if places else nearest
+
+
 def _plain(code: str) -> str:
-    return "".join(code.replace("-", "").split()).upper()
+    return "".join(
+        character for character in code.upper() if not character.isspace() and character not in "-–—."
+    )

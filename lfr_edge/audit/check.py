@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from lfr_edge.audit.anchor import printed_code, same_code
-from lfr_edge.audit.anchored import cosigned, witnessed_heads
+from lfr_edge.audit.anchored import cosigned, printed_size, witnessed_heads
 from lfr_edge.audit.checkpoint import Checkpoint, Checkpoints, Head, parse_checkpoints
 from lfr_edge.audit.duties import Duties
 from lfr_edge.audit.entry import Entry, parse_entry
@@ -77,7 +76,7 @@ class LogCheck:
         if not self.findings and sum(map(bool, (bad, heads.rest, checkpoints.rest))) > 1:
             self._find("torn_twice", "more than one file ends in a torn write, and a power cut leaves one")
         self._check_tail(data, bad)
-        anchored = self._check_anchors(anchors, certificate, checkpoints, signed)
+        anchored = self._check_anchors(anchors, certificate, checkpoints)
         self._reserve_open_points(signed, anchored, device_log=device_log)
         return LogReport(
             path=str(self.folder.path),
@@ -306,7 +305,6 @@ class LogCheck:
         anchors: list[Checkpoint],
         certificate: Certificate | None,
         checkpoints: Checkpoints,
-        signed: Head,
     ) -> list[AnchorReport]:
         reports = []
         for checkpoint in anchors:
@@ -324,18 +322,11 @@ class LogCheck:
             ):
                 reports.append(AnchorReport("older checkpoint", checkpoint.head.size, None))
         for code in self.trust.codes:
-            # A code names a head; among those that hold, the one that fits is found by trying.
-            sizes = {signed.size, *(item.head.size for item in checkpoints.whole)}
-            origin = certificate.origin if certificate else ""
-            fits = [
-                size
-                for size in sizes
-                if size in self.roots and same_code(code, printed_code(origin, Head(size, self.roots[size])))
-            ]
-            if fits:
-                reports.append(AnchorReport("printed code", max(fits), None))
-            else:
+            size = printed_size(code, checkpoints.whole, self.roots)
+            if size is None:
                 self._find("code_contradicts", "the printed code fits no head of this log")
+            else:
+                reports.append(AnchorReport("printed code", size, None))
         return [*reports, *self._stamped(certificate)]
 
     def _stamped(self, certificate: Certificate | None) -> Iterator[AnchorReport]:

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from lfr_edge.audit.anchor import printed_code
-from lfr_edge.audit.checkpoint import Checkpoint, head_text, parse_checkpoint
+from lfr_edge.audit.anchor import printed_code, read_printed
+from lfr_edge.audit.checkpoint import Checkpoint, head_text, parse_checkpoint, parse_checkpoints
 from lfr_edge.audit.entry import Entry, parse_entry
 from lfr_edge.audit.erasure import prove_erasure, views_of
-from lfr_edge.audit.exits import never_altered_by_accident
+from lfr_edge.audit.exits import CheckParser, never_altered_by_accident
 from lfr_edge.audit.keys import open_certificate, read_certificate
-from lfr_edge.audit.note import encode64, read_key_file, read_text_file
+from lfr_edge.audit.note import LOG_KEY, WITNESS_KEY, encode64, read_key_file, read_text_file
 from lfr_edge.audit.proof import parse_proof, prove_entry
 from lfr_edge.audit.receipt_commands import add_receipt_command
 from lfr_edge.audit.verify import verify
@@ -22,6 +22,7 @@ from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness_commands import add_stamp_command, add_witness_commands
 from lfr_edge.clock import utc_text
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -37,7 +38,7 @@ examples:
 
 exit status:
   0 intact   1 altered (first bad entry and byte)   2 intact, but unanchored, undecided or unaccounted
-  3 unreadable
+  3 nothing was checked: not a log, or the command was not used rightly
 """
 
 
@@ -76,7 +77,12 @@ def register(commands: Commands) -> None:
         epilog=_GROUP_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_commands(group.add_subparsers(dest="audit_command", required=True, metavar="COMMAND"))
+    group.__class__ = (
+        CheckParser  # the parser above makes plain ones, and a mistyped command is no verdict either
+    )
+    add_commands(
+        group.add_subparsers(dest="audit_command", required=True, metavar="COMMAND", parser_class=CheckParser)
+    )
 
 
 def add_commands(commands: Commands) -> None:
@@ -87,8 +93,10 @@ def add_commands(commands: Commands) -> None:
     check.add_argument(
         "--prove", type=int, metavar="SEQ", help="print one entry with its proof, nothing else"
     )
-    check.add_argument("--since", type=Path, metavar="OLD_CHECKPOINT", help="a checkpoint kept from before")
-    check.add_argument("--code", action="append", default=[], metavar="CODE", help="a printed code")
+    check.add_argument("--since", type=Path, metavar="OLD_CHECKPOINT", help="a head kept from before")
+    check.add_argument(
+        "--code", action="append", default=[], metavar="CODE", help="a printed code, all of it"
+    )
     check.add_argument(
         "--tsa", type=Path, metavar="FILE", help="certificates (PEM) of a time-stamp authority"
     )
@@ -153,14 +161,14 @@ def run_verify(arguments: argparse.Namespace) -> int:
         view = LogView.load(arguments.path)
         sys.stdout.write(str(prove_entry(view, arguments.prove, view.body(arguments.prove))))
         return 0
-    since = parse_checkpoint(read_text_file(arguments.since)) if arguments.since else None
+    since = _kept(arguments.since) if arguments.since else None
     report = verify(
         arguments.path,
-        device_key=read_key_file(arguments.key) if arguments.key else None,
-        witnesses=[read_key_file(path) for path in arguments.witness],
+        device_key=read_key_file(arguments.key, LOG_KEY) if arguments.key else None,
+        witnesses=[read_key_file(path, WITNESS_KEY) for path in arguments.witness],
         since=since,
-        codes=arguments.code,
-        stampers=arguments.tsa,
+        codes=[read_printed(code) for code in arguments.code],
+        stampers=_authorities(arguments.tsa) if arguments.tsa else None,
     )
     result = report.to_json()
     mine = [log.path for log in report.logs if since is not None and log.origin == since.origin]
@@ -171,6 +179,24 @@ def run_verify(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write(report.text() + "\n")
     return report.exit_code
+
+
+def _kept(path: Path) -> Checkpoint:
+    """The head in a file: one checkpoint, or the last one of a copy of a log's ``checkpoints``."""
+    text = read_text_file(path)
+    several = parse_checkpoints(text.encode()).whole
+    return several[-1] if several else parse_checkpoint(text)
+
+
+def _authorities(path: Path) -> Path:
+    """`path`, if certificates lie there: with any other file no time stamp would ever count, and nobody be told."""
+    if "CERTIFICATE-----" not in read_text_file(path):
+        raise AuditError(
+            "audit_stamp_authority",
+            say("{path} holds no certificate", path=path),
+            hint="give the certificates of the time-stamp authority in PEM form",
+        )
+    return path
 
 
 def _consistency(path: Path, since: Checkpoint) -> dict[str, object]:
@@ -211,10 +237,20 @@ def entry_line(entry: Entry) -> str:
 
 def run_check_proof(arguments: argparse.Namespace) -> int:
     proof = parse_proof(read_text_file(arguments.proof))
-    device = read_key_file(arguments.key)
+    device = read_key_file(arguments.key, LOG_KEY)
     read_text_file(arguments.cert)
     certificate = open_certificate(read_certificate(arguments.cert), device)
-    if certificate.origin != proof.checkpoint.origin or not proof.holds(certificate.key):
+    if certificate.origin != proof.checkpoint.origin:
+        raise AuditError(
+            "audit_certificate_foreign",
+            say(
+                "the certificate is of {origin}, the proof of {other}",
+                origin=certificate.origin,
+                other=proof.checkpoint.origin,
+            ),
+            hint="give the key.cert that lies beside the entry's own log",
+        )
+    if not proof.holds(certificate.key):
         sys.stdout.write(f"NOT PROVED: entry {proof.index} is not in the log that this checkpoint signs.\n")
         return 1
     head = proof.checkpoint.head

@@ -10,7 +10,8 @@ That the destroyed key is gone from the drive as well is the work of the key sto
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,7 +33,8 @@ class ErasureProof:
     origin: str
     first: EntryProof  # where the item entered the record
     erased: tuple[EntryProof, ...]
-    left: tuple[str, ...]  # files that still carry the item's name
+    searched: tuple[str, ...]  # folders where its material used to lie
+    left: tuple[str, ...]  # files there that still carry the item's name
 
     @property
     def gone(self) -> bool:
@@ -43,6 +45,7 @@ class ErasureProof:
             "ref": self.ref,
             "origin": self.origin,
             "gone": self.gone,
+            "searched": list(self.searched),
             "left": list(self.left),
             "first": str(self.first),
             "erased": [str(proof) for proof in self.erased],
@@ -67,7 +70,8 @@ def prove_erasure(views: Sequence[LogView], ref: str, stores: Iterable[Path] = (
     """Collect the proofs for the item `ref`; `stores` are folders where its material used to lie.
 
     Raises:
-        AuditError: ``audit_reference_unknown``, ``audit_entry_unsigned``.
+        AuditError: ``audit_reference_unknown``, ``audit_entry_unsigned``; ``audit_store_unreadable`` where a folder
+            cannot be searched: nothing found there would prove nothing.
     """
     found = [(view, entry) for view in views for _, entry in view.entries() if entry.event.ref == ref]
     if not ref or not found:
@@ -78,7 +82,8 @@ def prove_erasure(views: Sequence[LogView], ref: str, stores: Iterable[Path] = (
             hint="lfr-edge audit show prints the references",
         )
     first, entry = found[0]
-    left = sorted(str(path) for store in stores for path in store.rglob("*") if ref in path.name)
+    searched = tuple(stores)
+    left = sorted(path for store in searched for path in _left_in(store, ref))
     return ErasureProof(
         ref,
         first.origin,
@@ -88,5 +93,20 @@ def prove_erasure(views: Sequence[LogView], ref: str, stores: Iterable[Path] = (
             for view, entry in found
             if entry.event.ev in _ERASURES
         ),
+        tuple(map(str, searched)),
         tuple(left),
     )
+
+
+def _left_in(store: Path, ref: str) -> Iterator[str]:
+    """Every file and folder below `store` whose name holds `ref`."""
+
+    def refuse(error: OSError) -> None:
+        raise AuditError(
+            "audit_store_unreadable",
+            say("{path} cannot be searched: {reason}", path=error.filename, reason=error.strerror),
+            hint="name the folder where the material lay, and read it as somebody who may",
+        ) from None
+
+    for folder, folders, files in os.walk(store, onerror=refuse):
+        yield from (str(Path(folder, name)) for name in (*folders, *files) if ref in name)

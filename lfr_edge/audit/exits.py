@@ -1,12 +1,13 @@
-"""Exit statuses of the audit commands: 1 means "altered" and nothing else may end with it."""
+"""Exit statuses of the audit commands: only a verdict may end with 0, 1 ("altered") or 2 ("nothing altered, but …")."""
 
 from __future__ import annotations
 
 import argparse
 import functools
+import sys
 import traceback
 from collections.abc import Callable
-from typing import ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, NoReturn, TypeAlias
 
 from lfr_edge.errors import AuditError
 from lfr_edge.sentences import say
@@ -21,6 +22,21 @@ class CheckImpossibleError(AuditError):
     exit_code: ClassVar[int] = 3
 
 
+class CheckParser(argparse.ArgumentParser):
+    """Ends with 3 where it is used wrongly: argparse's own 2 would tell a script that nothing was altered."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Below another parser too, a word that is not known here ends here: that one would end with 2."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(CheckImpossibleError.exit_code, f"{self.prog}: error: {message}\n")
+
+
 def never_altered_by_accident(run: Run) -> Run:
     """Let an error of reading or asking end with status 3, a fault of this program too."""
 
@@ -32,6 +48,12 @@ def never_altered_by_accident(run: Run) -> Run:
             if error.code in _ALTERED:
                 raise
             raise CheckImpossibleError(error.code, error.message, hint=error.hint) from error
+        except OSError as error:
+            raise CheckImpossibleError(
+                "audit_files_refused",
+                say("{file}: {reason}", file=error.filename or "?", reason=error.strerror or str(error)),
+                hint="is the medium there, may it be read (and written, where something is added), is it full?",
+            ) from error
         except Exception as error:
             # Python would end with 1, and somebody would be told that evidence was altered.
             traceback.print_exc()

@@ -1,8 +1,9 @@
 """The box's key, a key per deployment, and where they lie.
 
 The device key is long-lived and certifies each deployment's key. A deployment's key is destroyed when its log
-closes, so that a box stolen on Tuesday cannot re-sign Monday. Keys lie in a :class:`KeyStore`: plain files of
-mode 0600, or sealed to the machine by ``systemd-creds`` (TPM where there is one).
+closes, so that a box stolen on Tuesday cannot re-sign Monday. Keys lie in a :class:`KeyStore`, today plain files of
+mode 0600: the service makes and destroys them itself, and ``systemd-creds`` seals for root alone until systemd 256
+(Debian 12 has 252). The disk beneath is what is encrypted, with the TPM (docs/how-to/run-under-systemd.md).
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import contextlib
 import os
 import re
 import secrets
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +47,7 @@ class FileKeyStore:
     """Secrets as files of mode 0600 in a folder of mode 0700.
 
     Destroying overwrites before it unlinks. On flash the old block may live on inside the drive: full-disk
-    encryption is the deployment's answer to that (docs/threat model), :class:`SealedKeyStore` another.
+    encryption is the deployment's answer to that (docs/threat-model.md).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,11 +65,11 @@ class FileKeyStore:
                 say("{path} can be read by others", path=path),
                 hint=say("chmod 600 {path}, and replace the key if others had access", path=path),
             )
-        return self._unwrap(path.read_bytes())
+        return path.read_bytes()
 
     def write(self, name: str, secret: bytes) -> None:
         make_folder(self._folder)
-        write_new(self._path(name), self._wrap(secret))
+        write_new(self._path(name), secret)
 
     def destroy(self, name: str) -> None:
         path = self._path(name)
@@ -86,47 +85,6 @@ class FileKeyStore:
         if not _SECRET_NAME.fullmatch(name):
             raise ValueError(f"not a key name: {name!r}")
         return self._folder / f"{name}.key"
-
-    def _wrap(self, secret: bytes) -> bytes:
-        return secret
-
-    def _unwrap(self, stored: bytes) -> bytes:
-        return stored
-
-
-class SealedKeyStore(FileKeyStore):
-    """As :class:`FileKeyStore`, sealed to this machine by ``systemd-creds`` (host key, TPM2 where present)."""
-
-    def __init__(self, folder: Path, *, with_key: str = "auto") -> None:
-        super().__init__(folder)
-        self._with_key = with_key
-
-    @staticmethod
-    def available() -> bool:
-        return shutil.which("systemd-creds") is not None
-
-    def _wrap(self, secret: bytes) -> bytes:
-        return self._run(["encrypt", f"--with-key={self._with_key}", "--name=lfr-edge", "-", "-"], secret)
-
-    def _unwrap(self, stored: bytes) -> bytes:
-        return self._run(["decrypt", "--name=lfr-edge", "-", "-"], stored)
-
-    def _run(self, arguments: list[str], data: bytes) -> bytes:
-        try:
-            done = subprocess.run(
-                ["systemd-creds", *arguments], input=data, capture_output=True, check=True, timeout=30
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise AuditError(
-                "audit_key_sealing_failed",
-                say(
-                    "systemd-creds did not {arguments} the key ({kind})",
-                    arguments=arguments[0],
-                    kind=type(error).__name__,
-                ),
-                hint="run systemd-creds setup as root, or choose the plain key store",
-            ) from None
-        return done.stdout
 
 
 @dataclass(slots=True)

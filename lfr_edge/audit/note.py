@@ -180,13 +180,22 @@ def parse_signature(line: str) -> Signature:
     return Signature(name, blob[:4], blob[4:])
 
 
-def read_key_file(path: Path) -> VerifierKey:
-    """A file with one vkey.
+def read_key_file(path: Path, algorithm: int) -> VerifierKey:
+    """A file with one vkey of that kind: the two lie side by side, and one taken for the other checks nothing.
 
     Raises:
-        AuditError: ``audit_file_unreadable`` or ``audit_key_invalid``.
+        AuditError: ``audit_file_unreadable``, ``audit_key_invalid`` or ``audit_key_kind``.
     """
-    return VerifierKey.parse(read_text_file(path))
+    key = VerifierKey.parse(read_text_file(path))
+    if key.algorithm != algorithm:
+        raise AuditError(
+            "audit_key_kind",
+            say("{path} is the key of a witness", path=path)
+            if key.algorithm == WITNESS_KEY
+            else say("{path} is the key of a box or a log, and no witness's", path=path),
+            hint="--key and --trust take a box's device.vkey, --witness and anchoring.witness_key a witness's key",
+        )
+    return key
 
 
 def read_text_file(path: Path) -> str:

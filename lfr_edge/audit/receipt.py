@@ -1,6 +1,6 @@
 """The code on a stopped person's receipt: typed by hand, it leads an auditor to the record, without face or name.
 
-Eleven random characters (55 bits) and a check character, in three groups: ``K7QM-2XRD-9FTA``. The record holds
+Eleven random characters (55 bits) and a check character, in three groups: ``K7QM-2XRD-9FTT``. The record holds
 only the code's digest, so a log that is passed on does not tell who holds which receipt.
 """
 
@@ -42,7 +42,7 @@ def read_code(typed: str) -> str:
             "audit_receipt_mistyped",
             "this is no receipt code: a character is wrong, missing or too many",
             hint=say(
-                "a code has {random} letters and digits, as in K7QM-2XRD-9FTA; compare it with the receipt",
+                "a code has {random} letters and digits, as in K7QM-2XRD-9FTT; compare it with the receipt",
                 random=_RANDOM + 1,
             ),
         )

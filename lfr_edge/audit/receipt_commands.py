@@ -20,8 +20,8 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _HELP: Final = """\
 examples:
-  lfr-edge audit receipt K7QM-2XRD-9FTA audit_logs/var           every deployment of a box
-  lfr-edge audit receipt "k7qm 2xrd 9fta" LOG --json             one deployment
+  lfr-edge audit receipt K7QM-2XRD-9FTT audit_logs/var           every deployment of a box
+  lfr-edge audit receipt "k7qm 2xrd 9ftt" LOG --json             one deployment
 
 The code leads to the alert's whole record: when and where, category, score, each look with its reasons, who
 decided, who took it, what came of it, when the pictures were erased. No face and no name is in it.

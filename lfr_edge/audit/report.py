@@ -180,13 +180,18 @@ def _log_lines(log: LogReport) -> list[str]:
         f"key       {heads.key} ({heads.key_from})",
         f"gaps      {'; '.join(log.gaps) or 'none'}",
         f"clock     {clock.boots} boot(s), source {', '.join(clock.sources) or 'unknown'}, {len(clock.jumps)} jump(s)",
-        f"anchors   {'; '.join(f'{anchor.by} to entry {anchor.size}' for anchor in log.anchors) or 'none'}",
+        f"anchors   {'; '.join(map(_anchor_text, log.anchors)) or 'none'}",
     ]
     if not log.device:
         lines += _deployment_lines(log)
     lines += [f"! {finding.line()}" for finding in log.findings]
     lines += [f"? {finding.line()}" for finding in log.reservations]
     return [*lines, ""]
+
+
+def _anchor_text(anchor: AnchorReport) -> str:
+    when = "" if anchor.when_s is None else f" at {utc_text(anchor.when_s * 1_000_000_000)}"
+    return f"{anchor.by} over {anchor.size} entries{when}"
 
 
 def _deployment_lines(log: LogReport) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from lfr_edge.audit.anchor import printed_code, same_code
+from lfr_edge.audit.anchor import find_printed, printed_code
 from lfr_edge.audit.check import LogCheck, Trust
 from lfr_edge.audit.checkpoint import Checkpoint, parse_checkpoints
 from lfr_edge.audit.entry import Entry, parse_entry
@@ -46,6 +46,16 @@ def verify(
             return _conclude(path, (LogCheck(LogFolder(path), trust).run(),), [], [])
         if LogFolder(path / DEVICE_LOG).entries.exists():
             return _verify_box(path, trust)
+        if count := len(logs_of(path)):
+            raise AuditError(
+                "audit_log_unreadable",
+                say(
+                    "{path} holds {count} log(s) and no device log: check each by itself, or copy the whole folder of "
+                    "the box",
+                    path=path,
+                    count=count,
+                ),
+            )
         raise AuditError("audit_log_unreadable", say("{path} holds no log", path=path))
     except (AuditError, OSError) as error:
         problem = error if isinstance(error, AuditError) else unreadable(path, error)
@@ -73,6 +83,9 @@ def _verify_box(path: Path, trust: Trust) -> VerifyReport:
     for folder, mine in shares:
         report = LogCheck(folder, mine).run()
         reports.append(report)
+        if report.origin and report.origin in logs:
+            text = say("the log of {origin} lies here more than once", origin=report.origin)
+            findings.append(Finding("deployment_twice", text))
         logs[report.origin] = report
     opened, closed = _deployments(LogFolder(path / DEVICE_LOG))
     for origin, seq in opened.items():
@@ -96,11 +109,10 @@ def _verify_box(path: Path, trust: Trust) -> VerifyReport:
                     seq,
                 )
             )
-    for origin, log in logs.items():
-        if not log.device and origin not in opened:
-            findings.append(
-                Finding("deployment_unrecorded", say("the device log does not know {origin}", origin=origin))
-            )
+    for log in reports:
+        if not log.device and log.origin not in opened:
+            text = say("the device log does not know {origin}", origin=log.origin or log.path)
+            findings.append(Finding("deployment_unrecorded", text))
     sheets, odd = _sheets(LogFolder(path / DEVICE_LOG), closed)
     findings += odd
     shown = [
@@ -114,7 +126,8 @@ def _share_out(path: Path, trust: Trust) -> tuple[list[tuple[LogFolder, Trust]],
     """Each log with what the auditor holds of it, and the printed codes that fit none.
 
     Raises:
-        AuditError: ``audit_since_foreign``: the older checkpoint is of no log here.
+        AuditError: ``audit_since_foreign``: the older checkpoint is of no log here; ``audit_code_mistyped`` and
+            ``audit_code_misread``.
     """
     folders = logs_of(path)
     origins = [_origin_of(folder) for folder in folders]
@@ -125,15 +138,17 @@ def _share_out(path: Path, trust: Trust) -> tuple[list[tuple[LogFolder, Trust]],
                 say("the older checkpoint is of {origin}, which is not here", origin=checkpoint.origin),
                 hint="a log that you hold a checkpoint of is missing, or this is another box",
             )
-    shares, unclaimed = [], set(trust.codes)
+    printed: dict[str, LogFolder] = {}
+    for folder in folders:
+        raw = folder.checkpoints.read_bytes() if folder.checkpoints.exists() else b""
+        printed |= {printed_code(one.origin, one.head): folder for one in parse_checkpoints(raw).whole}
+    found = {code: find_printed(code, printed) for code in trust.codes}
+    shares = []
     for folder, origin in zip(folders, origins, strict=True):
         since = tuple(checkpoint for checkpoint in trust.since if checkpoint.origin == origin)
-        raw = folder.checkpoints.read_bytes() if folder.checkpoints.exists() else b""
-        printed = [printed_code(one.origin, one.head) for one in parse_checkpoints(raw).whole]
-        codes = tuple(code for code in trust.codes if any(same_code(code, one) for one in printed))
-        unclaimed -= set(codes)
+        codes = tuple(code for code, one in found.items() if one is not None and printed[one] == folder)
         shares.append((folder, replace(trust, since=since, codes=codes)))
-    return shares, unclaimed
+    return shares, {code for code, one in found.items() if one is None}
 
 
 def _origin_of(folder: LogFolder) -> str | None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from lfr_edge.audit.checkpoint import Checkpoint, Head, parse_checkpoints
 from lfr_edge.audit.entry import Entry, parse_entry
-from lfr_edge.audit.folder import LogFolder
+from lfr_edge.audit.folder import LogFolder, logs_of
 from lfr_edge.audit.keys import read_certificate
 from lfr_edge.audit.merkle import Tree
 from lfr_edge.audit.segment import BadFrame, Content, map_segment, read_frame, read_frames
 from lfr_edge.errors import AuditError
-from lfr_edge.sentences import say
+from lfr_edge.sentences import listed, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,12 @@ class LogView:
             AuditError: ``audit_log_unreadable``.
         """
         folder = LogFolder(path)
+        if not folder.entries.exists() and (below := logs_of(path)):
+            raise AuditError(
+                "audit_log_unreadable",
+                say("{path} holds several logs, and one is meant", path=path),
+                hint=say("give one of their folders: {logs}", logs=listed(str(one.path) for one in below)),
+            )
         try:
             data = map_segment(folder.entries)
             origin = read_certificate(folder.certificate).text.split("\n")[1]
@@ -99,6 +105,10 @@ def unreadable(path: Path, error: Exception) -> AuditError:
     reason = getattr(error, "strerror", None) or str(error)
     return AuditError(
         "audit_log_unreadable",
-        say("{path} cannot be read as a log: {reason}", path=path, reason=reason),
+        say(
+            "{path} cannot be read as a log: {reason}",
+            path=getattr(error, "filename", None) or path,
+            reason=reason,
+        ),
         hint="give the folder that holds entries.lfr, or the folder above it",
     )

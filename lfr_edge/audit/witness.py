@@ -144,7 +144,9 @@ def deliver(folder: Path, source: ProofSource, witness: Witness) -> Delivery | N
             write_new(path, str(note).encode())
             return Delivery(Checkpoint(latest.origin, latest.head, note), seen, path)
     raise AuditError(
-        "audit_witness_wrong_key", say("the answer is not signed by {name}", name=witness.key.name)
+        "audit_witness_wrong_key",
+        say("the answer is not signed by {name}", name=witness.key.name),
+        hint="compare the public key here with witness.vkey in the witness's store",
     )
 
 
@@ -186,6 +188,12 @@ def _introduce(files: LogFolder, witness: Witness) -> None:
     try:
         witness.introduce(read_certificate(files.certificate))
     except WitnessRefusedError as refusal:
+        if refusal.status == 404:
+            raise AuditError(
+                "audit_witness_refused",
+                say("what answers there is not the witness {name} (404)", name=witness.key.name),
+                hint="compare the address with the one that witness serve printed",
+            ) from None
         raise AuditError(
             "audit_witness_refused",
             say(

@@ -5,27 +5,32 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from lfr_edge.audit.disk import write_new
 from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.keys import FileKeyStore
-from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, read_key_file
+from lfr_edge.audit.note import LOG_KEY, WITNESS_KEY, MemorySigner, VerifierKey, read_key_file
 from lfr_edge.audit.timestamp import HttpStamper, stamp
 from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness import HttpWitness, deliver
 from lfr_edge.audit.witness_server import WitnessBook, WitnessServer
 from lfr_edge.errors import AuditError
+from lfr_edge.sentences import say
 
+_NOBODY_THERE: Final = frozenset({"audit_witness_unreachable", "audit_stamp_unreachable"})
 _HELP: Final = """\
 examples:
   lfr-edge audit witness new-key force.example/witness --store /var/lib/witness
   lfr-edge audit witness serve force.example/witness --store /var/lib/witness --trust van-3.vkey --port 8600
   lfr-edge audit witness deliver audit_logs/var --url http://witness.force.example:8600 --witness force.vkey
 
-The public key that new-key prints goes to every van and to every auditor. What a van has shown lies as *.note
-files in the store: give one to `audit verify --since` and no van can take it back.
+The public key that new-key prints goes to every van and to every auditor; it stays in the store as witness.vkey.
+What a van has shown lies as *.note files in the store: give one to `audit verify --since` and no van can take it
+back.
 """
 
 _STAMP_HELP: Final = """\
@@ -91,7 +96,9 @@ def run_new_key(arguments: argparse.Namespace) -> int:
     seed = secrets.token_bytes(32)
     signer = MemorySigner(arguments.name, seed, WITNESS_KEY)
     store.write("witness", seed)
-    sys.stdout.write(signer.verifier.text + "\n")
+    line = signer.verifier.text + "\n"
+    write_new(_public_key(arguments.store), line.encode())
+    sys.stdout.write(line)
     return 0
 
 
@@ -100,9 +107,10 @@ def run_serve(arguments: argparse.Namespace) -> int:
     if seed is None:
         raise AuditError("audit_key_missing", f"{arguments.store} holds no key", hint="make one with new-key")
     signer = MemorySigner(arguments.name, seed, WITNESS_KEY)
-    trusted = tuple(read_key_file(path) for path in arguments.trust)
+    _refuse_another_name(arguments.store, signer.verifier)
+    trusted = tuple(read_key_file(path, LOG_KEY) for path in arguments.trust)
     book = WitnessBook(arguments.store, signer, trusted)
-    with WitnessServer((arguments.host, arguments.port), book) as server:
+    with _listening(arguments.host, arguments.port, book) as server:
         sys.stdout.write(f"witness {signer.verifier.name} at http://{arguments.host}:{server.server_port}\n")
         sys.stdout.flush()
         try:
@@ -112,24 +120,78 @@ def run_serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _public_key(store: Path) -> Path:
+    return store / "witness.vkey"
+
+
+def _refuse_another_name(store: Path, key: VerifierKey) -> None:
+    """The name is part of the key: under another one nobody who holds the public key would know its cosignatures."""
+    try:
+        made = read_key_file(_public_key(store), WITNESS_KEY)
+    except AuditError as error:
+        if not _public_key(store).exists():
+            write_new(_public_key(store), f"{key.text}\n".encode())  # a store of before this file was kept
+            return
+        raise error from None
+    if made != key:
+        raise AuditError(
+            "audit_witness_name",
+            say("the key in {store} was made for {name}", store=store, name=made.name),
+            hint="serve it under that name, or make another key in another folder",
+        )
+
+
+def _listening(host: str, port: int, book: WitnessBook) -> WitnessServer:
+    try:
+        return WitnessServer((host, port), book)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise AuditError(
+            "audit_witness_address",
+            say("{host}:{port} cannot be listened on: {reason}", host=host, port=port, reason=reason),
+            hint="another --port, or --host with an address of this machine",
+        ) from None
+
+
 def run_deliver(arguments: argparse.Namespace) -> int:
-    witness = HttpWitness(arguments.url, read_key_file(arguments.witness))
-    for folder in _logs_in(arguments.path):
-        view = LogView.load(folder)
-        delivery = deliver(folder, view, witness)
-        size = view.latest.head.size if view.latest else 0
-        done = "cosigned now" if delivery else "nothing new"
-        sys.stdout.write(f"{view.origin}  {size} entries  {done}\n")
-    return 0
+    witness = HttpWitness(arguments.url, read_key_file(arguments.witness, WITNESS_KEY))
+
+    def cosigned(folder: Path, view: LogView) -> str:
+        return "cosigned now" if deliver(folder, view, witness) else "nothing new"
+
+    return _each_log(arguments.path, cosigned)
 
 
 def run_stamp(arguments: argparse.Namespace) -> int:
     stamper = HttpStamper(arguments.url)
-    for folder in _logs_in(arguments.path):
-        view = LogView.load(folder)
-        token = stamp(folder, view, stamper)
-        size = view.latest.head.size if view.latest else 0
-        sys.stdout.write(f"{view.origin}  {size} entries  {'stamped now' if token else 'nothing new'}\n")
+
+    def stamped(folder: Path, view: LogView) -> str:
+        return "stamped now" if stamp(folder, view, stamper) else "nothing new"
+
+    return _each_log(arguments.path, stamped)
+
+
+def _each_log(path: Path, send: Callable[[Path, LogView], str]) -> int:
+    """Send every log's head; what is wrong with one log keeps no other from being anchored.
+
+    Raises:
+        AuditError: at once where nobody answers; else, at the end, the worst of what was wrong.
+    """
+    wrong: list[AuditError] = []
+    for folder in _logs_in(path):
+        try:
+            view = LogView.load(folder)
+            done = send(folder, view)
+        except AuditError as error:
+            if error.code in _NOBODY_THERE:
+                raise
+            wrong.append(error)
+            sys.stdout.write(f"{folder}  not sent: {error.message}\n")
+        else:
+            size = view.latest.head.size if view.latest else 0
+            sys.stdout.write(f"{view.origin}  {size} entries  {done}\n")
+    if wrong:
+        raise min(wrong, key=lambda error: error.code != "audit_witness_contradicts")
     return 0
 
 

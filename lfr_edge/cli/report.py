@@ -10,7 +10,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lfr_edge.audit.note import VerifierKey, read_key_file
+from lfr_edge.audit.note import LOG_KEY, VerifierKey, read_key_file
 from lfr_edge.deployment.period import FACES, HEADLINE_FACES
 from lfr_edge.deployment.report import ie, met, spreadsheet
 from lfr_edge.deployment.report.annexes import apd_annex, dpia_annex, model_card
@@ -206,7 +206,7 @@ def _logs(args: argparse.Namespace, paths: Sequence[str]) -> tuple[VerifiedLog, 
     """Every log once, in the order of opening."""
     if not paths:
         raise ConfigError("report_no_deployment", "no deployment is named", hint="give the folder of a log")
-    key: VerifierKey | None = read_key_file(args.key) if args.key else None
+    key: VerifierKey | None = read_key_file(args.key, LOG_KEY) if args.key else None
     read: list[VerifiedLog] = [log for path in paths for log in read_verified(Path(path), device_key=key)]
     found = {log.report.origin: log for log in read}
     for log in read:

@@ -18,7 +18,7 @@ from lfr_edge.audit.checkpoint import parse_checkpoints
 from lfr_edge.audit.event import SYSTEM
 from lfr_edge.audit.folder import DEVICE_LOG, LogFolder
 from lfr_edge.audit.log import AuditLog
-from lfr_edge.audit.note import VerifierKey, read_key_file
+from lfr_edge.audit.note import WITNESS_KEY, VerifierKey, read_key_file
 from lfr_edge.audit.timestamp import HttpStamper, stamp, stamped_sizes
 from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness import Delivery, HttpWitness, cosigned_size, deliver
@@ -53,7 +53,7 @@ class Anchoring:
         self._stamper = HttpStamper(settings.stamp_url, TIMEOUT_S) if settings.stamp_url else None
         self._turn = threading.Lock()
         if settings.witness_url is not None and settings.witness_key is not None:
-            self.witness = read_key_file(settings.witness_key)
+            self.witness = read_key_file(settings.witness_key, WITNESS_KEY)
             self._http = HttpWitness(settings.witness_url, self.witness, TIMEOUT_S)
 
     @property

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from lfr_edge.audit.folder import LogFolder
-from lfr_edge.audit.note import read_key_file
+from lfr_edge.audit.note import WITNESS_KEY, read_key_file
 from lfr_edge.audit.timestamp import stamped_sizes
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AuditError
@@ -32,7 +32,7 @@ def examine_anchoring(settings: Settings, clock: Clock) -> Iterator[Finding]:
         return
     if anchoring.witness_key is not None:
         try:
-            yield Finding("witness key", "ok", read_key_file(anchoring.witness_key).name)
+            yield Finding("witness key", "ok", read_key_file(anchoring.witness_key, WITNESS_KEY).name)
         except AuditError as error:
             yield Finding(
                 "witness key", "fail", f"{error.message} [{error.code}]", error.hint or "ask the force"

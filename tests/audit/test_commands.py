@@ -19,7 +19,7 @@ from lfr_edge.audit.commands import entry_line
 from lfr_edge.audit.event import Event
 from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.keys import FileKeyStore
-from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, VerifierKey, read_key_file
+from lfr_edge.audit.note import LOG_KEY, WITNESS_KEY, MemorySigner, VerifierKey, read_key_file
 from lfr_edge.audit.proof import parse_proof
 from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness_server import WitnessServer
@@ -30,6 +30,7 @@ from lfr_edge.errors import AuditError
 from .conftest import Box
 
 Capture = pytest.CaptureFixture[str]
+WITNESS = MemorySigner("force.example/witness", b"w" * 32, WITNESS_KEY)
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_verify_with_a_code(folder: Path, capsys: Capture) -> None:
     out = capsys.readouterr().out
     assert out.startswith("van.example/3/d1\n20\n")
     assert main(["verify", str(folder), "--code", out.strip().split("\n")[-1]]) == 0
-    assert main(["verify", str(folder), "--code", "ABCD"]) == 1
+    assert main(["verify", str(folder), "--code", "ABCD " * 8]) == 1
 
 
 def test_verify_since(box: Box, tmp_path: Path, capsys: Capture) -> None:
@@ -106,8 +107,8 @@ def test_prove_and_check(folder: Path, box: Box, tmp_path: Path, capsys: Capture
     assert "NOT PROVED" in capsys.readouterr().out
     proof.write_bytes(raw.encode())
     other = box.closed("d2")
-    assert main(["check-proof", str(proof), "--cert", str(other / "key.cert"), *keys[2:]]) == 1
-    capsys.readouterr()
+    assert main(["check-proof", str(proof), "--cert", str(other / "key.cert"), *keys[2:]]) == 3
+    assert "the certificate is of van.example/3/d2, the proof of van.example/3/d1" in capsys.readouterr().err
     assert main(["verify", str(folder), "--prove", "99"]) == 3
     error = capsys.readouterr().err
     assert "audit_entry_missing" in error
@@ -133,6 +134,7 @@ def test_erase_proof(box: Box, tmp_path: Path, capsys: Capture) -> None:
     log.append(Event("alert.raised", ref="ab12"))
     log.checkpoint()
     command = ["erase-proof", str(box.folder()), "--ref", "ab12", "--store", str(tmp_path / "nothing")]
+    (tmp_path / "nothing").mkdir()
     assert main(command) == 2
     assert json.loads(capsys.readouterr().out)["gone"] is False
     log.append(Event("alert.erased", ref="ab12"))
@@ -140,6 +142,7 @@ def test_erase_proof(box: Box, tmp_path: Path, capsys: Capture) -> None:
     assert main(command) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["gone"], result["verdict"]) == (True, "qualified")
+    assert result["searched"] == [str(tmp_path / "nothing")]
     heads = box.folder() / "heads"
     heads.write_bytes(heads.read_bytes().replace(b"2 ", b"3 ", 1))
     assert main(command) == 1
@@ -220,7 +223,7 @@ def test_a_witness_from_key_to_anchor(box: Box, tmp_path: Path, capsys: Capture)
 
 def test_witness_commands_refuse(tmp_path: Path, box: Box, capsys: Capture) -> None:
     key = tmp_path / "w.vkey"
-    key.write_text(box.device.device.text)
+    key.write_text(WITNESS.verifier.text)
     assert main(["witness", "serve", "w", "--store", str(tmp_path / "none"), "--trust", str(key)]) == 3
     assert "audit_key_missing" in capsys.readouterr().err
     deliver = ["witness", "deliver", str(tmp_path), "--url", "http://127.0.0.1:1", "--witness", str(key)]
@@ -232,7 +235,7 @@ def test_delivering_a_log_without_a_head(box: Box, tmp_path: Path, capsys: Captu
     folder = box.closed()
     (folder / "checkpoints").unlink()
     key = tmp_path / "w.vkey"
-    key.write_text(box.device.device.text)
+    key.write_text(WITNESS.verifier.text)
     command = ["witness", "deliver", str(folder), "--url", "http://127.0.0.1:1", "--witness", str(key)]
     assert main(command) == 0
     assert "0 entries  nothing new" in capsys.readouterr().out
@@ -255,6 +258,7 @@ def test_serving_and_delivering_in_this_process(
     assert main(["witness", "new-key", "force.example/witness", "--store", str(store)]) == 0
     key.write_text(capsys.readouterr().out)
     assert (store / "witness.key").stat().st_mode & 0o777 == 0o600
+    assert (store / "witness.vkey").read_text() == key.read_text()
     folder = box.closed()
     served: list[WitnessServer] = []
 
@@ -270,7 +274,7 @@ def test_serving_and_delivering_in_this_process(
     assert capsys.readouterr().out == said
     assert server.server_address[0] == "127.0.0.1"
     assert server.book.signer.verifier.text == key.read_text().strip()
-    assert server.book.trusted == (read_key_file(folder / "device.vkey"),)
+    assert server.book.trusted == (read_key_file(folder / "device.vkey", LOG_KEY),)
     assert server.book.folder == store
     assert main(["witness", "serve", "force.example/witness", "--store", str(tmp_path), *trust]) == 3
     assert "audit_key_missing" in capsys.readouterr().err

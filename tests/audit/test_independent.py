@@ -140,13 +140,33 @@ def _rename(box: Path) -> None:
     (box / "2026-11-22-1").rename(box / "a-copy")
 
 
+def _twice(box: Path) -> None:
+    shutil.copytree(box / "2026-11-22-1", box / "a-copy")
+
+
+def _twice_and_shorter(box: Path) -> None:
+    _twice(box)
+    shutil.copytree(box / "a-copy", box / "z-copy")
+    _cut_short(box)
+    shutil.rmtree(box / "a-copy")
+
+
 def _no_device_key(box: Path) -> None:
     (box / "device" / "device.vkey").unlink()
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [(_lose, 1), (_add, 1), (_cut_short, 1), (_no_device_key, 1), (_rename, 0), (lambda box: None, 0)],
+    [
+        (_lose, 1),
+        (_add, 1),
+        (_cut_short, 1),
+        (_twice, 1),
+        (_twice_and_shorter, 1),
+        (_no_device_key, 1),
+        (_rename, 0),
+        (lambda box: None, 0),
+    ],
 )
 @pytest.mark.parametrize("sample", FORMATS, ids=lambda path: path.name)
 def test_go_agrees_on_boxes(

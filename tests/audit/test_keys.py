@@ -8,7 +8,6 @@ import pytest
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.audit.keys import (
     FileKeyStore,
-    SealedKeyStore,
     certificate_text,
     deployment_keys,
     device_keys,
@@ -135,41 +134,6 @@ def test_certificates_that_do_not_hold(box: Box) -> None:
     )
 
 
-FAKE_CREDS = """#!/bin/sh
-# stands in for systemd-creds: "seals" by turning every byte around, and refuses what it did not seal
-[ "$1" = encrypt ] && { printf sealed; exec rev; }
-[ "$1" = decrypt ] && { head=$(dd bs=6 count=1 2>/dev/null); [ "$head" = sealed ] || exit 1; exec rev; }
-exit 2
-"""
-
-
-def test_sealed_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "bin" / "systemd-creds"
-    program.parent.mkdir()
-    program.write_text(FAKE_CREDS)
-    program.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    assert SealedKeyStore.available()
-    store = SealedKeyStore(tmp_path / "keys")
-    store.write("device", b"0123456789abcdef")
-    assert (tmp_path / "keys" / "device.key").read_bytes() == b"sealedfedcba9876543210"
-    assert store.read("device") == b"0123456789abcdef"
-    (tmp_path / "keys" / "device.key").write_bytes(b"plain bytes")
-    assert fails(store.read, "device") == "audit_key_sealing_failed"
-    program.unlink()
-    assert fails(store.read, "device") == "audit_key_sealing_failed"
-
-
-def test_sealed_secrets_with_the_real_program(tmp_path: Path) -> None:
-    # Sealing on a host without this file would create it, and a test leaves no key on the machine.
-    if not SealedKeyStore.available() or not Path("/var/lib/systemd/credential.secret").exists():
-        pytest.skip("NOT TESTED: systemd-creds is not set up on this machine")
-    store = SealedKeyStore(tmp_path)
-    store.write("device", b"x" * 32)
-    assert (tmp_path / "device.key").read_bytes() != b"x" * 32
-    assert store.read("device") == b"x" * 32
-
-
 def test_writing_replaces_and_folders_are_private(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
@@ -257,35 +221,3 @@ def test_a_deployment_s_secret_has_a_name_of_its_own_for_ever(box: Box) -> None:
     assert names[1] == "log-van.example-3-d1-4aa71cda3bff94174395.key"
     assert names[2].startswith("log-van.example-" + "d" * 64 + "-")
     assert [len(name.removesuffix(".key").rpartition("-")[2]) for name in names[1:]] == [20, 20]
-
-
-SPY = """#!/bin/sh
-echo "$@" >> "$(dirname "$0")/asked"
-exec cat
-"""
-
-
-def test_what_systemd_is_asked_to_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name is bound into the sealed file, so that it cannot pass for another service's credential."""
-    program = tmp_path / "systemd-creds"
-    program.write_text(SPY)
-    program.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    for store in (SealedKeyStore(tmp_path / "a"), SealedKeyStore(tmp_path / "b", with_key="tpm2")):
-        store.write("device", b"x")
-        assert store.read("device") == b"x"
-    assert (tmp_path / "asked").read_text().splitlines() == [
-        "encrypt --with-key=auto --name=lfr-edge - -",
-        "decrypt --name=lfr-edge - -",
-        "encrypt --with-key=tpm2 --name=lfr-edge - -",
-        "decrypt --name=lfr-edge - -",
-    ]
-
-
-def test_sealing_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hangs(command: list[str], *, timeout: float, **rest: object) -> None:
-        assert 5 <= timeout <= 60
-        raise subprocess.TimeoutExpired(command, timeout)
-
-    monkeypatch.setattr(subprocess, "run", hangs)
-    assert fails(SealedKeyStore(tmp_path).write, "device", b"x") == "audit_key_sealing_failed"

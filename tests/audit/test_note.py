@@ -141,10 +141,10 @@ def test_a_forgotten_key_signs_nothing() -> None:
 def test_key_files(tmp_path: Path) -> None:
     folder = tmp_path
     (folder / "key").write_text(SIGNER.verifier.text + "\n")
-    assert read_key_file(folder / "key") == SIGNER.verifier
+    assert read_key_file(folder / "key", LOG_KEY) == SIGNER.verifier
     (folder / "binary").write_bytes(b"\xff")
-    assert fails(read_key_file, folder / "binary") == "audit_file_unreadable"
-    assert fails(read_key_file, folder / "absent") == "audit_file_unreadable"
+    assert fails(read_key_file, folder / "binary", LOG_KEY) == "audit_file_unreadable"
+    assert fails(read_key_file, folder / "absent", LOG_KEY) == "audit_file_unreadable"
 
 
 def test_checkpoints_read_back() -> None:

@@ -88,7 +88,7 @@ def _anchors(log: VerifiedLog) -> str:
     anchors = log.report.anchors
     if not anchors:
         return "nobody outside the box holds a head of this record"
-    return "; ".join(f"{anchor.by} to entry {anchor.size}" for anchor in anchors)
+    return "; ".join(f"{anchor.by} over {anchor.size} entries" for anchor in anchors)
 
 
 def _accuracy(log: VerifiedLog) -> str:
