@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lfr_edge.cli.evaluate import add_pack_arguments, add_providers, open_pack
 from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, label_errors_of, protocol_of, real, whole
-from lfr_edge.cli.packs import progress_bar
+from lfr_edge.cli.packs import add_box, progress_bar
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import (
     LONG_SIZES,
@@ -85,6 +85,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     faces = _action(actions, "faces", "measure thresholds on pictures of many people", _FACES)
     _faces_arguments(faces)
+    add_box(faces)
     faces.add_argument(
         "--list-size",
         type=_PEOPLE,

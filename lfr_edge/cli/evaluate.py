@@ -20,7 +20,7 @@ from lfr_edge.cli.evaluation_inputs import (
     real,
     whole,
 )
-from lfr_edge.cli.packs import add_pack, progress_bar
+from lfr_edge.cli.packs import add_box, add_pack, box_of, progress_bar
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import calibrate, strangers_of
 from lfr_edge.evaluation.fairness import fairness
@@ -30,9 +30,11 @@ from lfr_edge.evaluation.page import page
 from lfr_edge.evaluation.series import KINDS, variants_of
 from lfr_edge.matching.threshold import save_calibrations
 from lfr_edge.models.store import ModelStore, Pack
+from lfr_edge.settings import ModelSettings, VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.vision.portraits import Degradation
 from lfr_edge.vision.sessions import Provider
+from lfr_edge.vision.twins.options import Acceleration
 
 _EXAMPLES = """\
 examples:
@@ -129,6 +131,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--calibration", type=Path, metavar="FILE", help="write thresholds for list sizes"
     )
     identities.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and curves")
+    add_box(identities)
     add_pack_arguments(identities)
     identities.set_defaults(run=_run_identities)
     register_clip(kinds)
@@ -161,24 +164,40 @@ def add_providers(parser: argparse.ArgumentParser, name: str, of: str) -> None:
 def open_pack(
     args: argparse.Namespace, name: str = "", providers: Sequence[Provider] = ("cpu",)
 ) -> tuple[Pack, VisionStack, dict[str, Any]]:
-    """The pack, its networks, and how both are named in a result."""
-    store, wanted = ModelStore(args.store), name or args.pack
+    """The pack, its networks, and how both are named in a result: with ``--config``, exactly as the service has them.
+
+    Raises:
+        EvaluationError: ``pack_missing``. VisionError, ModelError: as :meth:`VisionStack.open`.
+    """
+    box = box_of(args)
+    runs = box.models if box else ModelSettings(
+        pack=name or args.pack, store=args.store, providers=tuple(providers), threads=args.threads
+    )  # fmt: skip
+    store, wanted = ModelStore(runs.store), runs.pack
     if wanted not in store.names():
         raise EvaluationError(
             "pack_missing",
-            f"the pack {wanted!r} is not installed in {args.store}",
-            hint=f"lfr-edge models pull {wanted} --store {args.store}",
+            f"the pack {wanted!r} is not installed in {runs.store}",
+            hint=f"lfr-edge models pull {wanted} --store {runs.store}",
         )
     pack = store.load(wanted)
-    vision = VisionStack.open(pack, providers=providers, threads=args.threads)
+    vision = VisionStack.open(
+        pack,
+        providers=runs.providers,
+        threads=runs.threads,
+        allow_cpu=runs.allow_cpu,
+        min_score=(box.vision if box else VisionSettings()).min_score,
+        acceleration=Acceleration.of(runs, runs.store),
+    )
     model = {
         "pack": pack.name,
         "version": pack.manifest.version,
         "fingerprint": pack.fingerprint,
         "networks": [network.id for network in pack.manifest.networks],
         "dimension": vision.dimension,
-        "provider": providers[0],
+        "provider": "cpu" if vision.degraded else runs.providers[0],
         "precision": pack.precision,
+        "graph": "plain" if vision.degraded else runs.graph,
     }
     return pack, vision, model
 

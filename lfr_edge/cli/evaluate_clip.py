@@ -10,7 +10,7 @@ from typing import Any
 
 from lfr_edge.cli.evaluate import add_pack_arguments, open_pack
 from lfr_edge.cli.evaluation_inputs import MOST_SEED, UsageError, protocol_of, real, whole
-from lfr_edge.cli.packs import progress_bar
+from lfr_edge.cli.packs import add_box, box_of, progress_bar
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.clip import Replay, check_clips, gallery_of, replay_at_pace, replay_unhurried
 from lfr_edge.evaluation.identities import nonmated_tops, run_identities
@@ -21,6 +21,7 @@ from lfr_edge.evaluation.protocol import Protocol
 from lfr_edge.evaluation.truth import read_truth
 from lfr_edge.matching.judge import Policy
 from lfr_edge.matching.threshold import choose, load_calibrations
+from lfr_edge.settings import MatchingSettings, VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.keys import read_key_file
 
@@ -81,9 +82,8 @@ def register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     clip.add_argument(
         "--agreement",
         type=whole("--agreement", 1, 100),
-        default=2,
         metavar="N",
-        help="looks that must agree (default: 2)",
+        help="looks that must agree (default: the configuration's, without one 2)",
     )
     clip.add_argument(
         "--side",
@@ -93,6 +93,7 @@ def register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="detector's picture, a multiple of 32 from 320 to 3840 (default: 1280)",
     )
     clip.add_argument("--realtime", action="store_true", help="also at the cameras' pace on this machine")
+    add_box(clip)
     add_pack_arguments(clip)
     clip.set_defaults(run=_run_clip)
 
@@ -117,7 +118,10 @@ def _run_clip(args: argparse.Namespace) -> int:
     _, vision, model = open_pack(args)
     gallery = gallery_of(args.watchlist, vision, key=key)
     threshold, source = _threshold(args, vision, model, len(gallery.references), protocol)
-    replay = Replay(clips, truths, Policy(threshold, args.agreement), side=args.side)
+    box = box_of(args)
+    rules, seen = (box.matching, box.vision) if box else (MatchingSettings(), VisionSettings())
+    policy = Policy(threshold, args.agreement or rules.agreement, rules.margin, rules.cooldown_s)
+    replay = Replay(clips, truths, policy, seen, side=args.side)
     with progress_bar() as bar:
         task = bar.add_task("frames", total=None)
         run = replay_unhurried(
@@ -155,13 +159,17 @@ def _threshold(
     list_size: int,
     protocol: Protocol | None,
 ) -> tuple[float, str]:
-    """The one given, the one measured now, or the one that came with the program; and which."""
+    """The one given, the one measured now, the configured one, or the one calibrated for it; and which."""
     if args.threshold is not None:
         return args.threshold, "given"
+    box = box_of(args)
+    if protocol is None and box and box.matching.threshold is not None:
+        return box.matching.threshold, "configured"
     if protocol is None:
+        measured = box.matching.calibration if box else None
         with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
             found = choose(
-                load_calibrations(shipped),
+                load_calibrations(measured or shipped),
                 fingerprint=model["fingerprint"],
                 provider=model["provider"],
                 precision=model["precision"],

@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lfr_edge.settings import Settings, load_settings
+
 
 def add_pack(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -21,6 +23,22 @@ def add_pack(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of packs (default: var/models)",
     )
+
+
+def add_box(parser: argparse.ArgumentParser) -> None:
+    """For what measures: the networks as a box's service runs them. Read by :func:`box_of`."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="measure what this configuration runs: its pack, store, providers, graph and threads",
+    )
+
+
+def box_of(args: argparse.Namespace) -> Settings | None:
+    """The configuration that was named, if one was. Raises ConfigError."""
+    config: Path | None = getattr(args, "config", None)
+    return load_settings(config) if config else None
 
 
 def progress_bar() -> Progress:

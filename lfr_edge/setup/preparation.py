@@ -25,6 +25,7 @@ from lfr_edge.setup.speed import measure
 from lfr_edge.setup.storage import examine_storage
 from lfr_edge.setup.time_source import examine_clock
 from lfr_edge.setup.write import SECRETS, Written, keep_password, write_box
+from lfr_edge.vision.twins.options import Acceleration
 
 SIDES: Final = (640, 960, 1280)  # of the detector; the cameras' own are measured besides
 _BUSY: Final = 0.1  # share of the machine from which a measurement says more about the neighbours
@@ -176,6 +177,7 @@ class Preparation:
         neighbours = Neighbours()
         speeds = measure(
             pack, sides, providers=models.providers, threads=models.threads, allow_cpu=models.allow_cpu,
+            acceleration=Acceleration.of(models, self.at(models.store)),
             seconds=seconds, decoding=max(self.decoding, default=None), say=tell,
         )  # fmt: skip
         return Measured(speeds, load, neighbours.share())

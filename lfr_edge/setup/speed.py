@@ -15,7 +15,9 @@ from lfr_edge.setup.capacity import ASSUMED_DECODING, Cost, Speed
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.vision.sessions import Provider
 from lfr_edge.vision.threads import available_cpus
+from lfr_edge.vision.twins.options import Acceleration
 
+_PLAIN: Final = Acceleration()
 WIDTH: Final = 1920
 HEIGHT: Final = 1080
 _LEAST_ROUNDS: Final = 3
@@ -30,6 +32,7 @@ def measure(
     providers: Sequence[Provider] = ("cpu",),
     threads: int = 0,
     allow_cpu: bool = False,
+    acceleration: Acceleration = _PLAIN,
     seconds: float = 20.0,
     decoding: float | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -37,13 +40,16 @@ def measure(
     """One :class:`Speed` for each of `sides`. `decoding` is a camera's measured share of a core, where known.
 
     The picture is drawn: a network's cost does not depend on what it sees, and nobody has to be in front of a
-    camera. At least three rounds, however little time is given.
+    camera. At least three rounds, however little time is given. One frame at a time, also where a card would be given
+    those of several cameras together: what is said is not too much.
 
     Raises:
         ModelError, VisionError: as :meth:`VisionStack.open`.
     """
     say("loading the networks")
-    stack = VisionStack.open(pack, providers=providers, threads=threads, allow_cpu=allow_cpu)
+    stack = VisionStack.open(
+        pack, providers=providers, threads=threads, allow_cpu=allow_cpu, acceleration=acceleration
+    )
     frame = _drawn()
     stack.warm(sides)
     ends = time.monotonic() + seconds

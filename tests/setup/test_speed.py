@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import shutil
+from pathlib import Path
+
 import pytest
 
-from lfr_edge.errors import ModelError
-from lfr_edge.models.store import ModelStore
+from lfr_edge.cli.evaluate import open_pack
+from lfr_edge.errors import ModelError, VisionError
+from lfr_edge.models.store import ModelStore, Pack
+from lfr_edge.settings import load_settings
 from lfr_edge.setup.capacity import judge
 from lfr_edge.setup.speed import measure
+from lfr_edge.vision.twins.embedder import TwinEmbedder
+from lfr_edge.vision.twins.options import Acceleration
+from lfr_edge.vision.twins.stack import build_twins
 
 
 @pytest.mark.network
@@ -27,3 +36,30 @@ def test_larger_pictures_cost_more(default_pack):
 def test_a_pack_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ModelError):
         measure(ModelStore(tmp_path).load("default"), (640,), seconds=0)
+
+
+@pytest.mark.network
+def test_what_is_measured_is_what_the_service_runs(default_pack: Pack, tmp_path: Path):
+    """A box whose networks take pixels: before they are built it would not start, so nothing is measured either."""
+    store = tmp_path / "models"
+    shutil.copytree(default_pack.path, store / "default")
+    config = tmp_path / "lfr.toml"
+    config.write_text(f'[models]\nstore = "{store}"\ngraph = "pixels"\nthreads = 1\n')
+    models = load_settings(config).models
+    acceleration = Acceleration.of(models, models.store)
+    pack = ModelStore(store).load("default")
+    asked = argparse.Namespace(config=config, store=Path("elsewhere"), pack="another", threads=2)
+    for measured in (
+        lambda: measure(pack, (320,), seconds=0, acceleration=acceleration),
+        lambda: open_pack(asked),
+    ):
+        with pytest.raises(VisionError) as caught:
+            measured()
+        assert caught.value.code == "vision_engine_missing"
+        assert "build-engines" in caught.value.hint
+    build_twins(pack, acceleration, threads=1, sides=(320,))
+    (speed,) = measure(pack, (320,), seconds=0, threads=1, acceleration=acceleration)
+    assert speed.look.cpu_ms > 0
+    opened, vision, model = open_pack(asked)
+    assert isinstance(vision.embedder, TwinEmbedder)
+    assert (opened.fingerprint, model["graph"], model["provider"]) == (pack.fingerprint, "pixels", "cpu")
