@@ -10,6 +10,8 @@ from typing import Any, Final
 _WIDTH: Final = 640
 _HEIGHT: Final = 320
 _MARGIN: Final = 48
+_TOP: Final = 28  # empty above the key of a drawing
+_LABEL: Final = 26  # letters beside an interval; the table below has the whole name
 _ENDS: Final = (
     0.004,
     0.008,
@@ -28,11 +30,12 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
-def rate(body: Mapping[str, Any]) -> str:
+def rate(body: Mapping[str, Any], digits: int = 1) -> str:
     """A share with its interval, or why there is none."""
     if body["value"] is None:
         return f"cannot tell: {body['note']}"
-    text = f"{percent(body['value'])} ({100 * body['low']:.1f} to {100 * body['high']:.1f})"
+    between = f"{100 * body['low']:.{digits}f} to {100 * body['high']:.{digits}f}"
+    text = f"{percent(body['value'], digits)} ({between})"
     return text + (f"; {body['note']}" if body.get("note") else "")
 
 
@@ -56,30 +59,37 @@ def intervals(rows: Sequence[tuple[str, Mapping[str, Any]]], label: str) -> str:
         parts.append(f"<text x='{across(at):.1f}' y='{height - 8}' text-anchor='middle'>{percent(at)}</text>")
     for number, (name, body) in enumerate(rows):
         y = 26 + 26 * number
-        parts.append(f"<text x='{left - 8}' y='{y + 4}' text-anchor='end'>{escape(name)}</text>")
+        shown = name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
+        parts.append(f"<text x='{left - 8}' y='{y + 4}' text-anchor='end'>{escape(shown)}</text>")
         if body["value"] is None:
             parts.append(f"<text x='{left + 6}' y='{y + 4}'>cannot tell</text>")
             continue
         low, high, value = (across(body[key]) for key in ("low", "high", "value"))
         parts.append(f"<line class='span' x1='{low:.1f}' x2='{high:.1f}' y1='{y}' y2='{y}'/>")
         parts.append(f"<circle class='dot' cx='{value:.1f}' cy='{y}' r='4'/>")
-    return (
-        f"<svg viewBox='0 0 {_WIDTH} {height}' role='img' aria-label='{escape(label)}'>{''.join(parts)}</svg>"
-    )
+    return _figure(f"0 0 {_WIDTH} {height}", "".join(parts), label)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    top = "".join(f"<th scope='col'>{escape(name)}</th>" for name in head)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{' class=n' if isinstance(cell, int | float) else ''}>{escape(str(cell))}</td>"
-            for cell in row
+    """Numbers stand to the right, under a head that does so, too; without a row it says so."""
+    found = [tuple(row) for row in rows]
+    if not found:
+        return f"<p>Nothing to show: {escape(', '.join(head))}.</p>"
+    right = [all(isinstance(row[at], int | float) for row in found) for at in range(len(head))]
+
+    def cells(tag: str, row: Sequence[Any]) -> str:
+        return "".join(
+            f"<{tag}{' class=n' if number else ''}>{escape(str(cell))}</{tag[:2]}>"
+            for number, cell in zip(right, row, strict=True)
         )
-        + "</tr>"
-        for row in rows
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in found)
+    top = cells("th scope='col'", head)
+    # A table may be wider than a telephone; what scrolls must be reachable by the keyboard.
+    label = f"role='group' tabindex='0' aria-label='table: {escape(', '.join(head), quote=True)}'"
+    return (
+        f"<div class='wide' {label}><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def det(curve: Sequence[dict[str, float]]) -> str:
@@ -89,6 +99,8 @@ def det(curve: Sequence[dict[str, float]]) -> str:
         return _log(point["fpir"]), _log(point["fnir"])
 
     shown = [place(point) for point in curve if point["fpir"] > 0 and point["fnir"] > 0]
+    if len(shown) < 2:
+        return "<p>No curve: strangers and listed people do not overlap, or there are too few of them.</p>"
     line = " ".join(f"{_x(across):.1f},{_y(up):.1f}" for across, up in shown)
     ticks = "".join(
         f"<line class='grid' x1='{_x(at):.0f}' x2='{_x(at):.0f}' y1='{_y(0)}' y2='{_y(1)}'/>"
@@ -129,8 +141,14 @@ def histogram(data: dict[str, Any]) -> str:
 
 def svg(inside: str, label: str) -> str:
     axes = f"<path class='axis' d='M{_x(0)} {_y(1)}V{_y(0)}H{_x(1)}'/>"
+    return _figure(f"0 {_TOP} {_WIDTH} {_HEIGHT - _TOP}", axes + inside, label)
+
+
+def _figure(box: str, inside: str, label: str) -> str:
+    # Wide enough to be read on a telephone, so that it may scroll there.
     return (
-        f"<svg viewBox='0 0 {_WIDTH} {_HEIGHT}' role='img' aria-label='{escape(label)}'>{axes}{inside}</svg>"
+        f"<figure tabindex='0' aria-label='{escape(label)}'>"
+        f"<svg viewBox='{box}' role='img' aria-label='{escape(label)}'>{inside}</svg></figure>"
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.faces import Float32Array, Templates, embed_samples
-from lfr_edge.evaluation.intervals import binomial_rate
+from lfr_edge.evaluation.intervals import Rate, binomial_rate, person_rate, share_rate
 from lfr_edge.evaluation.labels import LabelError, mislabelled
 from lfr_edge.evaluation.openset import (
     Operating,
@@ -151,6 +151,7 @@ def report(
         "tpir_at_fpir": {rate_key(point.target_fpir): point.tpir.to_json() for point in points},
         "threshold_at_fpir": {rate_key(point.target_fpir): _threshold(point) for point in points},
         "rank_1": rank_one(searches),
+        "rank_1_interval": _first(searches).to_json(),
         "n": {
             "gallery_people": len(scores.people),
             "gallery_images": len(run.gallery.usable),
@@ -179,15 +180,18 @@ def by_list_size(
     if at is None or at.threshold is None:
         return []
     full = len(scores.people)
+    people = _numbered(run.protocol.of("nonmated"))
     fpir = float((scores.nonmated.max(axis=1) >= at.threshold).mean())
     fmr = 1 - (1 - fpir) ** (1 / full)
     rows = []
     for size in [n for n in LIST_SIZES if n < full] + [full]:
         tops = nonmated_tops(scores, size, seed=seed)
+        measured = share_rate((tops >= at.threshold).mean(axis=0), people)
         rows.append(
             {
                 "n": size,
-                "fpir": float((tops >= at.threshold).mean()),
+                "fpir": measured.value,
+                "fpir_interval": measured.to_json(),
                 "fpir_model": 1 - (1 - fmr) ** size,
                 "threshold_at_1_percent": threshold_at(tops.ravel(), 0.01),
             }
@@ -233,6 +237,10 @@ def _numbered(samples: Sequence[Sample]) -> NDArray[np.intp]:
 def _threshold(point: Operating) -> dict[str, Any]:
     body = {"value": point.threshold, "low": point.threshold_low, "high": point.threshold_high}
     return body | ({"note": point.tpir.note} if point.tpir.note else {})
+
+
+def _first(searches: Searches) -> Rate:
+    return person_rate(np.isfinite(searches.hits), searches.mated_people)
 
 
 def _histograms(searches: Searches) -> dict[str, Any]:

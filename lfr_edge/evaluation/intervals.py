@@ -70,6 +70,26 @@ def person_rate(events: NDArray[np.bool_], people: NDArray[np.intp]) -> Rate:
     return Rate(value, low, high, n)
 
 
+def share_rate(shares: NDArray[np.float64], people: NDArray[np.intp]) -> Rate:
+    """The mean of shares in [0, 1], of which several may be of one person: as :func:`person_rate`.
+
+    Cannot tell where fewer than three people have any (rule of 3).
+    """
+    n = len(shares)
+    if n == 0:
+        return Rate(None, None, None, 0, "no trial was made")
+    reached = len(np.unique(people[shares > 0]))
+    if reached < RULE_OF_THREE:
+        return Rate(None, None, None, n, f"only {reached} people ever reached it (rule of 3)")
+    value = float(shares.mean())
+    _, who = np.unique(people, return_inverse=True)
+    sums = np.bincount(who, shares - value)
+    clusters = len(sums)
+    variance = float((sums**2).sum()) * clusters / (clusters - 1) / n**2 if clusters > 1 else 0.0
+    low, high = wilson(value, value * (1 - value) / variance if variance > 0 else float(clusters))
+    return Rate(value, low, high, n)
+
+
 def wilson(rate: float, n: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The interval of a rate in `n` trials, which need not be a whole number."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)

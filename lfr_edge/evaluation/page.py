@@ -6,22 +6,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
+from lfr_edge.evaluation.document import document
 from lfr_edge.evaluation.drawing import det, histogram, intervals, percent, rate, table
 from lfr_edge.evaluation.page_groups import group_chapters
 from lfr_edge.evaluation.series import KINDS
 
-_STYLE: Final = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid #8886; vertical-align: top; }
-td:first-child { white-space: nowrap; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
-svg { max-width: 100%; height: auto; } svg text { font-size: 12px; fill: currentColor; }
-.axis { stroke: currentColor; fill: none; } .grid { stroke: #8884; }
-.mated { stroke: #0b6e99; fill: #0b6e9944; } .nonmated { stroke: #b3541e; fill: #b3541e44; }
-.curve { stroke: #0b6e99; fill: none; stroke-width: 2; }
-.span { stroke: #0b6e99; stroke-width: 3; } .dot { fill: #0b6e99; }
-"""
+_MOST_FAILURES: Final = 50  # named on the page
 
 
 def page(result: dict[str, Any]) -> str:
@@ -30,9 +20,19 @@ def page(result: dict[str, Any]) -> str:
     parts = [
         f"<h1>Open-set identification: {escape(str(model['pack']))} {escape(str(model['version']))}</h1>",
         f"<p>{n['gallery_people']} people on the list, {n['mated']} searches for {n['mated_people']} of them, "
-        f"{n['nonmated']} searches of {n['nonmated_people']} strangers. Failure to enrol "
-        f"{percent(result['fte'])}, failure to acquire {percent(result['fta'])}, rank 1 "
-        f"{percent(result['rank_1'])}. Intervals hold 95 % and resample whole persons.</p>",
+        f"{n['nonmated']} searches of {n['nonmated_people']} strangers. Intervals hold 95 %, with whole "
+        "persons as the unit.</p>",
+        table(
+            ("", "rate (95 %)", "pictures"),
+            (
+                (title, rate(result[key]), result[key]["n"])
+                for title, key in (
+                    ("failure to enrol", "fte_interval"),
+                    ("failure to acquire", "fta_interval"),
+                    ("right person first (rank 1)", "rank_1_interval"),
+                )
+            ),
+        ),
         "<h2>Recognition at a rate of false positives</h2>",
         _points(result["tpir_at_fpir"], result["threshold_at_fpir"]),
     ]
@@ -45,16 +45,8 @@ def page(result: dict[str, Any]) -> str:
         histogram(result["histograms"]),
         "<h2>Length of the list</h2>",
         table(
-            ("people", "FPIR measured", "FPIR by 1 − (1 − FMR)^N", "threshold at 1 %"),
-            (
-                (
-                    row["n"],
-                    percent(row["fpir"], 3),
-                    percent(row["fpir_model"], 3),
-                    f"{row['threshold_at_1_percent']:.4f}",
-                )
-                for row in result["by_list_size"]
-            ),
+            ("people", "FPIR measured (95 %)", "FPIR by 1 − (1 − FMR)^N", "threshold at 1 %"),
+            ((row["n"], rate(row["fpir_interval"], 2), *_modelled(row)) for row in result["by_list_size"]),
         ),
     ]
     parts += _series(result["by_condition"])
@@ -69,14 +61,41 @@ def page(result: dict[str, Any]) -> str:
                 for row in result["highest_nonmated"]
             ),
         ),
-        "<h2>Model</h2>",
-        table(("field", "value"), ((name, value) for name, value in model.items())),
+        *_failures(result["failures"]),
+        "<h2>Model and seeds</h2>",
+        table(("field", "value"), _facts(result)),
     ]
-    title = (
-        "<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>Evaluation</title>"
-    )
-    body = "\n".join(parts)
-    return f"<!doctype html><html lang='en'><head>{title}<style>{_STYLE}</style></head><body>{body}</body></html>"
+    return document(f"Open-set identification: {model['pack']} {model['version']}", parts)
+
+
+def _modelled(row: dict[str, Any]) -> tuple[str, str]:
+    at = row["threshold_at_1_percent"]
+    return percent(row["fpir_model"], 2), "cannot tell" if at is None else f"{at:.4f}"
+
+
+def _failures(failures: Sequence[dict[str, str]]) -> list[str]:
+    if not failures:
+        return ["<h2>Pictures without a template</h2>", "<p>None: every picture gave one.</p>"]
+    rest = len(failures) - _MOST_FAILURES
+    rows = [(one["role"], one["path"], one["reason"]) for one in failures[:_MOST_FAILURES]]
+    more = [f"<p>and {rest} more; the JSON result has them all.</p>"] if rest > 0 else []
+    return ["<h2>Pictures without a template</h2>", table(("role", "picture", "why"), rows), *more]
+
+
+def _facts(result: dict[str, Any]) -> list[tuple[str, str]]:
+    facts = [
+        (
+            name.replace("_", " "),
+            ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value),
+        )
+        for name, value in result["model"].items()
+    ]
+    drawn = "none: the protocol was given" if result["seed"] is None else str(result["seed"])
+    return [
+        *facts,
+        ("seed of the drawn protocol", drawn),
+        ("seed of the resampling", str(result["bootstrap_seed"])),
+    ]
 
 
 def _points(tpir: dict[str, Any], thresholds: dict[str, Any]) -> str:

@@ -32,7 +32,9 @@ def _chapter(name: str, body: Mapping[str, Any]) -> list[str]:
     parts = [
         f"<h2>By group: {escape(name)}</h2>",
         f"<p>Groups are those that the protocol names; nobody's group was inferred. {held} "
-        f"{body['unnamed']} pictures name no group and are left out of this chapter.</p>",
+        f"{body['unnamed']} pictures name no group and are left out of this chapter. "
+        "Terms are those of ISO/IEC 19795-10: <em>differential outcome</em> is a difference of error rates at the "
+        "threshold in force, <em>differential performance</em> one of the scores, whatever the threshold.</p>",
     ]
     for key, title in _RATES:
         if key in body:
@@ -55,7 +57,7 @@ def _outcome(title: str, body: Mapping[str, Any]) -> list[str]:
         f"<h3>{escape(title)}</h3>",
         intervals(rows, title),
         table(("group", "rate (95 %)", "trials"), ((name, rate(one), one["n"]) for name, one in rows)),
-        f"<p><strong>{escape(body['verdict'])}.</strong>{chance} {' '.join(ratios)}"
+        f"<p><strong>{escape(body['verdict'].capitalize())}.</strong>{chance} {' '.join(ratios)}"
         f" Power: {escape(body['power'])}.</p>",
     ]
 

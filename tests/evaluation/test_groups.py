@@ -185,7 +185,7 @@ def test_the_report_of_a_run_has_a_chapter_for_each_column(grouped):
     json.dumps(found, allow_nan=False)
     text = page(report(run, MODEL) | {"by_group": found})
     assert "By group: side" in text
-    assert "<strong>differs.</strong>" in text
+    assert "<strong>Differs.</strong>" in text
     assert "nan" not in text
     assert "by_group" not in report(run, MODEL)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.columns import open_table
+from lfr_edge.evaluation.document import document
 from lfr_edge.evaluation.drawing import intervals, rate, table
 from lfr_edge.evaluation.fieldtest.people import Participant
 from lfr_edge.evaluation.fieldtest.plan import Plan
@@ -22,13 +23,6 @@ from lfr_edge.evaluation.intervals import person_rate
 
 # "no", "-" or "none" in the column of alerts would count as an alert.
 _TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}[T ])?\d{1,2}[:.]\d{2}([:.]\d{2})?")
-
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0}"
-    "svg{max-width:100%}svg text{font-size:12px;fill:currentColor}.axis{stroke:currentColor;fill:none}"
-    ".grid{stroke:#8884}.span{stroke:#0b6e99;stroke-width:3}.dot{fill:#0b6e99}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +131,13 @@ def report(result: Mapping[str, Any]) -> str:
             f"<h2>Missed, by group: {escape(column)}</h2>",
             intervals(groups, f"share missed by {column}"),
             table(("group", "missed (95 %)", "passages"), ((n, rate(one), one["n"]) for n, one in groups)),
-            f"<p><strong>{escape(body['verdict'])}.</strong> Power: {escape(body['power'])}.</p>",
+            f"<p><strong>{escape(body['verdict'].capitalize())}.</strong> Power: {escape(body['power'])}.</p>",
         ]
     decoys = result["decoys"]
     parts.append(
         f"<h2>False alerts</h2><p>{decoys['people']} people who were not listed: {rate(decoys['false_alerts'])}.</p>"
     )
-    return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Field test</title>"
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
-    )
+    return document(f"Field test: {result['name']}", parts)
 
 
 def _events(walks: Sequence[Walked]) -> np.ndarray[Any, np.dtype[np.bool_]]:
