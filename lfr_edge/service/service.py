@@ -35,6 +35,7 @@ from lfr_edge.service.box import Box
 from lfr_edge.service.changes import carry_out
 from lfr_edge.service.control import Control
 from lfr_edge.service.gauges import LoopLag
+from lfr_edge.service.heap import give_back, keep_few_heaps
 from lfr_edge.service.phase import Phase, already_running, has_ended
 from lfr_edge.service.reload import Change, reload
 from lfr_edge.service.run import Run
@@ -84,6 +85,7 @@ class Service:
         """
         async with AsyncExitStack() as stack:
             harden_process()
+            keep_few_heaps()
             await asyncio.to_thread(self._load)
             self.box = await asyncio.to_thread(Box.open, self.settings, self.clock)
             stack.callback(self.box.record.close)
@@ -124,6 +126,7 @@ class Service:
             if self.run.phase is not Phase.ENDED:
                 raise already_running()
             self.run = await Run.open(self.box, self.pack)
+            await asyncio.to_thread(give_back)
             try:
                 await self._unseal_by_file()
             except LfrError as error:
