@@ -23,7 +23,10 @@ def keep_few_heaps() -> None:
 
 
 def give_back() -> None:
-    """Every free page to the kernel, which empties it. Some 0.1 s, most of it the search for cycles. **Thread rule:** any."""
+    """Every free page to the kernel, which empties it.
+
+    Some 0.1 s, most of it the search for cycles, in which no other thread runs. **Thread rule:** any.
+    """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
