@@ -28,7 +28,7 @@ from lfr_edge.capture.reader import open_reader
 from lfr_edge.capture.slot import FrameWriter
 from lfr_edge.capture.source import SourceSpec
 from lfr_edge.clock import Clock, SystemClock
-from lfr_edge.confinement import confine
+from lfr_edge.confinement import be_taken_first, confine
 from lfr_edge.errors import CameraError, LfrError
 from lfr_edge.sentences import packed
 
@@ -183,6 +183,7 @@ def _confine(spec: SourceSpec) -> tuple[str, ...]:
 
 
 def main(argv: Sequence[str]) -> int:
+    be_taken_first("capture")
     with os.fdopen(int(argv[0]), "rb") as pipe:
         order = Order.from_json(pipe.read())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the desk, which ends this process itself

@@ -106,16 +106,24 @@ class Watch:
                     return await self._verdict(listening.exception())
                 if self._overdue():
                     self._listener.stalled()
-                    return CameraError(
-                        "camera_stalled",
-                        "no picture came in time; the reader is replaced",
-                        hint="check power and network",
-                    )
+                    return self._silence()
         finally:
             for task in (listening, stop):
                 task.cancel()
             await asyncio.gather(listening, stop, return_exceptions=True)
             transport.close()
+
+    def _silence(self) -> CameraError:
+        """Whose silence it is. A child whose camera sends nothing still says so twice a second; one that hangs does
+        not, and its camera need not be spared.
+        """
+        if self._first_ns is not None and self._heard_ns == self._fresh_ns:
+            return _died(say("went silent"))
+        return CameraError(
+            "camera_stalled",
+            "no picture came in time; the reader is replaced",
+            hint="check power and network",
+        )
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
@@ -181,11 +189,15 @@ class Watch:
             if code < 0
             else say("died (exit status {status})", status=code)
         )
-        return CameraError(
-            "camera_child_died",
-            say("the capture process {how}", how=how),
-            hint="the stream may be damaged or hostile; the process was confined and is replaced",
-        )
+        return _died(how)
+
+
+def _died(how: str) -> CameraError:
+    return CameraError(
+        "camera_child_died",
+        say("the capture process {how}", how=how),
+        hint="the stream may be damaged or hostile; the process was confined and is replaced",
+    )
 
 
 def _count(value: object) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lfr_edge.confinement import confine
+from lfr_edge.confinement import be_taken_first, confine
 from lfr_edge.errors import LfrError, RecogniserError
 from lfr_edge.recogniser.channel import BlockingChannel, Message
 from lfr_edge.recogniser.spec import StartSpec
@@ -25,6 +25,7 @@ from lfr_edge.recogniser.worker import Worker, build
 
 
 def main(arguments: list[str]) -> int:
+    be_taken_first("recogniser")
     # Ctrl-C and a service manager reach every process of the group. This one ends when the desk says so, with its
     # receipt, or with the desk.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -160,7 +160,10 @@ async def test_stopped_child_is_replaced(station, server):
     async with station(url=server.url("/cam1")) as gate:
         await gate.until(lambda s: s.state == "live")
         os.kill(gate.keeper.child_pid, signal.SIGSTOP)
-        await gate.until(lambda s: s.epoch == 2 and s.state == "live")
+        status = await gate.until(lambda s: s.epoch == 2 and s.state == "live")
+        assert (status.error_code, status.error_message) == (
+            "camera_child_died", "the capture process went silent",
+        )  # fmt: skip
 
 
 async def test_hostile_packets_kill_nobody_for_long(station, server):

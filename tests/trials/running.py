@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from benchmarks._line import commit, hardware, versions
+from tests.faults.whole import memory_group
 from tests.trials.trial import Attempt, Code, Need, NotHereError, Outcome, Trial, shown
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -109,5 +110,6 @@ _HERE: Final[dict[Need, Callable[[], bool]]] = {
     "go": lambda: shutil.which("go") is not None and Path("/usr/share/gocode/src/golang.org/x/mod").is_dir(),
     "atheris": lambda: find_spec("atheris") is not None,
     "shared": lambda: (REPOSITORY.parent / "shared" / "models").is_dir(),
+    "memory group": memory_group.there_is_one,
     "networks": lambda: find_spec("onnxruntime") is not None,
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 Need: TypeAlias = Literal[
-    "root", "loop device", "strace", "libeatmydata", "go", "atheris", "shared", "networks"
+    "root", "loop device", "strace", "libeatmydata", "go", "atheris", "shared", "networks", "memory group"
 ]
 Fact: TypeAlias = int | float | str
 

@@ -12,6 +12,7 @@ from tests.conftest import model_store
 from tests.faults.whole.box import Box
 from tests.faults.whole.hygiene import Scan, freeze_and_scan
 from tests.faults.whole.power import Tally, cuts, lies
+from tests.faults.whole.returns import Returns, drawn, suffer
 from tests.faults.whole.soak import EVERY_S, WARM_UP_S, Course, slope_mib_h, soak
 from tests.faults.whole.street import Street, street
 from tests.faults.whole.traces import Traces, trace
@@ -98,6 +99,21 @@ def _soak(attempt: Attempt, *, warm_up_s: float, every_s: float = EVERY_S, sabot
             "acknowledgements": course.acknowledged,
         },
     )
+
+
+def come_back(attempt: Attempt) -> Outcome:
+    with _street(attempt, spare=20, additions=1) as outside:
+        faults = drawn(attempt.chance("faults"), attempt.n)
+        work = suffer(outside, attempt.folder, faults, attempt.chance("work"), attempt.step)
+        told: Returns = run(work)
+    return Outcome(told.tried, tuple(told.failures), told.facts())
+
+
+def take_the_desk(attempt: Attempt) -> Outcome:
+    with _street(attempt, spare=20, additions=1) as outside:
+        faults = ["recogniser out of memory"] * attempt.n
+        told = run(suffer(outside, attempt.folder, faults, attempt.chance("work"), desk_first=True))
+    return Outcome(told.tried, tuple(told.failures), told.facts())
 
 
 def freeze(attempt: Attempt) -> Outcome:
@@ -202,6 +218,25 @@ TRIALS: Final = (
         ci="tests/faults/test_whole.py::test_faults_one_after_the_other_heal_and_lose_nothing",
         needs=("root", "loop device"),
         about="its minutes and ten more; 24 h: --n 1440",
+    ),
+    Trial(
+        name="service-back",
+        bar="D",
+        promise="a recogniser or a capture process that is killed, hangs, or is taken by the kernel for want of memory "
+        "is back within 2 s of its end; the desk never goes, and nothing that was told is lost",
+        does="SIGKILL, SIGSTOP, and memory taken under the kernel's own limit until its OOM killer chooses; each until "
+        "a picture has been looked at again",
+        sabotage="a box whose desk the OOM killer takes first",
+        unit="ends",
+        slice=2,
+        full=60,
+        run=come_back,
+        control=take_the_desk,
+        control_n=1,
+        ci="tests/faults/test_whole.py::test_the_kernel_takes_a_child_for_want_of_memory_and_it_is_back",
+        needs=("root", "memory group"),
+        about="20 min",
+        adds_up=True,
     ),
     Trial(
         name="service-memory",

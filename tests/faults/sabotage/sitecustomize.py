@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -61,7 +62,21 @@ def _leak(module: ModuleType) -> None:
     module.View.status = leaking
 
 
+def _hungry(module: ModuleType) -> None:
+    """Whichever process is sent SIGUSR2 takes all the memory that it can get, and keeps it."""
+
+    def eat(*_: object) -> None:
+        kept = []
+        while True:
+            kept.append(
+                bytearray(os.urandom(1 << 20)) * 8
+            )  # written, so that the kernel has to find the pages
+
+    signal.signal(signal.SIGUSR2, eat)
+
+
 _BREAKS: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
+    "hungry": ("lfr_edge.confinement", _hungry),
     "leak": ("lfr_edge.service.view", _leak),
     "no_compare": ("lfr_edge.alerts.desk", _no_compare),
     "no_frozen": ("lfr_edge.capture.reader", _no_frozen),

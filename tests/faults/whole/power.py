@@ -173,10 +173,10 @@ class Power:
 
     async def _live(self, nursery: Nursery | None) -> str:
         """A start, and people who work until a random moment. What they did last names the cut."""
-        watch = Stopwatch()
+        watch = Stopwatch(self._own_cpu_s)
         await self.box.start(nursery)
         await self._ready()
-        took_s, others = watch.read(self._own_cpu_s)
+        took_s, others = watch.read()
         if nursery is None:
             self.tally.starts.ready_s.append(took_s)
             self.tally.starts.cpu_s.append(self._own_cpu_s())
@@ -199,7 +199,7 @@ class Power:
         while time.monotonic() < deadline:
             status = await self.work.operator.get("/api/status")
             if status["recognising"] and status["counters"]["frames"]:
-                took_s, others = watch.read(self._own_cpu_s)
+                took_s, others = watch.read()
                 self.tally.starts.recognising_s.append(took_s)
                 self._judge("recognising", took_s, others)
                 return

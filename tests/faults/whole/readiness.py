@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 READY_S: Final = 10.0
+BUSY: Final = "no return could be judged: others kept the machine busy"
 _OTHERS_SHARE: Final = 0.5  # of the machine's processor time in a slow start that may be somebody else's
 
 
@@ -24,31 +25,32 @@ class Readiness:
     ready_s: list[float] = field(default_factory=list)  # until the console's address is said
     recognising_s: list[float] = field(default_factory=list)  # until pictures are looked at again
     cpu_s: list[float] = field(default_factory=list)  # of the service's own processes, until ready
+    bar_s: float = READY_S
     judged: int = 0
     disturbed: int = 0  # later than the bar, on a machine that others kept busy
 
     def judge(self, name: str, took_s: float, others_share: float) -> list[str]:
         """What is wrong with a start that took so long. `others_share`: 0…1 of the machine in that time."""
-        if took_s > READY_S and others_share > _OTHERS_SHARE:
+        if took_s > self.bar_s and others_share > _OTHERS_SHARE:
             self.disturbed += 1
             return []
         self.judged += 1
-        if took_s <= READY_S:
+        if took_s <= self.bar_s:
             return []
-        return [f"{name} after {took_s:.1f} s, {READY_S:g} are allowed"]
+        return [f"{name} after {took_s:.1f} s, {self.bar_s:g} are allowed"]
 
     def verdict(self) -> list[str]:
         """What is wrong with the run as a whole."""
         if self.disturbed and not self.judged:
-            return ["no start could be judged: others kept the machine busy"]
+            return [BUSY]
         return []
 
     def facts(self) -> dict[str, int | float | str]:
         timed = len(self.ready_s)
-        within = sum(took_s <= READY_S for took_s in self.ready_s)
+        within = sum(took_s <= self.bar_s for took_s in self.ready_s)
         median, slowest = _middle(self.ready_s), max(self.ready_s, default=0.0)
         return {
-            f"ready again within {READY_S:g} s": f"{within} of {timed} timed",
+            f"ready again within {self.bar_s:g} s": f"{within} of {timed} timed",
             "ready again, wall s, median": round(median, 1),
             "ready again, wall s, slowest": round(slowest, 1),
             "ready again, CPU s, most": round(max(self.cpu_s, default=0.0), 1),
@@ -60,15 +62,16 @@ class Readiness:
 
 
 class Stopwatch:
-    """From a start on; what the machine did besides."""
+    """From now on; what the machine did besides. `own_cpu_s`: processor seconds of the service's processes so far."""
 
-    def __init__(self) -> None:
-        self._began, self._busy_s = time.monotonic(), _busy_s()
+    def __init__(self, own_cpu_s: Callable[[], float]) -> None:
+        self._own_cpu_s = own_cpu_s
+        self._began, self._busy_s, self._own_s = time.monotonic(), _busy_s(), own_cpu_s()
 
-    def read(self, own_cpu_s: Callable[[], float]) -> tuple[float, float]:
-        """(seconds since the start, others' share of the machine's processor time in it)."""
+    def read(self) -> tuple[float, float]:
+        """(seconds since then, others' share of the machine's processor time in them)."""
         took_s = time.monotonic() - self._began
-        others_s = _busy_s() - self._busy_s - own_cpu_s()
+        others_s = _busy_s() - self._busy_s - max(0.0, self._own_cpu_s() - self._own_s)
         return took_s, max(0.0, others_s) / (took_s * (os.cpu_count() or 1))
 
 
