@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lfr_edge.cli.evaluate import add_pack_arguments, add_providers, open_pack
-from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, label_errors_of, protocol_of, real, whole
+from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, crowd_of, label_errors_of, real, whole
 from lfr_edge.cli.packs import add_box, progress_bar
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import (
@@ -23,7 +23,7 @@ from lfr_edge.evaluation.calibrate import (
 )
 from lfr_edge.evaluation.faces import Templates, embed_samples
 from lfr_edge.evaluation.labels import LabelError
-from lfr_edge.evaluation.parity import Parity, compare
+from lfr_edge.evaluation.parity import Parity, compare, enough
 from lfr_edge.evaluation.protocol import Sample
 from lfr_edge.matching.threshold import Calibration, load_calibrations, save_calibrations
 from lfr_edge.settings import VisionSettings
@@ -155,7 +155,7 @@ def _faces_arguments(parser: argparse.ArgumentParser) -> None:
 def _run_faces(args: argparse.Namespace) -> int:
     check_output("--out", args.out)
     errors = label_errors_of(args)
-    samples = protocol_of(args.folder, args).samples
+    samples = crowd_of(args.folder, args)
     _, vision, model = open_pack(args, args.pack, args.providers)
     _, strangers = _searched(args, vision, samples, errors)
     made, refused = calibrate(
@@ -223,7 +223,8 @@ def _run_show(args: argparse.Namespace) -> int:
 
 def _run_drift(args: argparse.Namespace) -> int:
     errors = label_errors_of(args)
-    samples = protocol_of(args.folder, args).samples
+    samples = crowd_of(args.folder, args)
+    enough(len(samples))
     # Both are opened before either works: a pack that is not there must not be noticed half way.
     opened = [
         open_pack(args, pack, providers)
@@ -295,10 +296,13 @@ def _parity(found: Parity, models: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"reference   {names[0]}",
         f"candidate   {names[1]}",
-        f"templates   {found.faces} faces; alike {found.cosine_p50:.4f} in the middle, {found.cosine_p1:.4f} at 1 %",
+        f"templates   {found.faces} faces of {found.people} people; alike {found.cosine_p50:.4f} in the middle,"
+        f" {found.cosine_p1:.4f} at 1 %",
         f"scores      moved by {found.score_p50:.4f} in the middle, {found.score_p99:.4f} at 99 %",
-        f"threshold   {found.threshold:.4f} at FPIR {found.target_fpir:g}; the candidate's own {found.shift:+.4f}",
-        f"false       {found.fpir:.4g} of strangers reach the reference's threshold on the candidate",
+        f"threshold   {found.threshold:.4f} at FPIR {found.target_fpir:g} ({found.threshold_low:.4f} to"
+        f" {found.threshold_high:.4f}); the candidate's own {found.shift:+.4f}",
+        f"false       {found.fpir:.2%} of searches ({found.fpir_low:.2%} to {found.fpir_high:.2%}) reach that threshold"
+        f" on the candidate; {found.risen} risen above it, {found.fallen} fallen below",
     ]
     if not found.problems:
         return "\n".join([*lines, "in step     a threshold means the same on both"])

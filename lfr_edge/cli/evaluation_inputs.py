@@ -14,7 +14,7 @@ from typing import Final
 
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.labels import LabelError, read_label_errors
-from lfr_edge.evaluation.protocol import Protocol, Sample, draw_protocol, read_protocol
+from lfr_edge.evaluation.protocol import Protocol, Sample, draw_protocol, read_people, read_protocol
 
 MOST_SEED: Final = 2**63 - 1
 FACE_PX: Final = (8, 1024)  # below eight pixels no face is drawn; above, nothing is shrunk
@@ -112,6 +112,14 @@ def protocol_of(folder: Path, args: argparse.Namespace) -> Protocol:
     found = read_protocol(named) if args.protocol or named.is_file() else draw_protocol(folder, args.seed)
     check_pictures(folder, found.samples)
     return found
+
+
+def crowd_of(folder: Path, args: argparse.Namespace) -> Sequence[Sample]:
+    """Everybody of a named protocol, of the folder's own, or of the folder: one picture of each is enough."""
+    named = args.protocol or folder / "protocol.csv"
+    samples = read_protocol(named).samples if args.protocol or named.is_file() else read_people(folder)
+    check_pictures(folder, samples)
+    return samples
 
 
 def label_errors_of(args: argparse.Namespace) -> tuple[LabelError, ...]:

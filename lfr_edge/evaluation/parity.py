@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import Strangers
 from lfr_edge.evaluation.faces import Templates
+from lfr_edge.evaluation.intervals import RULE_OF_THREE, person_rate
 from lfr_edge.evaluation.tail import CannotTell, level, tail_of
 
 # fp16 on a GPU moves cosines by about 0.001 and int8 by about 0.01; between them lies what a threshold with an
@@ -22,6 +23,7 @@ from lfr_edge.evaluation.tail import CannotTell, level, tail_of
 MOST_SHIFT: Final = 0.005
 MOST_SCORE: Final = 0.02  # of the 99th percentile of first candidates' scores
 LEAST_COSINE: Final = 0.98  # of the first percentile: the same face, the same network, twice
+_RAREST: Final = 0.01  # the share of faces that the limits above look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Parity:
     """The candidate against the reference."""
 
     faces: int  # that gave a template on both
+    people: int  # different ones among them
     lost: int  # that gave one on the reference only
     cosine_p1: float  # between the two templates of one face: first percentile
     cosine_p50: float
@@ -36,8 +39,14 @@ class Parity:
     score_p99: float
     target_fpir: float
     threshold: float  # of the reference at that rate
+    threshold_low: float  # its 95 % interval: how well these faces know a threshold at all
+    threshold_high: float
     shift: float  # the candidate's own threshold, less the reference's
     fpir: float  # of the candidate at the reference's threshold
+    fpir_low: float  # its 95 % interval, with whole persons as the unit
+    fpir_high: float
+    risen: int  # searches that pass the reference's threshold on the candidate only
+    fallen: int  # on the reference only
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -66,6 +75,7 @@ def compare(
         EvaluationError: ``parity_dimension`` for two networks, ``rate_unresolved`` for too few faces.
     """
     (first, before), (second, after) = reference, candidate
+    enough(int((first.usable & second.usable).sum()))
     if first.matrix.shape != second.matrix.shape:
         raise EvaluationError(
             "parity_dimension",
@@ -78,27 +88,52 @@ def compare(
     found = [
         level(tops, tail_of(tops), target_fpir) for tops in (s.tops(len(s.listed)) for s in (before, after))
     ]
-    thresholds = [one.threshold for one in found if not isinstance(one, CannotTell)]
-    if len(thresholds) < 2:
+    mine, other = found
+    if isinstance(mine, CannotTell) or isinstance(other, CannotTell):
         raise EvaluationError(
             "rate_unresolved",
             f"these faces cannot show a rate of {target_fpir:g}",
             hint="give more faces, or a higher --fpir",
         )
     same = np.isfinite(old) & np.isfinite(new)
-    moved = np.abs(old - new)[same]
+    old, new, who = old[same], new[same], before.seekers[same]
+    moved = np.abs(old - new)
+    above, now = old >= mine.threshold, new >= mine.threshold
+    rate = person_rate(now, who)
     return Parity(
         faces=int(both.sum()),
+        people=len(np.unique(who)),
         lost=int((first.usable & ~second.usable).sum()),
         cosine_p1=round(float(np.percentile(cosine, 1)), 5),
         cosine_p50=round(float(np.median(cosine)), 5),
         score_p50=round(float(np.median(moved)), 5),
         score_p99=round(float(np.percentile(moved, 99)), 5),
         target_fpir=target_fpir,
-        threshold=round(thresholds[0], 5),
-        shift=round(thresholds[1] - thresholds[0], 5),
-        fpir=float((new >= thresholds[0]).mean()),
+        threshold=round(mine.threshold, 5),
+        threshold_low=round(mine.low, 5),
+        threshold_high=round(mine.high, 5),
+        shift=round(other.threshold - mine.threshold, 5),
+        fpir=float(now.mean()),
+        fpir_low=rate.low or 0.0,
+        fpir_high=1.0 if rate.high is None else rate.high,
+        risen=int((now & ~above).sum()),
+        fallen=int((above & ~now).sum()),
     )
+
+
+def enough(faces: int) -> None:
+    """One face in a hundred is asked about, which fewer than three hundred cannot show.
+
+    Raises:
+        EvaluationError: ``rate_unresolved``.
+    """
+    least = round(RULE_OF_THREE / _RAREST)
+    if faces < least:
+        raise EvaluationError(
+            "rate_unresolved",
+            f"{faces} faces cannot show what happens to one in a hundred: at least {least} are needed (rule of 3)",
+            hint="give more faces",
+        )
 
 
 def _tops(scores: NDArray[np.float32]) -> NDArray[np.float32]:

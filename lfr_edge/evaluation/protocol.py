@@ -68,17 +68,7 @@ def draw_protocol(folder: Path, seed: int) -> Protocol:
     Raises:
         EvaluationError: ``protocol_too_few`` where that gives no list, no search or no stranger; ``faces_unreadable``.
     """
-    try:
-        people = {
-            person.name: [f"{person.name}/{image.name}" for image in _images(person)]
-            for person in sorted(item for item in folder.iterdir() if item.is_dir())
-        }
-    except OSError as error:
-        raise EvaluationError(
-            "faces_unreadable",
-            f"{error.filename or folder}: {error.strerror}",
-            hint="name a folder that holds one folder per person",
-        ) from None
+    people = _people(folder)
     several = [name for name, images in people.items() if len(images) > 1]
     listed = set(_shuffled(several, seed)[: max(1, round(_MATED_SHARE * len(several)))] if several else [])
     samples: list[Sample] = []
@@ -96,6 +86,36 @@ def draw_protocol(folder: Path, seed: int) -> Protocol:
             hint="one folder per person, several images for at least two of them; or give a --protocol",
         )
     return protocol
+
+
+def read_people(folder: Path) -> tuple[Sample, ...]:
+    """Every picture of one folder per person, without roles: everybody is searched for among everybody else.
+
+    Raises:
+        EvaluationError: ``protocol_too_few`` for fewer than two people; ``faces_unreadable``.
+    """
+    people = _people(folder)
+    if sum(bool(images) for images in people.values()) < 2:
+        raise EvaluationError(
+            "protocol_too_few",
+            f"{folder} holds pictures of fewer than two people",
+            hint="one folder per person, each with a picture; or give a --protocol",
+        )
+    return tuple(Sample("nonmated", image, name) for name, images in people.items() for image in images)
+
+
+def _people(folder: Path) -> dict[str, list[str]]:
+    try:
+        return {
+            person.name: [f"{person.name}/{image.name}" for image in _images(person)]
+            for person in sorted(item for item in folder.iterdir() if item.is_dir())
+        }
+    except OSError as error:
+        raise EvaluationError(
+            "faces_unreadable",
+            f"{error.filename or folder}: {error.strerror}",
+            hint="name a folder that holds one folder per person",
+        ) from None
 
 
 def _images(person: Path) -> list[Path]:

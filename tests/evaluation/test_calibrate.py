@@ -148,8 +148,13 @@ def test_parity_tells_rounding_from_another_network():
     assert rounded.problems == ()
     assert rounded.fpir == pytest.approx(0.05, abs=0.01)
     assert rounded.score_p99 < 0.005
+    assert rounded.faces == rounded.people == 600
+    assert rounded.threshold_low < rounded.threshold < rounded.threshold_high
+    assert rounded.fpir_low < rounded.fpir < rounded.fpir_high
+    assert rounded.risen + rounded.fallen < 5
     drifted = compare(sides[0], sides[2], 0.05)
     assert len(drifted.problems) >= 2
+    assert drifted.risen + drifted.fallen > rounded.risen + rounded.fallen
     assert drifted.to_json()["drifted"]
     with pytest.raises(EvaluationError) as caught:
         compare(sides[0], sides[3], 0.05)
@@ -157,6 +162,32 @@ def test_parity_tells_rounding_from_another_network():
     with pytest.raises(EvaluationError) as caught:
         compare(sides[0], sides[1], 1e-6)
     assert caught.value.code == "rate_unresolved"
+
+
+@pytest.mark.parametrize("lost", [(), range(40)])
+def test_faces_that_neither_side_found_move_no_score(lost):
+    """Minus infinity less minus infinity is no number, and no warning either (warnings are errors here)."""
+    templates, samples = crowd(400)
+    usable = templates.usable.copy()
+    usable[list(lost)] = False
+    sides = [
+        (one, everybody_against_everybody(one, samples))
+        for one in (
+            Templates(templates.matrix, usable, templates.reasons),
+            Templates(perturbed(templates, 0.0005).matrix, usable, templates.reasons),
+        )
+    ]
+    found = compare(*sides, 0.05)
+    assert (found.faces, found.lost, found.problems) == (400 - len(lost), 0, ())
+
+
+def test_few_faces_cannot_show_what_happens_to_one_in_a_hundred():
+    templates, samples = crowd(299)
+    side = templates, everybody_against_everybody(templates, samples)
+    with pytest.raises(EvaluationError) as caught:
+        compare(side, side, 0.1)
+    assert caught.value.code == "rate_unresolved"
+    assert "300" in caught.value.message
 
 
 @pytest.fixture
@@ -208,7 +239,7 @@ def test_a_crowd_that_can_tell_nothing(tmp_path, fake_pack, capsys):
 
 
 def test_drift_by_the_command(tmp_path, fake_pack, capsys):
-    folder = pictures(tmp_path / "faces", 250)
+    folder = pictures(tmp_path / "faces", 300)
     asked = ["calibrate", "drift", str(folder), "--fpir", "0.1"]
     assert main([*asked, "--against", "default", "--against-providers", "cuda"]) == 0
     assert "in step" in capsys.readouterr().out
@@ -216,6 +247,19 @@ def test_drift_by_the_command(tmp_path, fake_pack, capsys):
     assert "drifted" in capsys.readouterr().out
     assert main([*asked, "--against", "other", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["drifted"]
+
+
+def test_one_picture_of_each_is_enough(tmp_path, fake_pack, capsys):
+    """A large set of strangers has one picture of everybody; no protocol is needed for it."""
+    folder = pictures(tmp_path / "faces", 260)
+    for person in folder.iterdir():
+        (person / "1.png").unlink(missing_ok=True)
+    asked = ["calibrate", "faces", str(folder), "--out", str(tmp_path / "c.json"), "--list-size", "10"]
+    assert main([*asked, "--fpir", "0.1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["people"] == 260
+    (tmp_path / "nobody" / "A").mkdir(parents=True)
+    assert main(["calibrate", "faces", str(tmp_path / "nobody"), "--out", str(tmp_path / "d.json")]) == 1
+    assert "[protocol_too_few]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--list-size", "0"], ["--fpir", "1"], ["--fpir", "nan"]])

@@ -29,6 +29,11 @@ def place(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png())
     (tmp_path / "p.csv").write_text(PROTOCOL)
+    (tmp_path / "faces/crowd").mkdir()
+    for n in range(300):
+        (tmp_path / f"faces/crowd/{n}.png").write_bytes(png())
+    crowd = "".join(f"nonmated,crowd/{n}.png,P{n}\n" for n in range(300))
+    (tmp_path / "many.csv").write_text(PROTOCOL + crowd)
     (tmp_path / "empty").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "errors.csv").write_text("identity,same_as,reason\nA,B,seen\n")
@@ -57,7 +62,7 @@ IDENTITIES = (
 )
 CLIP = "evaluate clip clip.mp4 --truth clip.json --watchlist faces"
 FACES = "calibrate faces faces --protocol p.csv --out c.json"
-DRIFT = "calibrate drift faces --protocol p.csv --against other"
+DRIFT = "calibrate drift faces --protocol many.csv --against other"
 
 
 def said(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -139,7 +144,7 @@ PLACES = [
     ("evaluate identities nowhere", "faces_unreadable"),
     ("evaluate identities folder", "protocol_too_few"),
     *[
-        (line.replace("p.csv", other), code)
+        (line.replace("p.csv", other).replace("many.csv", other), code)
         for line in (IDENTITIES, FACES, DRIFT)
         for other, code in (
             ("nowhere", "protocol_missing"),
@@ -158,6 +163,7 @@ PLACES = [
         for line, name in ((IDENTITIES, "r.html"), (IDENTITIES, "c.json"), (FACES, "c.json"))
         for other in ("nowhere/x", "folder", "empty/x", "/proc/x")
     ],
+    (DRIFT.replace("many", "p"), "rate_unresolved"),
     (IDENTITIES.replace("r.html", "c.json"), "output_unwritable"),
     (CLIP.replace("clip.json", "nowhere"), "truth_missing"),
     (CLIP.replace("clip.json", "folder"), "truth_missing"),
