@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 import cv2
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lfr_edge.vision.align import _corners, _region, similarity, warp
-from lfr_edge.vision.letterbox import to_bgr
+from lfr_edge.vision.align import _ALIASING, _corners, _pre_shrink, _region, similarity, warp
+from lfr_edge.vision.letterbox import region_bgr, to_bgr
+from lfr_edge.vision.twins.drawn import drawn_frame
+
+street = cache(drawn_frame)
 
 TEMPLATE = (
     (38.2946, 51.6963),
@@ -184,3 +188,41 @@ def test_the_region_in_plain_numbers_is_numpys(points):
 
 def test_a_matrix_that_maps_to_nothing_has_no_corners():
     assert _corners(np.zeros((2, 3)), 112, 112) is None
+
+
+def warped_in_three_channels(frame, matrix, out):
+    """The plain reference: the region in BGR, warped straight into the crop."""
+    height, width = out.shape[:2]
+    box = _region(frame, _corners(matrix, width, height))
+    if box is None:
+        out[:] = 0
+        return
+    source, whole = region_bgr(frame, *box), matrix.copy()
+    whole[:, 2] += whole[:, :2] @ box[:2]
+    shrink = 1 / np.hypot(matrix[0, 0], matrix[1, 0])
+    if shrink > _ALIASING:
+        source, whole = _pre_shrink(source, whole, shrink)
+    cv2.warpAffine(source, whole, (width, height), dst=out, flags=cv2.INTER_LINEAR, borderValue=0)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.integers(0, 1),
+    st.sampled_from([(640, 360), (322, 240), (960, 540)]),
+    st.floats(-0.2, 1.2),
+    st.floats(-0.2, 1.2),
+    st.floats(12, 700),
+    st.floats(-180, 180),
+    st.sampled_from([112, 150]),
+)
+def test_four_channels_give_the_crop_of_three(seed, size, across, down, wide, turn, side):
+    """Small and large faces, turned, at the edges and half outside: the same to the last bit."""
+    frame = street(*size, seed)
+    angle = np.radians(turn)
+    spin = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * wide / 112
+    points = (np.array(TEMPLATE) - 56) @ spin.T + (across * size[0], down * size[1])
+    (matrix,) = similarity(points[None].astype(np.float32), np.array(TEMPLATE) * side / 112)
+    crop, wanted = np.full((2, side, side, 3), 7, np.uint8)
+    warp(frame, matrix, crop)
+    warped_in_three_channels(frame, matrix, wanted)
+    np.testing.assert_array_equal(crop, wanted)
