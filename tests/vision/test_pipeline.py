@@ -39,6 +39,16 @@ def test_open(stack):
     stack.warm({640})
 
 
+def test_opencv_keeps_to_the_callers_thread(networks):
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(2)
+        VisionStack.open(Handmade(*networks.pack("yunet-s", "mobilefacenet")))
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
+
+
 def test_degraded_is_said(networks):
     pack = Handmade(*networks.pack("yunet-s", "mobilefacenet"))
     assert "CUDA" in VisionStack.open(pack, providers=("cuda",), allow_cpu=True).degraded
