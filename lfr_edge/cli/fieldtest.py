@@ -15,7 +15,7 @@ from lfr_edge.evaluation.fieldtest.analysis import analyse, read_passages, repor
 from lfr_edge.evaluation.fieldtest.deletion import delete_everybody, delete_participant
 from lfr_edge.evaluation.fieldtest.people import Participant, read_participants
 from lfr_edge.evaluation.fieldtest.plan import Plan, load_plan, make_plan, save_plan
-from lfr_edge.evaluation.fieldtest.sheets import draw, sheet, write_passages
+from lfr_edge.evaluation.fieldtest.sheets import draw, read_walks, sheet, write_passages
 
 _EXAMPLES = """\
 examples:
@@ -128,16 +128,21 @@ def _run_plan(args: argparse.Namespace) -> int:
 
 def _run_sheets(args: argparse.Namespace) -> int:
     plan, people = _read(args.folder)
-    if (args.folder / "passages.csv").exists():
-        raise EvaluationError(
-            "fieldtest_sheets_drawn",
-            f"{args.folder / 'passages.csv'} exists: the order is drawn once",
-            hint="move it away to begin again; what was walked would be lost",
-        )
-    check_output("sheets.html", args.folder / "sheets.html")
+    table, sheets = args.folder / "passages.csv", args.folder / "sheets.html"
+    check_output("sheets.html", sheets)
+    if table.exists():
+        if sheets.exists():
+            raise EvaluationError(
+                "fieldtest_sheets_drawn",
+                f"{table} exists: the order is drawn once",
+                hint="move both away to begin again; what was walked would be lost",
+            )
+        write_new(sheets, sheet(plan, read_walks(table)).encode())
+        print(f"the order was drawn before; {sheets} is printed again for those who still take part")
+        return 0
     walks = draw(plan, people)
-    write_passages(args.folder / "passages.csv", walks)
-    write_new(args.folder / "sheets.html", sheet(plan, walks).encode())
+    write_passages(table, walks)
+    write_new(sheets, sheet(plan, walks).encode())
     listed = sum(one.role == "listed" for one in people)
     print(f"{len(walks)} passages of {listed} listed people and {len(people) - listed} decoys")
     if listed < plan.participants:

@@ -27,7 +27,11 @@ _ENDS: Final = (
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def rate(body: Mapping[str, Any], digits: int = 1) -> str:
@@ -41,6 +45,8 @@ def rate(body: Mapping[str, Any], digits: int = 1) -> str:
 
 def intervals(rows: Sequence[tuple[str, Mapping[str, Any]]], label: str) -> str:
     """Rates one below the other, each a dot with its 95 % interval; those that cannot be told are named."""
+    if not rows:
+        return ""
     told = [body for _, body in rows if body["value"] is not None]
     reached = max((body["high"] for body in told), default=1.0)
     most = next((end for end in _ENDS if end >= reached), 1.0)

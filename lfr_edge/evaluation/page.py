@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, Final
 
 from lfr_edge.evaluation.document import document
-from lfr_edge.evaluation.drawing import det, histogram, intervals, percent, rate, table
+from lfr_edge.evaluation.drawing import counted, det, histogram, intervals, percent, rate, table
 from lfr_edge.evaluation.page_groups import group_chapters
 from lfr_edge.evaluation.series import KINDS
 
@@ -19,8 +19,10 @@ def page(result: dict[str, Any]) -> str:
     model, n = result["model"], result["n"]
     parts = [
         f"<h1>Open-set identification: {escape(str(model['pack']))} {escape(str(model['version']))}</h1>",
-        f"<p>{n['gallery_people']} people on the list, {n['mated']} searches for {n['mated_people']} of them, "
-        f"{n['nonmated']} searches of {n['nonmated_people']} strangers. Intervals hold 95 %, with whole "
+        f"<p>{counted(n['gallery_people'], 'person', 'people')} on the list,"
+        f" {counted(n['mated'], 'search', 'searches')} for {n['mated_people']:,} of them,"
+        f" {counted(n['nonmated'], 'search', 'searches')} of {counted(n['nonmated_people'], 'stranger', 'strangers')}."
+        " Intervals hold 95 %, with whole "
         "persons as the unit.</p>",
         table(
             ("", "rate (95 %)", "pictures"),

@@ -38,13 +38,14 @@ def _chapter(name: str, body: Mapping[str, Any]) -> list[str]:
     ]
     for key, title in _RATES:
         if key in body:
-            parts += _outcome(title, body[key])
+            parts += outcome(title, body[key])
     parts.append("<h3>Differential performance: shift of the mean score</h3>")
     parts += [_shifts(kind, body["differential_performance"][kind]) for kind in ("mated", "nonmated")]
     return parts
 
 
-def _outcome(title: str, body: Mapping[str, Any]) -> list[str]:
+def outcome(title: str, body: Mapping[str, Any]) -> list[str]:
+    """One error rate over the groups: a drawing, a table, the verdict, and what could have been seen."""
     rows = list(body["rates"].items())
     chance = (
         ""

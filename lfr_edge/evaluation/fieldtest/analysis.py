@@ -14,12 +14,13 @@ import numpy as np
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.columns import open_table
 from lfr_edge.evaluation.document import document
-from lfr_edge.evaluation.drawing import intervals, rate, table
+from lfr_edge.evaluation.drawing import counted, intervals, percent, rate, table
 from lfr_edge.evaluation.fieldtest.people import Participant
 from lfr_edge.evaluation.fieldtest.plan import Plan
 from lfr_edge.evaluation.fieldtest.sheets import COLUMNS
 from lfr_edge.evaluation.groups import Trials, differential
-from lfr_edge.evaluation.intervals import person_rate
+from lfr_edge.evaluation.intervals import Rate, person_rate
+from lfr_edge.evaluation.page_groups import outcome
 
 # "no", "-" or "none" in the column of alerts would count as an alert.
 _TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}[T ])?\d{1,2}[:.]\d{2}([:.]\d{2})?")
@@ -83,17 +84,19 @@ def analyse(plan: Plan, people: Sequence[Participant], walked: Sequence[Walked])
     listed = [walk for walk in walked if by_code[walk.participant].role == "listed"]
     decoys = [walk for walk in walked if by_code[walk.participant].role == "decoy"]
     cameras = tuple(walk.camera for walk in listed)
+    overall = person_rate(_events(listed), _people(listed))
     return {
         "name": plan.name,
         "planned": {"passages": plan.passages * plan.participants, "half_width": plan.half_width},
         "participants": len({walk.participant for walk in listed}),
         "passages": len(listed),
-        "trr": person_rate(_events(listed), _people(listed)).to_json(),
+        "trr": overall.to_json(),
         "by_camera": {
             camera: person_rate(_events(mine), _people(mine)).to_json()
             for camera in plan.cameras
             if (mine := [walk for walk in listed if walk.camera == camera])
         },
+        "reached_half_width": _half(overall),
         "cameras_differ": differential(Trials(~_events(listed), _people(listed), cameras)).chance
         if len(set(cameras)) > 1
         else None,
@@ -109,6 +112,7 @@ def analyse(plan: Plan, people: Sequence[Participant], walked: Sequence[Walked])
         },
         "decoys": {
             "people": len({walk.participant for walk in decoys}),
+            "passages": len(decoys),
             "false_alerts": person_rate(_events(decoys), _people(decoys)).to_json(),
         },
     }
@@ -119,25 +123,44 @@ def report(result: Mapping[str, Any]) -> str:
     rows = [("all cameras", result["trr"]), *result["by_camera"].items()]
     parts = [
         f"<h1>Field test: {escape(result['name'])}</h1>",
-        f"<p>{result['participants']} consenting people on the list walked {result['passages']} times; "
-        f"{result['planned']['passages']} passages were planned.</p>",
+        f"<p>{counted(result['participants'], 'consenting person', 'consenting people')} on the list walked"
+        f" {counted(result['passages'], 'time', 'times')}; {result['planned']['passages']:,} passages were planned."
+        " Intervals hold 95 %, with whole persons as the unit. "
+        f"{_precision(result)}</p>",
         "<h2>True Recognition Rate</h2>",
         intervals(rows, "True Recognition Rate by camera"),
         table(("camera", "TRR (95 %)", "passages"), ((name, rate(one), one["n"]) for name, one in rows)),
     ]
+    chance = result["cameras_differ"]
+    if chance is not None:
+        parts.append(
+            f"<p>So large a difference between cameras comes by chance {percent(chance)} of the time.</p>"
+        )
     for column, body in result["by_group"].items():
-        groups = list(body["rates"].items())
-        parts += [
-            f"<h2>Missed, by group: {escape(column)}</h2>",
-            intervals(groups, f"share missed by {column}"),
-            table(("group", "missed (95 %)", "passages"), ((n, rate(one), one["n"]) for n, one in groups)),
-            f"<p><strong>{escape(body['verdict'].capitalize())}.</strong> Power: {escape(body['power'])}.</p>",
-        ]
+        parts.append(f"<h2>By group: {escape(column)}</h2>")
+        parts.append("<p>As the participants gave it; whoever gave none is left out of this chapter.</p>")
+        parts += outcome("Differential outcome: false negatives (listed people missed)", body)
     decoys = result["decoys"]
-    parts.append(
-        f"<h2>False alerts</h2><p>{decoys['people']} people who were not listed: {rate(decoys['false_alerts'])}.</p>"
-    )
+    parts += [
+        "<h2>False alerts</h2>",
+        "<p>Passages of people who were not listed and for whom the desk showed an alert.</p>",
+        table(
+            ("decoys", "false alerts (95 %)", "passages"),
+            [(decoys["people"], rate(decoys["false_alerts"]), decoys["passages"])],
+        ),
+    ]
     return document(f"Field test: {result['name']}", parts)
+
+
+def _half(found: Rate) -> float | None:
+    return None if found.low is None or found.high is None else (found.high - found.low) / 2
+
+
+def _precision(result: Mapping[str, Any]) -> str:
+    planned, reached = result["planned"]["half_width"], result["reached_half_width"]
+    if reached is None:
+        return "No passage of a listed person was walked."
+    return f"Planned were ± {100 * planned:.1f} points; ± {100 * reached:.1f} were reached over all."
 
 
 def _events(walks: Sequence[Walked]) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lfr_edge.errors import EvaluationError
+from lfr_edge.evaluation.groups import LEAST_PEOPLE
 from lfr_edge.evaluation.power import people_for
 
 FORMAT: Final = 1
@@ -71,7 +72,7 @@ def make_plan(
         expected,
         half_width,
         passages,
-        max(at_a_camera, overall * most),
+        max(at_a_camera, overall * most, LEAST_PEOPLE * most if groups else 0),
         decoys,
         seed,
     )

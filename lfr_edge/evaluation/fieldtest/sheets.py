@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from lfr_edge.evaluation.columns import open_table
 from lfr_edge.evaluation.fieldtest.people import Participant
 from lfr_edge.evaluation.fieldtest.plan import Plan
 
@@ -56,6 +57,20 @@ def write_passages(path: Path, walks: Sequence[Walk]) -> None:
         writer.writerows((w.passage, w.participant, w.role, w.camera, "", "", "") for w in walks)
 
 
+def read_walks(path: Path) -> tuple[Walk, ...]:
+    """What was drawn, out of the table: sheets can be printed again when a participant has left.
+
+    Raises:
+        EvaluationError: ``fieldtest_passages_invalid``.
+    """
+    with open_table(path, "fieldtest_passages_invalid", "change nothing but the last three columns") as rows:
+        if tuple(rows.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"the first line must be {','.join(COLUMNS)}")
+        return tuple(
+            Walk(int(row["passage"]), row["participant"], row["role"], row["camera"]) for row in rows
+        )
+
+
 def sheet(plan: Plan, walks: Sequence[Walk]) -> str:
     """One page for each participant, and one for the observer, for paper. The observer's shows nobody's role."""
     everybody = list(dict.fromkeys(walk.participant for walk in walks))
@@ -65,8 +80,9 @@ def sheet(plan: Plan, walks: Sequence[Walk]) -> str:
         for code in sorted(everybody)
     ]
     return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Field test</title>"
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        f"<meta name='viewport' content='width=device-width'><title>{escape(plan.name)}: sheets</title>"
+        f"<style>{_STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
     )
 
 

@@ -202,6 +202,30 @@ def test_a_table_that_was_filled_in_wrongly(folder, line, capsys):
     assert "fieldtest_passages_invalid" in capsys.readouterr().err
 
 
+def test_sheets_are_printed_again_for_those_who_stay(folder, capsys):
+    name = str(folder)
+    assert main(["fieldtest", "sheets", name]) == 0
+    before = (folder / "passages.csv").read_text()
+    assert main(["fieldtest", "delete", name, "--participant", "B05"]) == 0
+    assert not (folder / "sheets.html").exists()
+    assert main(["fieldtest", "sheets", name]) == 0
+    assert "printed again" in capsys.readouterr().out
+    after = (folder / "passages.csv").read_text()
+    assert after.splitlines() == [line for line in before.splitlines() if ",B05," not in line], (
+        "nothing is drawn anew"
+    )
+    page = (folder / "sheets.html").read_text()
+    assert "B05" not in page
+    assert "B06" in page
+
+
+def test_a_planned_group_is_never_too_small_to_be_told(tmp_path, capsys):
+    asked = ["fieldtest", "plan", str(tmp_path / "t"), "--camera", "n", "--group", "age=a,b,c"]
+    assert main([*asked, "--half-width", "0.4", "--passages", "9"]) == 0
+    assert load_plan(tmp_path / "t").participants == 60
+    assert "60 people" in capsys.readouterr().out
+
+
 def test_before_anything_was_drawn_and_after_it_was(folder, capsys):
     assert main(["fieldtest", "analyse", str(folder)]) == 1
     assert "[fieldtest_passages_missing]" in capsys.readouterr().err
