@@ -122,16 +122,15 @@ class Probes:
         quality = self._vision.align(
             frame, faces[rows], self._slots, probes, known[np.array(worthy, np.intp)]
         )
+        shown = (values.tolist() for values in (quality.eye_px, quality.sharpness, quality.light))
         samples = self._passages.view(frame.camera).samples
-        for at in range(len(due)):
-            eyes, sharpness, light = (
-                float(values[at]) for values in (quality.eye_px, quality.sharpness, quality.light)
-            )
-            samples.append((now_ns, eyes, sharpness, light))
-        overall = quality.overall
+        samples.extend(
+            (now_ns, eyes, sharpness, light) for eyes, sharpness, light in zip(*shown, strict=True)
+        )
+        overall = quality.overall.tolist()
         shots, unused = [], []
         for at, ((row, passage), probe) in enumerate(zip(due, probes, strict=True)):
-            shot = Shot(passage, frame, faces, row, probe, quality, at, float(overall[at]))
+            shot = Shot(passage, frame, faces, row, probe, quality, at, overall[at])
             passage.shown(shot.overall, float(faces.scores[row]))
             enough = shot.overall >= self._settings.min_quality
             if enough and passage.worth(shot.overall, now_ns, budget) > 0:

@@ -212,11 +212,12 @@ def head_pose(points: Float32Array) -> tuple[Float32Array, Float32Array, Float32
     rows = np.einsum("kj,njc->nck", _TO_POSE, centred)  # (n, 2, 3): image x and y in head axes
     length = np.linalg.norm(rows, axis=2, keepdims=True)
     right, down = (rows / np.maximum(length, 1e-9)).transpose(1, 0, 2)
-    forward = np.cross(right, down)
+    # Of the axis that points forward, right × down, nothing but its height is wanted.
+    rise = right[:, 2] * down[:, 0] - right[:, 0] * down[:, 2]
     turn = np.arctan2(-right[:, 1], down[:, 1])  # undone first: it leaves no height in the ear-to-ear axis
     level = np.cos(turn)[:, None] * right + np.sin(turn)[:, None] * down
     yaw = np.degrees(np.arctan2(level[:, 2], level[:, 0]))
-    pitch = np.degrees(np.arcsin(np.clip(-forward[:, 1], -1, 1)))
+    pitch = np.degrees(np.arcsin(np.clip(-rise, -1, 1)))
     roll = np.degrees(turn)
     return yaw.astype(np.float32), pitch.astype(np.float32), roll.astype(np.float32)
 

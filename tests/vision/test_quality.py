@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lfr_edge.vision.align import similarity, warp
 from lfr_edge.vision.faces import Faces
-from lfr_edge.vision.quality import _HEAD, assess, geometry, head_pose, share_inside
+from lfr_edge.vision.quality import _HEAD, _TO_POSE, assess, geometry, head_pose, share_inside
 
 TEMPLATE = (
     (38.2946, 51.6963),
@@ -46,6 +46,20 @@ def test_signs_are_what_the_words_say():
     assert down[2, 1] - down[:2, 1].mean() > frontal[2, 1] - frontal[:2, 1].mean()
     clockwise = turned(0, 0, 20)
     assert clockwise[1, 1] > clockwise[0, 1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(*[st.floats(-50, 2000, width=32)] * 2), min_size=5, max_size=5), max_size=5)
+)
+def test_the_pitch_is_that_of_the_whole_cross_product(faces):
+    points = np.array(faces, np.float32).reshape(-1, 5, 2)
+    centred = points.astype(np.float64) - points.mean(axis=1, keepdims=True)
+    rows = np.einsum("kj,njc->nck", _TO_POSE, centred)
+    rows /= np.maximum(np.linalg.norm(rows, axis=2, keepdims=True), 1e-9)
+    forward = np.cross(rows[:, 0], rows[:, 1])
+    wanted = np.degrees(np.arcsin(np.clip(-forward[:, 1], -1, 1))).astype(np.float32)
+    np.testing.assert_array_equal(head_pose(points)[1], wanted)
 
 
 def test_share_inside():
