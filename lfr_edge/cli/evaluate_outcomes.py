@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lfr_edge.cli.evaluation_inputs import MOST_SEED, whole
+from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, whole
 from lfr_edge.evaluation.outcomes import false_alerts_by_group, read_outcomes
+from lfr_edge.evaluation.page_groups import outcomes_page, ratio
 
 _OUTCOMES = """\
 examples:
   lfr-edge evaluate outcomes alerts.csv
   lfr-edge evaluate outcomes alerts.csv --json
+  lfr-edge evaluate outcomes alerts.csv --html alerts.html
 
 The table is the force's own: alert,identity(same_person|different_person|not_established), then one column for each
 group that officers recorded. This product records nobody's group and infers none. Of the people who passed without
@@ -32,12 +34,16 @@ def register_outcomes(kinds: argparse._SubParsersAction[argparse.ArgumentParser]
     outcomes.add_argument(
         "--seed", type=whole("--seed", 0, MOST_SEED), default=0, metavar="N", help="of the resampling"
     )
+    outcomes.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and drawings")
     outcomes.add_argument("--json", action="store_true", help="print one JSON object")
     outcomes.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
+    check_output("--html", args.html)
     found = false_alerts_by_group(read_outcomes(args.table), seed=args.seed)
+    if args.html:
+        args.html.write_text(outcomes_page(found), encoding="utf-8")
     print(json.dumps(found, indent=2) if args.json else _summary(found))
     return 0
 
@@ -53,5 +59,7 @@ def _summary(found: dict[str, Any]) -> str:
                 between = f"{100 * rate['low']:.0f} to {100 * rate['high']:.0f}"
                 shown = f"{100 * rate['value']:.0f} % ({between}) of {rate['n']} alerts are false"
             lines.append(f"  {name:<16} {shown}")
+        ratios = dict.fromkeys(ratio(body["false_alerts"][key]) for key in ("worst_to_best", "worst_to_mean"))
+        lines += [f"  {text}" for text in ratios if text]
         lines.append(f"  {body['false_alerts']['verdict']}; {body['false_alerts']['power']}")
     return "\n".join(lines)

@@ -136,6 +136,26 @@ def score_shifts(
     return shifts
 
 
+def chance_within(events: BoolArray, people: IntArray, places: Sequence[str], *, seed: int = 0) -> float:
+    """Probability of so large a difference between places that everybody passes, if the places were alike.
+
+    Each person's own passages change places among themselves: who is hard to recognise is so everywhere.
+    """
+    names, label = np.unique(np.array(places), return_inverse=True)
+    order = np.argsort(people, kind="stable")
+    held, mine, who = events[order].astype(np.float64), label[order], people[order]
+    counts = np.maximum(np.bincount(mine, minlength=len(names)), 1)
+
+    def spread(labels: IntArray) -> float:
+        rates = np.bincount(labels, held, len(names)) / counts
+        return float(rates.max() - rates.min())
+
+    generator = np.random.default_rng(seed)
+    found = spread(mine)
+    shuffled = (mine[np.lexsort((generator.random(len(who)), who))] for _ in range(_RESAMPLES - 1))
+    return (1 + sum(spread(labels) >= found - 1e-12 for labels in shuffled)) / _RESAMPLES
+
+
 def _rate(trials: Trials, mine: BoolArray) -> Rate:
     people = len(np.unique(trials.people[mine]))
     n = int(mine.sum())

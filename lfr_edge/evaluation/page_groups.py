@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, Final
 
-from lfr_edge.evaluation.drawing import intervals, percent, rate, table
+from lfr_edge.evaluation.document import document
+from lfr_edge.evaluation.drawing import counted, intervals, percent, rate, table
 
 _RATES: Final = (
     ("false_negatives", "Differential outcome: false negatives (listed people missed)"),
@@ -53,7 +54,7 @@ def outcome(title: str, body: Mapping[str, Any]) -> list[str]:
         else f" So large a difference comes by chance {percent(body['chance'])} of the time."
     )
     # Where neither can be given, the reason is the same and is said once.
-    ratios = dict.fromkeys(_ratio(body[name]) for name in ("worst_to_best", "worst_to_mean"))
+    ratios = dict.fromkeys(escape(ratio(body[name])) for name in ("worst_to_best", "worst_to_mean"))
     return [
         f"<h3>{escape(title)}</h3>",
         intervals(rows, title),
@@ -63,13 +64,30 @@ def outcome(title: str, body: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _ratio(body: Mapping[str, Any]) -> str:
+def ratio(body: Mapping[str, Any]) -> str:
+    """One sentence: the worst group against another measure, or why there is no ratio."""
     if body["value"] is None:
-        return escape(f"{body['note'][:1].upper()}{body['note'][1:]}.") if body["note"] else ""
+        return f"{body['note'][:1].upper()}{body['note'][1:]}." if body["note"] else ""
     against = "the mean of the groups" if body["against"] == "mean" else body["against"]
-    return escape(
-        f"{body['worst']} to {against}: {body['value']:.2f} ({body['low']:.2f} to {body['high']:.2f})."
-    )
+    return f"{body['worst']} to {against}: {body['value']:.2f} ({body['low']:.2f} to {body['high']:.2f})."
+
+
+def outcomes_page(found: Mapping[str, Any]) -> str:
+    """What :func:`lfr_edge.evaluation.outcomes.false_alerts_by_group` told, as a page."""
+    parts = [
+        "<h1>False alerts by group, as officers recorded them</h1>",
+        f"<p>{counted(found['alerts'], 'alert', 'alerts')}, of which {found['not_established']} were not established"
+        " and are left out. Groups are those that officers recorded; nobody's was inferred. Of the people who passed"
+        " without an alert nothing is known: these are shares of alerts, not rates of people. Terms are those of"
+        " ISO/IEC 19795-10; intervals hold 95 %.</p>",
+    ]
+    for name, body in found["by_group"].items():
+        parts += [
+            f"<h2>By group: {escape(name)}</h2>",
+            f"<p>{counted(body['unnamed'], 'alert names', 'alerts name')} no group.</p>",
+            *outcome("Differential outcome: share of alerts that were false", body["false_alerts"]),
+        ]
+    return document("False alerts by group", parts)
 
 
 def _shifts(kind: str, shifts: Mapping[str, Mapping[str, Any]]) -> str:

@@ -17,7 +17,7 @@ from portraitist import FakePortraitist
 
 from lfr_edge.cli.main import main
 from lfr_edge.evaluation.fairness import fairness
-from lfr_edge.evaluation.groups import Trials, differential, score_shifts
+from lfr_edge.evaluation.groups import Trials, chance_within, differential, score_shifts
 from lfr_edge.evaluation.identities import report, run_identities
 from lfr_edge.evaluation.intervals import person_rate
 from lfr_edge.evaluation.openset import operating_points
@@ -211,6 +211,10 @@ def test_outcomes_that_officers_recorded(tmp_path, capsys):
     assert "of 55 alerts are false" in text
     assert main(["evaluate", "outcomes", str(tmp_path / "o.csv"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["by_group"]["recorded group"]["unnamed"] == 0
+    written = tmp_path / "o.html"
+    assert main(["evaluate", "outcomes", str(tmp_path / "o.csv"), "--html", str(written)]) == 0
+    assert "By group: recorded group" in written.read_text()
+    assert "ISO/IEC 19795-10" in written.read_text()
 
 
 @pytest.mark.parametrize(
@@ -222,3 +226,19 @@ def test_a_table_of_outcomes_that_cannot_be_used(tmp_path, text, capsys):
     (tmp_path / "o.csv").write_text(text)
     assert main(["evaluate", "outcomes", str(tmp_path / "o.csv")]) == 1
     assert "outcomes_invalid" in capsys.readouterr().err
+
+
+def test_places_that_everybody_passes_are_compared_within_each_person():
+    """Alike places look alike, also where people differ much; a place that misses half is told."""
+    generator = np.random.default_rng(4)
+    people = np.repeat(np.arange(45), 4)
+    places = np.tile(["north", "north", "south", "south"], 45)
+    ease = np.repeat(generator.choice([0.2, 0.95], 45), 4)
+    chances = []
+    for seed in range(25):
+        events = np.random.default_rng(seed).random(180) < ease
+        chances.append(chance_within(events, people, places))
+    assert np.mean(np.array(chances) < 0.05) < 0.17
+    assert 0.3 < np.mean(chances) < 0.75
+    worse = np.random.default_rng(0).random(180) < np.where(places == "south", ease / 2, ease)
+    assert chance_within(worse, people, places) < 0.01

@@ -18,7 +18,7 @@ from lfr_edge.evaluation.drawing import counted, intervals, percent, rate, table
 from lfr_edge.evaluation.fieldtest.people import Participant
 from lfr_edge.evaluation.fieldtest.plan import Plan
 from lfr_edge.evaluation.fieldtest.sheets import COLUMNS
-from lfr_edge.evaluation.groups import Trials, differential
+from lfr_edge.evaluation.groups import Trials, chance_within, differential
 from lfr_edge.evaluation.intervals import Rate, person_rate
 from lfr_edge.evaluation.page_groups import outcome
 
@@ -97,7 +97,7 @@ def analyse(plan: Plan, people: Sequence[Participant], walked: Sequence[Walked])
             if (mine := [walk for walk in listed if walk.camera == camera])
         },
         "reached_half_width": _half(overall),
-        "cameras_differ": differential(Trials(~_events(listed), _people(listed), cameras)).chance
+        "cameras_differ": chance_within(_events(listed), _people(listed), cameras)
         if len(set(cameras)) > 1
         else None,
         "by_group": {
