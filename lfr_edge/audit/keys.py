@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from lfr_edge.audit import refusals
 from lfr_edge.audit.commitment import reference
 from lfr_edge.audit.disk import make_folder, sync_folder, write_new
 from lfr_edge.audit.note import MemorySigner, Note, VerifierKey, is_key_name, parse_note, sign_note
@@ -59,17 +60,29 @@ class FileKeyStore:
             status = path.stat()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise refusals.key_unreadable(path, error) from None
         if status.st_mode & 0o077:
             raise AuditError(
                 "audit_key_exposed",
                 say("{path} can be read by others", path=path),
                 hint=say("chmod 600 {path}, and replace the key if others had access", path=path),
             )
-        return path.read_bytes()
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise refusals.key_unreadable(path, error) from None
 
     def write(self, name: str, secret: bytes) -> None:
-        make_folder(self._folder)
-        write_new(self._path(name), secret)
+        """Durable when it returns. Raises AuditError ``audit_key_unwritable``; the key before is still there."""
+        path = self._path(name)
+        try:
+            make_folder(self._folder)
+            write_new(path, secret)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # half of a secret is of no use to us
+                path.with_name(path.name + ".new").unlink()
+            raise refusals.key_unwritable(path, error) from None
 
     def destroy(self, name: str) -> None:
         path = self._path(name)

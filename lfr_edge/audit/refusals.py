@@ -52,6 +52,22 @@ def key_mismatch(folder: Path) -> AuditError:
     )
 
 
+def key_unwritable(path: Path, error: OSError) -> AuditError:
+    return AuditError(
+        "audit_key_unwritable",
+        say("the key {path} cannot be written: {strerror}", path=path, strerror=error.strerror),
+        hint="make room on the data disk, or mount it writable, and start again; keys written before are untouched",
+    )
+
+
+def key_unreadable(path: Path, error: OSError) -> AuditError:
+    return AuditError(
+        "audit_key_unreadable",
+        say("the key {path} cannot be read: {strerror}", path=path, strerror=error.strerror),
+        hint="check owner, permissions and the disk; do not make a new key, or what the old one signed stands alone",
+    )
+
+
 def key_not_destroyed(origin: str, error: OSError) -> AuditError:
     return AuditError(
         "audit_key_not_destroyed",

@@ -121,16 +121,11 @@ def _renew(args: argparse.Namespace) -> int:
 def _write(
     args: argparse.Namespace, authority: Authority, names: Names, owner: tuple[int, int] | None
 ) -> int:
-    from lfr_edge.console.door.certificates import issue, write_certificate, write_private
+    from lfr_edge.console.door.certificates import as_files, issue
+    from lfr_edge.console.door.pair import change
 
     certificate, key = issue(authority, names, args.days, datetime.now(UTC))
-    args.out.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_private(args.out / "key.pem", key, None)
-    write_certificate(args.out / "cert.pem", certificate)
-    write_certificate(args.out / "ca.pem", authority.certificate)
-    if owner is not None and owner != (os.geteuid(), os.getegid()):
-        for path in (args.out, *(args.out / name for name in ("key.pem", "cert.pem", "ca.pem"))):
-            os.chown(path, *owner)
+    change(args.out, as_files(authority, certificate, key), owner)
     print(f"{args.out}/cert.pem, key.pem: until {certificate.not_valid_after_utc:%Y-%m-%d}")
     return 0
 

@@ -5,6 +5,7 @@ Setting up an environment takes seconds and is the business of ``test_install``;
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from lfr_bundle import parts  # isort: skip - the path is set by conftest
 from lfr_install import __main__ as program  # isort: skip
 from lfr_install import release as steps  # isort: skip
 from lfr_install.faults import InstallError  # isort: skip
+from lfr_install.journal import Journal  # isort: skip
 
 Box = Callable[..., steps.Release]
 
@@ -201,3 +203,61 @@ def test_a_wrong_release_key_is_not_enrolled(
         program.main(["--root", str(root), "enrol", "--release-key", str(keys.public("release")), *people])
         == 0
     )
+
+
+def test_a_disk_that_fills_up_while_unpacking_gets_its_room_back_and_the_line_says_why(
+    box: Box,
+    approved: Approved,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    box().install(approved(1))
+    slot = tmp_path / "box" / "slots" / "b"
+
+    def full(folder: Path, manifest: object) -> None:
+        (folder / "half").write_bytes(b"x")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "half"))
+
+    monkeypatch.setattr(steps, "_set_up", full)
+    with pytest.raises(OSError, match="No space left"):
+        box().install(approved(2))
+    assert list(slot.iterdir()) == []
+    last = box().journal.read()[-1]
+    assert (last["event"], last["serial"], last["why"]) == (
+        "install.abandoned", 2, "install_disk: No space left on device",
+    )  # fmt: skip
+    assert (tmp_path / "box" / "current").resolve().name == "a"
+    assert box().recover() == "nothing was left half-done"
+
+
+def test_a_reason_is_told_also_where_the_journal_cannot_be_written(
+    box: Box,
+    approved: Approved,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    box().install(approved(1))
+    write = Journal.write
+
+    def refusing(self: Journal, event: str, **data: object) -> None:
+        if event in {"install.abandoned", "install.returned"}:
+            raise InstallError("install_journal_unwritable", "journal.jsonl: No space left on device")
+        write(self, event, **data)
+
+    monkeypatch.setattr(Journal, "write", refusing)
+    with pytest.raises(InstallError, match=r"FAIL the camera.*the journal does not say so yet") as caught:
+        box("FAIL the camera").install(approved(2))
+    assert caught.value.code == "install_unwell"
+    monkeypatch.setattr(Journal, "write", write)
+    box().recover()  # closes it
+
+    def unfit(folder: Path, manifest: object) -> None:
+        raise InstallError("install_wheels", "pip failed: no matching distribution")
+
+    monkeypatch.setattr(steps, "_set_up", unfit)
+    monkeypatch.setattr(Journal, "write", refusing)
+    with pytest.raises(InstallError, match="no matching distribution"):
+        box().install(approved(3))
+    monkeypatch.setattr(Journal, "write", write)
+    assert box().recover().endswith("never got its turn; what ran before it runs on")
+    assert box().journal.read()[-1]["event"] == "install.abandoned"

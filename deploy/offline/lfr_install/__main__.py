@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         who = isinstance(error, PermissionError)
         hint = (
-            "run it as root" if who else "what ran before runs on; look at the disk, then run the step again"
+            "run it as root"
+            if who
+            else "what runs is whole; make room or mend the disk, then: lfr-edge-install recover"
         )
         print(f"lfr-edge-install: install_disk: {error}\n  {hint}", file=sys.stderr)
         return 1

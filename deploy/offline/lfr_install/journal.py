@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,7 +21,11 @@ class Journal:
         self._path = path
 
     def write(self, event: str, **data: Any) -> None:
-        """Durable when it returns. Raises InstallError ``install_journal_broken``, OSError."""
+        """Durable when it returns; where the disk refuses, what stood there stands there.
+
+        Raises:
+            InstallError: ``install_journal_broken``, ``install_journal_unwritable``.
+        """
         lines, torn = self._lines()
         before = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
         record = {
@@ -29,14 +34,32 @@ class Journal:
             "event": event,
             **data,
         }
+        if torn:  # in the line that follows it: the cut stays visible and the chain goes on after it
+            record["torn_bytes"] = torn
+        line = json.dumps(record, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        try:
+            self._append(sum(len(before) + 1 for before in lines), line)
+        except OSError as error:
+            raise InstallError(
+                "install_journal_unwritable",
+                f"{self._path}: {error.strerror or error}",
+                hint="what runs is whole, and no line is lost; make room there, or mount it writable, then: "
+                "lfr-edge-install recover",
+            ) from None
+
+    def _append(self, end: int, line: bytes) -> None:
         new = not self._path.exists()
-        with self._path.open("ab") as file:
-            if torn:  # its own line, so that the cut stays visible and the chain goes on after it
-                file.truncate(sum(len(line) + 1 for line in lines))
-                record["torn_bytes"] = torn
-            file.write(json.dumps(record, sort_keys=True, separators=(",", ":")).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with self._path.open("ab", buffering=0) as file:
+            file.truncate(end)
+            try:
+                rest = memoryview(line)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):  # half a line would be taken for a cut
+                    file.truncate(end)
+                raise
         if new:
             sync_folder(self._path.parent)
 

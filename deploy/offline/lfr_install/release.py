@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shlex
 import subprocess
@@ -53,9 +54,8 @@ class Release:
                 folder = self.slots.clear(slot)
                 bundle.read(folder, progress)
                 _set_up(folder, manifest)
-            except InstallError as error:
-                why = f"{error.code}: {error.message}"
-                self.journal.write("install.abandoned", why=why, **describe(manifest))
+            except (InstallError, OSError) as error:
+                self._abandon(slot, manifest, error)
                 raise
         trouble = self._health(folder)  # before the switch: what cannot start never gets its turn
         if trouble:
@@ -68,6 +68,18 @@ class Release:
         self.slots.commit(slot)
         self.journal.write("install.committed", slot=slot, **describe(manifest))
         return manifest
+
+    def _abandon(self, slot: str, manifest: Manifest, error: InstallError | OSError) -> None:
+        """The reason is what the caller is told. A full disk gets its room back first; and where the line cannot be
+        written even so, the next `recover` writes it.
+        """
+        with contextlib.suppress(OSError, InstallError):
+            if isinstance(error, InstallError):
+                why = f"{error.code}: {error.message}"
+            else:
+                why = f"install_disk: {error.strerror}"
+                self.slots.clear(slot)
+            self.journal.write("install.abandoned", why=why, **describe(manifest))
 
     def recover(self) -> str:
         """What a cut left between switch and commit: commit it if it is well, otherwise return.
@@ -150,7 +162,10 @@ class Release:
         return f"; the release before it was not restarted: {trouble}" if trouble and committed else ""
 
     def _refused(self, manifest: Manifest, trouble: str, *, returned: bool) -> InstallError:
-        self.journal.write("install.returned", why=trouble, **describe(manifest))
+        try:
+            self.journal.write("install.returned", why=trouble, **describe(manifest))
+        except InstallError as error:  # the reason comes first; `recover` closes the journal
+            trouble += f"; and the journal does not say so yet: {error.message}"
         what = "was in use and is taken back" if returned else "was not put in use"
         return InstallError(
             "install_unwell",

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lfr_edge.audit.disk import write_new
+from lfr_edge.audit.disk import FILE_MODE, write_new
 from lfr_edge.errors import AccessError
 from lfr_edge.sentences import say
 
@@ -152,16 +152,29 @@ def names_of(certificate: x509.Certificate) -> Names:
 
 
 def write_private(path: Path, key: Key, passphrase: bytes | None) -> None:
-    """PEM, PKCS#8, readable by its owner alone. Raises AccessError ``tls_exists``; OSError."""
-    protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase:
-        protection = serialization.BestAvailableEncryption(passphrase)
-    body = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
-    write_new(path, body)
+    """PEM, PKCS#8, readable by its owner alone. Raises OSError."""
+    write_new(path, _pem(key, passphrase))
 
 
 def write_certificate(path: Path, certificate: x509.Certificate) -> None:
     write_new(path, certificate.public_bytes(serialization.Encoding.PEM), _PUBLIC_MODE)
+
+
+def as_files(authority: Authority, certificate: x509.Certificate, key: Key) -> dict[str, tuple[bytes, int]]:
+    """What a console is given: name → (content, mode)."""
+    pem = serialization.Encoding.PEM
+    return {
+        "key.pem": (_pem(key, None), FILE_MODE),
+        "cert.pem": (certificate.public_bytes(pem), _PUBLIC_MODE),
+        "ca.pem": (authority.certificate.public_bytes(pem), _PUBLIC_MODE),
+    }
+
+
+def _pem(key: Key, passphrase: bytes | None) -> bytes:
+    protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        protection = serialization.BestAvailableEncryption(passphrase)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
 
 
 def read_certificate(path: Path) -> x509.Certificate:

@@ -24,7 +24,7 @@ from typing import Any, Final
 from lfr_edge.audit.disk import make_folder, write_new
 from lfr_edge.audit.keys import KeyStore
 from lfr_edge.clock import Clock, utc_day
-from lfr_edge.errors import DeploymentError
+from lfr_edge.errors import AuditError, DeploymentError
 from lfr_edge.formats import Ladder
 from lfr_edge.sentences import say
 from lfr_edge.watchlist.destroy import destroy_file
@@ -103,10 +103,11 @@ class Register:
             if codes != raw["codes"] or not self._path(deployment).exists():
                 make_folder(self._folder)
                 write_new(self._path(deployment), json.dumps(raw | {"codes": codes}).encode())
-        except OSError as error:
+        except (OSError, AuditError) as error:
+            why = error.message if isinstance(error, AuditError) else error.strerror
             raise DeploymentError(
                 "register_unwritable",
-                say("the register cannot be written: {strerror}", strerror=error.strerror),
+                say("the register cannot be written: {strerror}", strerror=why),
                 hint="free disk space; without the register nobody can later be told that they were sought",
             ) from None
         return len(codes)
