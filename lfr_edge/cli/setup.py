@@ -91,13 +91,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _by_questions(args: argparse.Namespace) -> int:
     from lfr_edge.clock import SystemClock
-    from lfr_edge.setup.dialogue import Dialogue, Voice, written_text
+    from lfr_edge.setup.dialogue import BACK, Dialogue, Voice, written_text
     from lfr_edge.setup.preparation import Preparation
 
     voice = Voice(input, getpass.getpass, print)
     box = Preparation(args.config, SystemClock())
     print(
-        f"lfr-edge setup · {box.path}\nEnter keeps what stands in brackets. Ctrl-C keeps the answers for later."
+        f"lfr-edge setup · {box.path}\nEnter keeps what stands in brackets, {BACK} goes back a step.\n"
+        "Ctrl-C keeps the answers for later."
     )
     if box.resumed:
         print("Going on with the answers given before.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from lfr_edge.settings import CameraSettings, Settings
 from lfr_edge.setup.finding import Finding
 from lfr_edge.setup.onvif import FoundCamera, Stream, find, streams_of
 from lfr_edge.setup.people import PEOPLE, accounts_of, missing_roles
+from lfr_edge.setup.position import position_of, position_text
 from lfr_edge.setup.preparation import (
     CameraAnswer,
     Preparation,
@@ -25,6 +26,7 @@ from lfr_edge.setup.preparation import (
 from lfr_edge.setup.write import Written
 
 MARK: Final = {"ok": "  ok  ", "warn": " warn ", "fail": " FAIL "}
+BACK: Final = "<"
 _SYSTEM_DATA: Final = "/var/lib/lfr-edge"
 
 
@@ -37,8 +39,15 @@ class Voice:
     say: Callable[[str], None]
 
     def yes(self, question: str, *, default: bool) -> bool:
-        answer = self.ask(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
-        return default if not answer else answer.startswith("y")
+        while True:
+            answer = self.ask(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+            if answer in {"", "y", "yes", "n", "no"}:
+                return default if not answer else answer.startswith("y")
+            self.say("  y for yes, n for no")
+
+
+class _BackError(Exception):
+    """Somebody wants to answer the step before once more."""
 
 
 class Dialogue:
@@ -47,8 +56,14 @@ class Dialogue:
     def __init__(
         self, preparation: Preparation, voice: Voice, *, interfaces: Sequence[str] | None = None
     ) -> None:
+        def ask(question: str) -> str:
+            answer = voice.ask(question)
+            if answer.strip() == BACK:
+                raise _BackError
+            return answer
+
         self._box = preparation
-        self._voice = voice
+        self._voice = replace(voice, ask=ask)
         self._interfaces = interfaces
 
     def walk(self) -> None:
@@ -65,14 +80,22 @@ class Dialogue:
             ("checks", "This machine", self._checks),
             ("benchmark", "How many cameras", self._benchmark),
         )
-        for number, (name, title, step) in enumerate(steps, start=1):
-            heading = f"\n{number} of {len(steps)}  {title}"
-            if name in self._box.draft.answers.done:
+        at, again = 0, False
+        while at < len(steps):
+            name, title, step = steps[at]
+            heading = f"\n{at + 1} of {len(steps)}  {title}"
+            if name in self._box.draft.answers.done and not again:
                 self._voice.say(f"{heading}: done before")
+                at += 1
                 continue
             self._voice.say(heading)
-            step()
+            try:
+                step()
+            except _BackError:
+                at, again = max(0, at - 1), True
+                continue
             self._box.draft.finish(name)
+            at, again = at + 1, False
 
     # ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -90,8 +113,20 @@ class Dialogue:
             self._field("Reference of the licence for operational use, where the pack needs one",
                         "models.licence_reference")  # fmt: skip
         self._field("Where it stands, as authorities will name it", "deployment.place")
+        self._position()
         self._field("Force, as the public knows it", "notice.force")
         self._field("Whom the public may ask or complain to", "notice.contact")
+
+    def _position(self) -> None:
+        shown = position_text(self._box.settings)
+        question = "Its position, degrees north and east, such as 51.50722 -0.12750; empty: later"
+        while True:
+            typed = self._voice.ask(f"{question}{f' [{shown}]' if shown else ''}: ").strip()
+            try:
+                if not typed or self._set("deployment", dict(position_of(typed))):
+                    return
+            except ConfigError as error:
+                self._voice.say(f"  {error.message}; {error.hint}")
 
     def _people(self) -> None:
         self._voice.say(
@@ -167,19 +202,26 @@ class Dialogue:
         if not streams:
             self._voice.say("    it names no video stream")
             return None
-        answer = self._voice.ask("    which one? [1] ").strip() or "1"
-        return streams[int(answer) - 1] if answer.isdecimal() and 1 <= int(answer) <= len(streams) else None
+        while True:
+            answer = self._voice.ask("    which one? [1] ").strip() or "1"
+            if answer.isdecimal() and 1 <= int(answer) <= len(streams):
+                return streams[int(answer) - 1]
+            self._voice.say(f"    a number from 1 to {len(streams)}")
 
     def _add(self, url: str, username: str, password: str) -> None:
         """Name the camera, keep it, look at it."""
         taken = {camera.id for camera in self._box.settings.cameras}
         suggestion = next(name for n in range(1, 100) if (name := f"camera-{n}") not in taken)
-        name = self._voice.ask(f"  short name for pages and record [{suggestion}] ").strip() or suggestion
-        try:
-            camera = self._box.add_camera(CameraAnswer(name, url, username, password))
-        except LfrError as error:
-            self._voice.say(f"  {error.message}")
-            return
+        while True:
+            name = self._voice.ask(f"  short name for pages and record [{suggestion}] ").strip() or suggestion
+            try:
+                camera = self._box.add_camera(CameraAnswer(name, url, username, password))
+                break
+            except ConfigError as error:  # address and password are good: only the name is asked for again
+                self._voice.say(f"  {_without_prefix(error)}")
+            except CameraError as error:
+                self._voice.say(f"  {error.message}")
+                return
         if self._box.draft.answers.probe_s:
             self._look(camera)
 
@@ -214,7 +256,12 @@ class Dialogue:
                 self._voice.say("  Without one, the console stays on this machine.")
                 return
             if self._set("console", {name: value for name, value in console.items() if value}):
-                return
+                trouble = self._box.certificate_trouble()
+                if not trouble:
+                    return
+                self._voice.say(f"  {trouble}")
+                if self._voice.yes("  Keep it all the same, because it is made later?", default=False):
+                    return
 
     def _checks(self) -> None:
         for finding in self._box.checks():
@@ -251,9 +298,13 @@ class Dialogue:
         try:
             self._box.change(**{name: value})
         except ConfigError as error:
-            self._voice.say(f"  {re.sub('^configuration: ', '', error.message)}")
+            self._voice.say(f"  {_without_prefix(error)}")
             return False
         return True
+
+
+def _without_prefix(error: ConfigError) -> str:
+    return re.sub("^configuration: ", "", error.message)
 
 
 def finding_text(finding: Finding) -> str:

@@ -13,6 +13,7 @@ from lfr_edge.setup.answers import AccountAnswer
 from lfr_edge.setup.finding import Finding
 from lfr_edge.setup.onvif import FoundCamera, find_cameras, streams_of
 from lfr_edge.setup.people import PEOPLE, accounts_of, missing_roles
+from lfr_edge.setup.position import position_of, position_text
 from lfr_edge.setup.preparation import CameraAnswer, Preparation, describe, packs_here, require_stream
 
 # Fields of the page and where the configuration has them.
@@ -52,7 +53,8 @@ class PageSetup:
     def shown(self) -> Shown:
         accounts = self._box.draft.answers.accounts
         return Shown(
-            fields={name: self._field(*place) for name, place in _FIELDS.items()},
+            fields={name: self._field(*place) for name, place in _FIELDS.items()}
+            | {"position": position_text(self._box.settings)},
             people=tuple(
                 (str(role), " ".join(account.name for account in accounts if account.role is role))
                 for role, _ in PEOPLE
@@ -69,8 +71,10 @@ class PageSetup:
         )
 
     def site(self, fields: Mapping[str, str]) -> None:
-        """Raises ConfigError ``setup_configuration_invalid``: nothing of the form is kept."""
+        """Raises ConfigError ``setup_configuration_invalid``, ``setup_position_invalid``: nothing of it is kept."""
         given: dict[str, Any] = {}
+        if position := fields.get("position", "").strip():
+            given["deployment"] = dict(position_of(position))
         for name, (table, field) in _FIELDS.items():
             value = fields.get(name, "").strip()
             if value and table:

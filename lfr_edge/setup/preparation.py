@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -144,8 +145,26 @@ class Preparation:
         return self._anchored(camera)
 
     def remove_camera(self, camera: str) -> None:
-        others = [c for c in self.draft.answers.configuration.get("cameras", ()) if c.get("id") != camera]
-        self.draft.configure(cameras=others)
+        """Take it out of the draft, and its password off the disk unless the configuration in force needs it."""
+        cameras = self.draft.answers.configuration.get("cameras", ())
+        self.draft.configure(cameras=[one for one in cameras if one.get("id") != camera])
+        in_force = _raw(self.path).get("cameras", ()) if self.path.exists() else ()
+        secret = f"{SECRETS}/{camera}.password"
+        if secret not in {one.get("password_file") for one in in_force}:
+            self.at(Path(secret)).unlink(missing_ok=True)
+
+    def certificate_trouble(self) -> str:
+        """Why the console could not show its certificate; empty where it can, or has none."""
+        console = self.settings.console
+        if console.tls_certificate is None or console.tls_key is None:
+            return ""
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.at(console.tls_certificate), self.at(console.tls_key))
+        except OSError as error:  # ssl.SSLError is one
+            reason = error.strerror if isinstance(error, FileNotFoundError) else str(error)
+            return f"the certificate cannot be used: {reason}"
+        return ""
 
     async def probe(self, camera: CameraSettings, *, seconds: float) -> ProbeReport:
         """Watch a camera as a deployment would. Raises CameraError."""

@@ -10,11 +10,12 @@ from lfr_edge.clock import SystemClock
 from lfr_edge.errors import CameraError
 from lfr_edge.settings import load_settings
 from lfr_edge.setup.dialogue import Dialogue, Voice, written_text
+from lfr_edge.setup.position import position_of
 from lfr_edge.setup.preparation import CameraAnswer, Preparation
 from tests.setup.conftest import PASSWORD, USER
 
 CLOCK = SystemClock()
-SITE = ["Van 7", "data", "", "evaluation", "", "Market Square", "Exampleshire Police", "101"]
+SITE = ["Van 7", "data", "", "evaluation", "", "Market Square", "", "Exampleshire Police", "101"]
 PEOPLE = ["miller", "okoro", "jones singh", "", "", "weber"]
 NO_CONSOLE, NO_BENCHMARK = "n", "n"
 
@@ -102,7 +103,7 @@ def test_ctrl_c_loses_the_open_question_only(config):
 
 
 def test_wrong_answers_are_asked_again(config):
-    site = ["Van 7", "data", "", "for fun", "operational", "", "PO-2026-1", "", "", ""]
+    site = ["Van 7", "data", "", "for fun", "operational", "", "PO-2026-1", "", "", "", ""]
     people = ["Miller!", "miller", "miller", "okoro", "", "", "", ""]
     person = Person(*site, *people, "n", "telnet://x", "", "y", "0.0.0.0", "cert.pem", "", NO_BENCHMARK)
     with pytest.raises(AssertionError, match="unexpected question"):
@@ -116,7 +117,7 @@ def test_wrong_answers_are_asked_again(config):
 
 def test_the_console_for_laptops_needs_a_certificate(config):
     person = Person(
-        *SITE, *[""] * 6, "n", "", "y", "", "tls/cert.pem", "tls/key.pem", "van-7.example", NO_BENCHMARK
+        *SITE, *[""] * 6, "n", "", "y", "", "tls/cert.pem", "tls/key.pem", "van-7.example", "y", NO_BENCHMARK
     )
     console = person.walk(config).settings.console
     assert (console.host, str(console.tls_certificate), console.dns_name) == (
@@ -162,6 +163,113 @@ def test_credentials_in_an_address_go_to_their_file(config):
         with pytest.raises(CameraError):
             box.add_camera(bad)
     assert "p@ss" not in config.with_name(".lfr.toml.setup").read_text()
+
+
+def test_neither_yes_nor_no_is_asked_again(street, config):
+    """What a person typed ahead was taken for a no, and the camera left out without a word."""
+    dead = "rtsp://127.0.0.1:1/none"
+    person = Person(*SITE, *PEOPLE, "n", dead, "", "", "gate", "Y", "", "maybe", NO_CONSOLE, NO_BENCHMARK)
+    box = person.walk(config)
+    assert [camera.id for camera in box.settings.cameras] == ["camera-1"]
+    assert person.text.count("y for yes, n for no") == 2
+
+
+def test_a_name_that_cannot_be_one_loses_no_camera(street, config):
+    person = Person(
+        *SITE,
+        *PEOPLE,
+        "n",
+        "rtsp://127.0.0.1:1/x",
+        USER,
+        PASSWORD,
+        "Left Cam!",
+        "left",
+        "y",
+        "",
+        NO_CONSOLE,
+        NO_BENCHMARK,
+    )
+    box = person.walk(config)
+    assert [(camera.id, camera.username) for camera in box.settings.cameras] == [("left", USER)]
+    assert "id" in person.text
+    assert PASSWORD not in person.text
+
+
+def test_a_camera_that_is_left_out_leaves_no_password(street, config):
+    dead = "rtsp://127.0.0.1:1/none"
+    person = Person(*SITE, *PEOPLE, "n", dead, USER, PASSWORD, "", "n", "", NO_CONSOLE, NO_BENCHMARK)
+    box = person.walk(config)
+    assert box.settings.cameras == ()
+    assert not list(config.parent.rglob("*.password"))
+
+
+def test_a_password_that_the_box_uses_stays(config):
+    """Until the new configuration is written, the one in force needs it."""
+    config.parent.mkdir()
+    config.write_text(
+        'site = "Van 3"\n[[cameras]]\nid = "a"\nurl = "rtsp://192.0.2.1/1"\npassword_file = "secrets/a.password"\n'
+    )
+    box = Preparation(config, CLOCK)
+    box.add_camera(CameraAnswer("a", "rtsp://192.0.2.1/1", USER, PASSWORD))
+    box.remove_camera("a")
+    assert box.settings.cameras == ()
+    assert (config.parent / "secrets" / "a.password").exists()
+
+
+def test_going_back_a_step(config):
+    """A wrong answer of the step before could only be mended after everything had been written."""
+    person = Person(
+        *SITE, "miller", "<",  # from People back to Site
+        "Van 8", *[""] * 6, "<", "Van 9", *[""] * 8,  # there is nothing before the first step
+        *PEOPLE, "n", "", "<", "n", "", NO_CONSOLE, NO_BENCHMARK,
+    )  # fmt: skip
+    box = person.walk(config)
+    assert box.settings.site == "Van 9"
+    assert person.text.count("1 of 6  Site") == 3
+    assert person.text.count("3 of 6  Cameras") == 2
+    assert "[miller]" in person.text, "what was answered in the step that was left is still there"
+
+
+@pytest.mark.parametrize(
+    ("typed", "position"),
+    [
+        ("51.50722 -0.12750", (51.50722, -0.1275)), ("51.5,-0.1", (51.5, -0.1)), ("51.5N; 0.1W", (51.5, -0.1)),
+        ("33.9° s 151.2° e", (-33.9, 151.2)),
+    ],
+)  # fmt: skip
+def test_a_position_as_people_write_it(typed, position, config):
+    assert tuple(position_of(typed).values()) == position
+    person = Person(*SITE[:6], typed, *SITE[7:], *PEOPLE, "n", "", NO_CONSOLE, NO_BENCHMARK)
+    deployment = person.walk(config).settings.deployment
+    assert (deployment.latitude, deployment.longitude) == position
+
+
+def test_a_position_that_is_none_is_asked_again(config):
+    wrong = ["High Street", "51.5", "95 0", "51.5 -0.1 3"]
+    person = Person(*SITE[:6], *wrong, "", *SITE[7:], *PEOPLE, "n", "", NO_CONSOLE, NO_BENCHMARK)
+    assert person.walk(config).settings.deployment.latitude is None
+    assert person.text.count("a position is two numbers") == 3
+    assert "deployment.latitude: Input should be less than or equal to 90" in person.text
+
+
+def test_a_certificate_that_is_not_there_is_said(config):
+    """It was taken without a word, and serve would not start."""
+    missing = ["y", "", "tls/cert.pem", "tls/key.pem", ""]
+    person = Person(*SITE, *PEOPLE, "n", "", *missing, "n", *missing[1:], "y", NO_BENCHMARK)
+    person.walk(config)
+    assert person.text.count("the certificate cannot be used: No such file or directory") == 2
+
+
+def test_a_certificate_that_fits_is_taken(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("LFR_EDGE_CA_PASSPHRASE", "three random words")
+    assert main(["tls", "init", str(tmp_path / "ca"), "--dns", "van.example"]) == 0
+    assert main(["tls", "issue", str(tmp_path / "ca"), str(tmp_path / "tls"), "--dns", "van.example"]) == 0
+    certificate, key = str(tmp_path / "tls" / "cert.pem"), str(tmp_path / "tls" / "key.pem")
+    person = Person(*SITE, *PEOPLE, "n", "", "y", "", certificate, key, "van.example", NO_BENCHMARK)
+    box = person.walk(config)
+    assert "cannot be used" not in person.text
+    box.change(console={"tls_key": certificate})
+    assert "the certificate cannot be used" in box.certificate_trouble()
 
 
 def test_an_existing_configuration_is_where_it_begins(config):

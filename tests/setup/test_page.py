@@ -25,8 +25,8 @@ from tests.fakes.box import ManualClock
 from tests.setup.conftest import PASSWORD, USER
 
 SITE = {
-    "site": "Van 7", "data": "data", "audit": "audit", "store": "models", "purpose": "evaluation", "place": "Market Sq",
-    "force": "Exampleshire <Police>", "contact": "101",
+    "site": "Van 7", "data": "data", "audit": "audit", "store": "models", "purpose": "evaluation",
+    "place": "Market Sq", "position": "51.5 -0.1", "force": "Exampleshire <Police>", "contact": "101",
 }  # fmt: skip
 PEOPLE = {"deployment_officer": "miller", "authorising_officer": "okoro", "operator": "jones singh"}
 
@@ -159,6 +159,7 @@ async def test_from_nothing_to_a_box(served, holder, street, monkeypatch):
     assert set(codes) == {"miller", "okoro", "jones", "singh"}
     settings = load_settings(served.preparation.path)
     assert (settings.notice.force, settings.cameras[0].id) == ("Exampleshire <Police>", "gate")
+    assert (settings.deployment.latitude, settings.deployment.longitude) == (51.5, -0.1)
     assert settings.cameras[0].password_file.read_text() == f"{PASSWORD}\n"
     accounts = Accounts(settings.data / "accounts.json", SystemClock())
     accounts.redeem(codes["okoro"], "okoro", None, "three random words")
@@ -179,6 +180,9 @@ async def test_an_account_from_elsewhere_ends_the_page_at_once(served, holder):
 
 async def test_what_is_wrong_is_said_and_nothing_of_it_is_kept(served, holder):
     assert "models.purpose" in await send(holder, "site", **(SITE | {"purpose": "fun"}))
+    text = await send(holder, "site", **(SITE | {"position": "somewhere"}))
+    assert "a position is two numbers" in text
+    assert 'value="somewhere"' in text
     assert served.preparation.draft.answers.configuration == {}
     text = await send(holder, "people", operator="Miller!", auditor="ng")
     assert "cannot be a name" in text
