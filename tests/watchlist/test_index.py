@@ -53,13 +53,15 @@ def assert_agrees(index: WatchlistIndex, people: dict[str, np.ndarray], probes: 
         max_size=25,
     ),
     st.integers(0, 2**20),
-    st.sampled_from([3, 8192]),
+    st.sampled_from([(3, 0), (8192, 0), (3, 1000), (8192, 8)]),
     st.integers(1, MOST_SINGLE_PROBES + 4),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_history_of_changes_finds_what_the_reference_finds(history, seed, block, probes):
+def test_any_history_of_changes_finds_what_the_reference_finds(history, seed, sizes, probes):
+    """With blocks of so many rows, and several probes one by one from so many rows on."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(index_module, "BLOCK_ROWS", block)
+    patch.setattr(index_module, "BLOCK_ROWS", sizes[0])
+    patch.setattr(index_module, "LEAST_SINGLE_ROWS", sizes[1])
     try:
         index, people = WatchlistIndex(DIMENSION), {}
         for step, (action, who) in enumerate(history):
