@@ -95,7 +95,8 @@ class Tracker:
             self._observe(tracks, states[seen], t_ns)
             free[tracks] = False
         new = high[track_ids[high] == NO_TRACK]
-        track_ids[new] = self._start(states[new], t_ns)
+        if len(new):
+            track_ids[new] = self._start(states[new], t_ns)
         return TrackUpdate(track_ids, ended)
 
     def _associate(self, states: Float64Array, free: IntArray, t_ns: int) -> list[tuple[int, int]]:
