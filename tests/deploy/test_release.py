@@ -71,23 +71,81 @@ def test_a_release_whose_service_does_not_start_is_taken_back_and_the_one_before
     restart = _script(tmp_path, f"readlink {link} >> {started}; test $(readlink {link}) = slots/a")
     box("", restart).install(approved(1))
     bundle = approved(2)
-    with pytest.raises(InstallError, match=r"taken back: .*restart` ended with 1"):
+    with pytest.raises(
+        InstallError, match=r"\(serial 2\) was in use and is taken back.*restart` ended with 1"
+    ) as back:
         box("", restart).install(bundle)
+    assert "the release before it runs on" in back.value.hint
     assert started.read_text().split() == ["slots/a", "slots/b", "slots/a"]
     assert link.resolve().name == "a"
     last = box().journal.read()[-1]
     assert (last["event"], last["serial"]) == ("install.returned", 2)
-    with pytest.raises(InstallError, match="the release before it was not restarted: `/no/such/program`"):
+    with pytest.raises(
+        InstallError, match="the release before it was not restarted: `/no/such/program`"
+    ) as dead:
         box("", "/no/such/program").install(bundle)
+    assert "NOTHING RUNS" in dead.value.hint, "that it runs on would be a lie"
     assert link.resolve().name == "a"
+
+
+def test_a_release_that_brought_the_data_forward_and_died_leaves_no_word_of_running(
+    box: Box, approved: Approved, tmp_path: Path
+) -> None:
+    """The one before refuses a newer folder, as it must: the installer may not say that it runs on."""
+    format_file = tmp_path / "format"
+    format_file.write_text("2")
+    service = f"""case $(readlink {tmp_path / "box" / "current"}) in
+      slots/a) test $(cat {format_file}) = 2;;
+      *) echo 3 > {format_file}; exit 1;;
+    esac"""
+    restart = _script(tmp_path, service)
+    box("", restart).install(approved(1))
+    with pytest.raises(InstallError, match="the release before it was not restarted") as caught:
+        box("", restart).install(approved(2))
+    assert "NOTHING RUNS" in caught.value.hint
+    assert "runs on" not in caught.value.hint
+
+
+def test_what_status_and_install_say_to_a_person(
+    box: Box,
+    approved: Approved,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(program, "doctor", lambda config: lambda folder: "")
+    empty = ["--root", str(tmp_path / "new"), "status"]
+    assert not program.main(empty)
+    assert "no keys are enrolled" in capsys.readouterr().out
+    box()
+    here = ["--root", str(tmp_path / "box")]
+    bundle = approved(1)
+    capsys.readouterr()
+    missing = tmp_path / "mistyped.toml"
+    assert not program.main([*here, "install", str(bundle), "--config", str(missing)])
+    said = capsys.readouterr().out
+    assert f"{missing} is not there: the health check looks at the machine alone" in said
+    assert "(serial 1) is in use from the service's next start on" in said
+    assert not program.main([*here, "status"])
+    said = capsys.readouterr().out
+    assert "no keys" not in said
+    assert said.splitlines()[-1].endswith("(serial 1)")
+    missing.write_text("")
+    bundle = approved(2)
+    capsys.readouterr()
+    assert not program.main([*here, "install", str(bundle), "--config", str(missing), "--restart", "true"])
+    said = capsys.readouterr().out
+    assert "is not there" not in said
+    assert "(serial 2) runs: " in said
 
 
 def test_a_restart_without_an_end_is_given_up(
     box: Box, approved: Approved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "_RESTART_S", 0.2)
-    with pytest.raises(InstallError, match=r"did not end within 0\.2 s"):
+    with pytest.raises(InstallError, match=r"did not end within 0\.2 s") as caught:
         box("", _script(tmp_path, "exec sleep 60")).install(approved(1))
+    assert "no release ran before it" in caught.value.hint
     assert box().slots.current() is None
 
 
@@ -173,7 +231,7 @@ def test_a_cut_between_commit_and_its_line_is_closed_by_recover(
     box().install(approved(1))
     journal = tmp_path / "box" / "journal.jsonl"
     journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))
-    assert box().recover() == "release 0.1 was committed"
+    assert box().recover() == "release 0.1 (serial 1) was committed"
     last = box().journal.read()[-1]
     assert (last["event"], last["serial"], last["recovered"]) == ("install.committed", 1, True)
     assert "approved_by" not in last

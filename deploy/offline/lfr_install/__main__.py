@@ -21,7 +21,7 @@ from lfr_install.disk import sync_folder, sync_tree
 from lfr_install.faults import InstallError
 from lfr_install.journal import Journal
 from lfr_install.manifest import describe
-from lfr_install.release import Release, doctor
+from lfr_install.release import Release, doctor, named
 from lfr_install.slots import Slots
 
 ROOT: Final = Path("/opt/lfr-edge")
@@ -161,9 +161,12 @@ def _approve(args: argparse.Namespace) -> int:
 
 
 def _install(args: argparse.Namespace) -> int:
+    if not args.config.exists():
+        print(f"{args.config} is not there: the health check looks at the machine alone")
     with _locked(args.root), _bar("unpacking") as progress:
         manifest = _release(args).install(args.bundle, progress)
-    print(f"release {manifest.version} (serial {manifest.serial}) runs: {args.root}/current")
+    verb = "runs" if args.restart else "is in use from the service's next start on"
+    print(f"release {named(manifest)} {verb}: {args.root}/current")
     return 0
 
 
@@ -197,9 +200,13 @@ def _status(args: argparse.Namespace) -> int:
         print(json.dumps(told, indent=2))
         return 0
     print(_told(describe(slots.manifest(current)), faults) if current else "no release is installed")
-    print("release key", *told["trusted"]["release"], "· installers", *told["trusted"]["installers"])
+    if told["trusted"]["release"]:
+        print("release key", *told["trusted"]["release"], "· installers", *told["trusted"]["installers"])
+    else:
+        print("no keys are enrolled: lfr-edge-install enrol --help")
     for line in told["journal"]:
-        print(line["at"], line["event"], line.get("version", ""), line.get("why", ""))
+        about = f"{line['version']} (serial {line['serial']})" if "serial" in line else ""
+        print(" ".join(filter(None, (line["at"], line["event"], about, line.get("why", "")))))
     return 0
 
 

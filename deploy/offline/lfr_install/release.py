@@ -22,6 +22,8 @@ PROGRAM: Final = "venv/bin/lfr-edge"
 _DOCTOR_S: Final = 300  # it takes seconds; a box that needs minutes for it is not well
 _RESTART_S: Final = 180  # a deployment ends in order first: the unit gives it 30 s, and 90 s to start
 
+_NOT_RESTARTED: Final = "the release before it was not restarted"
+
 Health = Callable[[Path], str]
 """Told the slot's folder; returns "" where it is well, otherwise what is wrong."""
 
@@ -97,10 +99,10 @@ class Release:
         if not trouble:
             self.slots.commit(current)
             self.journal.write("install.committed", slot=current, recovered=True, **describe(manifest))
-            return f"release {manifest.version} was in use and is well: committed"
+            return f"release {named(manifest)} was in use and is well: committed"
         trouble += self._return()
         self.journal.write("install.returned", why=trouble, recovered=True, **describe(manifest))
-        return f"release {manifest.version} was not well ({trouble}): returned to the one before"
+        return f"release {named(manifest)} was not well ({trouble}): returned to the one before"
 
     def release_key(self) -> Path:
         key = self.root / "trust" / "release.pub"
@@ -141,7 +143,7 @@ class Release:
         about["event"] = "install.committed" if done else "install.abandoned"
         self.journal.write(recovered=True, **about)
         how = "was committed" if done else "never got its turn; what ran before it runs on"
-        return f"release {last['version']} {how}"
+        return f"release {last['version']} (serial {last['serial']}) {how}"
 
     def _switch(self, slot: str | None) -> str:
         """Move the link and restart what uses it; "", or what went wrong with the restart."""
@@ -159,7 +161,7 @@ class Release:
     def _return(self) -> str:
         committed = self.slots.committed()
         trouble = self._switch(committed.slot if committed else None)
-        return f"; the release before it was not restarted: {trouble}" if trouble and committed else ""
+        return f"; {_NOT_RESTARTED}: {trouble}" if trouble and committed else ""
 
     def _refused(self, manifest: Manifest, trouble: str, *, returned: bool) -> InstallError:
         try:
@@ -167,11 +169,21 @@ class Release:
         except InstallError as error:  # the reason comes first; `recover` closes the journal
             trouble += f"; and the journal does not say so yet: {error.message}"
         what = "was in use and is taken back" if returned else "was not put in use"
+        before = "the release before it runs on" if self.slots.committed() else "no release ran before it"
+        if (
+            _NOT_RESTARTED in trouble
+        ):  # it may have brought the data folder forward, which an older one refuses
+            before = "NOTHING RUNS: see why in the service's log (journalctl -u lfr-edge), and bring a newer bundle"
         return InstallError(
             "install_unwell",
-            f"release {manifest.version} did not pass its health check and {what}: {trouble}",
-            hint="the release before it runs on; see the journal with: lfr-edge-install status",
+            f"release {named(manifest)} {what}, because it is not well: {trouble}",
+            hint=f"{before}; the journal: lfr-edge-install status",
         )
+
+
+def named(manifest: Manifest) -> str:
+    """Two releases may have one version: the serial tells them apart."""
+    return f"{manifest.version} (serial {manifest.serial})"
 
 
 def _set_up(folder: Path, manifest: Manifest) -> None:
