@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from lfr_edge.errors import RecogniserError
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.recogniser.channel import Message
 from lfr_edge.recogniser.explanation import GRID, explain
-from lfr_edge.recogniser.handle import RecogniserHandle
+from lfr_edge.recogniser.handle import HANG_S, RecogniserHandle
 from lfr_edge.recogniser.spec import CameraPlan, StartSpec
 from lfr_edge.settings import MatchingSettings, ModelSettings, VisionSettings
 from lfr_edge.watchlist.container import Enrolled, SealedWatchlist, seal
@@ -224,6 +225,15 @@ async def test_a_hung_process_is_killed_and_said_so(desk: Desk) -> None:
     with pytest.raises(RecogniserError) as caught:
         await desk.handle.request("read")
     assert caught.value.code == "recogniser_gone"
+
+
+async def test_a_desk_that_was_held_up_ends_no_recogniser(desk: Desk) -> None:
+    """A stalled event loop reads no sign of progress: that is its own fault. The control is the test above."""
+    await desk.start()
+    for _ in range(2):
+        time.sleep(HANG_S + 0.5)  # nothing of the loop turns
+        await asyncio.sleep(0.1)
+    assert (await desk.handle.request("read", timeout_s=10)).body["paused"] is False
 
 
 async def test_a_crash_is_noticed_at_once(desk: Desk) -> None:
