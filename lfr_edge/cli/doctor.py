@@ -16,6 +16,7 @@ from lfr_edge.clock import SystemClock
 from lfr_edge.errors import LfrError
 from lfr_edge.formats import refuse_newer
 from lfr_edge.setup.finding import Finding
+from lfr_edge.setup.position import position_text
 from lfr_edge.setup.storage import cores, examine_storage, space, swap
 from lfr_edge.setup.time_source import examine_clock
 
@@ -166,10 +167,20 @@ def _configuration(path: Path) -> Iterator[Finding]:
     from lfr_edge.models.licence import require_permission
     from lfr_edge.models.store import ModelStore
     from lfr_edge.settings import load_settings
+    from lfr_edge.setup.certificate import examine_certificate
     from lfr_edge.setup.outside import examine_anchoring
 
     settings = load_settings(path)
-    yield Finding("configuration", "ok", f"{path}: {len(settings.cameras)} cameras")
+    yield Finding(
+        "configuration", "ok" if settings.cameras else "warn", f"{path}: {len(settings.cameras)} cameras",
+        "serve does not start without a camera: lfr-edge setup adds one",
+    )  # fmt: skip
+    if settings.models.purpose == "operational" and not position_text(settings):
+        yield Finding(
+            "position", "warn", "the box does not know where it stands",
+            "an authority for a place is refused without deployment.latitude and longitude",
+        )  # fmt: skip
+    yield from examine_certificate(settings.console)
     yield from examine_storage(settings.data)
     yield _data_format(settings.data)
     yield from examine_anchoring(settings, SystemClock())

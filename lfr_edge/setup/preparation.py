@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from lfr_edge.sentences import say
 from lfr_edge.settings import CameraSettings, Settings
 from lfr_edge.setup.answers import Draft
 from lfr_edge.setup.capacity import Speed, Verdict, judge
+from lfr_edge.setup.certificate import certificate_trouble
 from lfr_edge.setup.finding import Finding
 from lfr_edge.setup.neighbours import Neighbours
 from lfr_edge.setup.speed import measure
@@ -158,13 +158,7 @@ class Preparation:
         console = self.settings.console
         if console.tls_certificate is None or console.tls_key is None:
             return ""
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.at(console.tls_certificate), self.at(console.tls_key))
-        except OSError as error:  # ssl.SSLError is one
-            reason = error.strerror if isinstance(error, FileNotFoundError) else str(error)
-            return f"the certificate cannot be used: {reason}"
-        return ""
+        return certificate_trouble(self.at(console.tls_certificate), self.at(console.tls_key))
 
     async def probe(self, camera: CameraSettings, *, seconds: float) -> ProbeReport:
         """Watch a camera as a deployment would. Raises CameraError."""

@@ -131,3 +131,46 @@ def test_a_configuration_is_followed_to_what_it_names(tmp_path: Path, model_stor
     assert _state("watchlist", config).state == "ok"
     config.write_text(CONFIG.format(store=model_store.root, purpose="operational"))
     assert _state("model_licence_reference_missing", config).state == "fail"
+
+
+def _written(tmp_path: Path, *, purpose: str = "evaluation", more: str = "") -> Path:
+    path = tmp_path / "lfr.toml"
+    path.write_text(
+        f'site = "v"\ndata = "{tmp_path}/data"\naudit = "{tmp_path}/audit"\n[models]\npurpose = "{purpose}"\n'
+        f'licence_reference = "PO-1"\n{more}'
+    )
+    return path
+
+
+def test_a_box_without_a_camera_is_said(tmp_path: Path) -> None:
+    found = _state("configuration", _written(tmp_path))
+    assert (found.state, found.do.split(":")[0]) == ("warn", "serve does not start without a camera")
+    camera = '[[cameras]]\nid = "a"\nurl = "rtsp://192.0.2.1/1"\n'
+    assert _state("configuration", _written(tmp_path, more=camera)).state == "ok"
+
+
+def test_a_box_that_does_not_know_where_it_stands(tmp_path: Path) -> None:
+    """Every authority for a place would be refused, on the day."""
+    assert _state("position", _written(tmp_path, purpose="operational")).state == "warn"
+    here = "[deployment]\nlatitude = 51.5\nlongitude = -0.1\n"
+    for config in (_written(tmp_path, purpose="operational", more=here), _written(tmp_path)):
+        assert "position" not in {finding.check for finding in examine(config)}
+
+
+def test_a_certificate_that_serve_could_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LFR_EDGE_CA_PASSPHRASE", "three random words")
+    assert main(["tls", "init", str(tmp_path / "ca"), "--dns", "van.example"]) == 0
+    assert main(["tls", "issue", str(tmp_path / "ca"), str(tmp_path / "tls"), "--dns", "van.example"]) == 0
+
+    def console(certificate: Path, key: Path) -> str:
+        return f'[console]\nhost = "0.0.0.0"\ntls_certificate = "{certificate}"\ntls_key = "{key}"\n'
+
+    good = tmp_path / "tls" / "cert.pem", tmp_path / "tls" / "key.pem"
+    assert _state("certificate", _written(tmp_path, more=console(*good))).state == "ok"
+    for wrong in ((good[0], good[0]), (tmp_path / "absent.pem", good[1])):
+        found = _state("certificate", _written(tmp_path, more=console(*wrong)))
+        assert found.state == "fail"
+        assert "the certificate cannot be used" in found.text
+    sealed = Path("/run/credentials/lfr-edge.service/tls.key")
+    found = _state("certificate", _written(tmp_path, more=console(good[0], sealed)))
+    assert (found.state, found.text) == ("warn", f"{sealed} is there while the service runs")

@@ -94,6 +94,7 @@ async def test_an_engineer_may_look_and_an_operator_may_not(box: House, sign_in)
 
 async def test_dashboard_and_alarms_ask_for_what_is_there(watched: House) -> None:
     """A panel over a name that nobody exports would stay empty for ever, and an alarm silent."""
+    watched.system.now = replace(watched.system.status(), energy=Energy(31.5, 1200.0, ("rapl:package-0",)))
     _, text = await _scrape(watched, TOKENS["monitor"])
     exported = {
         sample.name for family in text_string_to_metric_families(text) for sample in family.samples
@@ -105,3 +106,54 @@ async def test_dashboard_and_alarms_ask_for_what_is_there(watched: House) -> Non
     assert len(names) > 15
     assert names <= exported
     assert not {"lfr_nobody_exports_this"} <= exported  # the control
+    shown = {name for target in asked for name in re.findall(r"\blfr_\w+", target)}
+    unseen = {
+        name
+        for name in exported
+        if name.removesuffix("_total") not in {one.removesuffix("_total") for one in shown}
+    }
+    assert unseen == set(), "measured, and on no panel and in no alarm"
+
+
+LABELLED = re.compile(r"(lfr_\w+)(?:\{([^}]*)\})?")
+
+
+async def test_labels_that_dashboard_and_alarms_name_are_there(watched: House) -> None:
+    """A matcher over a label or value that nobody exports is as empty as one over a missing name."""
+    now = watched.system.status()
+    drifting = tuple(replace(camera, drift={"quality": 0.3}) for camera in now.cameras)
+    latency = replace(now.latency, p50=1.0, p95=2.0, p99=3.0)
+    watched.system.now = replace(now, cameras=drifting, latency=latency)
+    found = [
+        (name, dict(labels)) for name, labels in _samples((await _scrape(watched, TOKENS["monitor"]))[1])
+    ]
+    labels = {name: set().union(*(have for one, have in found if one == name)) for name, _ in found}
+
+    def fits(expr: str) -> bool:
+        for name, matchers in LABELLED.findall(expr):
+            for label, sign, value in re.findall(r'(\w+)(!?=)"([^"]*)"', matchers):
+                values = {have.get(label) for one, have in found if one == name}
+                if value not in values and sign == "=":
+                    return False
+                if label not in labels.get(name, ()):
+                    return False
+        return True
+
+    def has(expr: str, named: str) -> bool:
+        (first, _), *_ = LABELLED.findall(expr)
+        return set(re.findall(r"\{\{ ?(?:\$labels\.)?(\w+) ?\}\}", named)) <= labels.get(first, set())
+
+    board = json.loads((DEPLOY / "grafana" / "lfr-edge.json").read_text())
+    targets = [target for panel in board["panels"] for target in panel.get("targets", ())]
+    alarms = (DEPLOY / "prometheus" / "alarms.yml").read_text()
+    rules = re.findall(r"expr: (.+)(?:\n(?!      - ).*)*?\n +summary: (.+)", alarms)
+    assert len(rules) == alarms.count("- alert:")
+    assert "on()" not in alarms, (
+        "one van's cameras would be blind because another van is at work (promtool showed it)"
+    )
+    for expr, named in [*((one["expr"], one.get("legendFormat", "")) for one in targets), *rules]:
+        assert fits(expr), expr
+        assert has(expr, named), (expr, named)
+    assert not fits('lfr_alerts{state="forgotten"}')  # the controls
+    assert not fits('lfr_alerts{camera="left"}')
+    assert not has("lfr_alerts", "{{camera}}")
