@@ -22,6 +22,7 @@ import numpy as np
 from benchmarks import _line
 from benchmarks._material import SHARED, model_store, pack
 from benchmarks._systems import UnavailableError, analysis, scrfd_pack
+from lfr_edge.cli.packs import progress_bar
 from lfr_edge.errors import ModelError
 from lfr_edge.evaluation.labels import mislabelled, read_label_errors
 from lfr_edge.evaluation.openset import Searches, operating_points, rank_one
@@ -48,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--packs", nargs="+", default=["default", "thorough"], metavar="NAME", help="ours")
     args = options.parse_args(argv)
     report = _line.Report("accuracy", args)
-    share = args.share or (0.01 if args.quick else 0.25)
+    share = (0.01 if args.quick else 0.25) if args.share is None else args.share
+    if not 0 < share <= 1:
+        options.error("--share: above 0, at most 1 (all people)")
     if not (_FACES / "protocol.csv").exists():
         report.emit({"systems": {}, "skipped": {"all": "needs ../shared/faces"}})
         return 0
@@ -62,8 +65,11 @@ def main(argv: list[str] | None = None) -> int:
             except (UnavailableError, ModelError) as why:
                 skipped[name] = str(why)
                 continue
-            figures[name] = _measured(look, drawn, args.seed)
-            report.say(f"{name}: {figures[name]['tpir_at_fpir']['0.01']['value']}")
+            with progress_bar() as bar:
+                task = bar.add_task(name, total=len(drawn.samples))
+                figures[name] = _measured(look, drawn, args.seed, partial(bar.advance, task))
+            at = figures[name]["tpir_at_fpir"]["0.01"]
+            report.say(f"{name}: {at.get('note') if at['value'] is None else at['value']}")
     counts = {role: len(drawn.of(role)) for role in ("gallery", "mated", "nonmated")}
     report.emit({"systems": figures, "skipped": skipped, "n": counts, "seed": args.seed, "share": share})
     return 0
@@ -146,9 +152,9 @@ def _central(boxes: Sequence[Sequence[float]], size: tuple[int, ...]) -> int | N
     )
 
 
-def _measured(look: Look, drawn: Protocol, seed: int) -> dict[str, Any]:
+def _measured(look: Look, drawn: Protocol, seed: int, done: Callable[[], None]) -> dict[str, Any]:
     began = time.process_time()
-    parts = {role: _embed(look, drawn.of(role)) for role in ("gallery", "mated", "nonmated")}
+    parts = {role: _embed(look, drawn.of(role), done) for role in ("gallery", "mated", "nonmated")}
     cpu_s = time.process_time() - began
     gallery, listed = parts["gallery"], [sample.identity for sample in drawn.of("gallery")]
     mated, others = (_scores(parts[role], gallery) for role in ("mated", "nonmated"))
@@ -170,13 +176,17 @@ def _measured(look: Look, drawn: Protocol, seed: int) -> dict[str, Any]:
     }
 
 
-def _embed(look: Look, samples: Sequence[Sample]) -> list[Float32Array | None]:
-    return [look((_FACES / sample.path).read_bytes()) for sample in samples]
+def _embed(look: Look, samples: Sequence[Sample], done: Callable[[], None]) -> list[Float32Array | None]:
+    found = []
+    for sample in samples:
+        found.append(look((_FACES / sample.path).read_bytes()))
+        done()
+    return found
 
 
 def _scores(probes: Sequence[Float32Array | None], gallery: Sequence[Float32Array | None]) -> Any:
     """(probes, listed) minus the Euclidean distance: for unit vectors the same order as the cosine."""
-    width = next(len(template) for template in gallery if template is not None)
+    width = next((len(template) for template in (*gallery, *probes) if template is not None), 1)
     rows = np.array([np.zeros(width) if one is None else one for one in gallery], np.float64)
     out = np.full((len(probes), len(gallery)), -np.inf)
     for at, probe in enumerate(probes):
