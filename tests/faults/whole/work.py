@@ -29,10 +29,8 @@ _STREAM: Final = {
     "erased": "alert.erased",
     "suppressed": "alert.raised",
 }
-_LATE: Final = {
-    404,
-    409,
-}  # an alert that somebody else changed, pictures that are erased: an answer, not a fault
+# An alert that somebody else changed, pictures whose four seconds are over: an answer, not a fault.
+_LATE: Final = {404, 409, 410}
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,8 @@ class Work:
         except (aiohttp.ClientError, ConnectionError) as error:
             self._troubles.append(f"the console went away: {error!r}")
         except RefusedError as error:
-            self._troubles.append(f"refused while it may not be: {error}")
+            if not (self.ending and error.status == 409):  # the end that was cut off is being finished
+                self._troubles.append(f"refused while it may not be: {error}")
         finally:
             desk.cancel()
             await asyncio.gather(desk, return_exceptions=True)
