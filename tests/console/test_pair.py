@@ -134,6 +134,20 @@ def test_the_control_one_file_after_the_other_is_torn_by_a_cut(
     assert torn >= 3
 
 
+@pytest.mark.parametrize("why", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_stick_without_links_gets_plain_files(tmp_path: Path, renew, monkeypatch, why: int) -> None:
+    """A laptop's certificate travels on FAT, which answers EPERM to whoever asks for a link."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(why, os.strerror(why))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    for _ in range(2):
+        renew(tmp_path / "laptop")
+        assert belongs_together(tmp_path / "laptop")
+    assert sorted(path.name for path in (tmp_path / "laptop").iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
+
+
 @pytest.mark.parametrize("why", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_refuses_is_said_with_what_to_do_and_nothing_is_lost(
     tmp_path: Path, renew, why: int

@@ -8,6 +8,7 @@ set; renaming that one link is the change. Paths that are configured stay as the
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -23,6 +24,9 @@ Files = Mapping[str, tuple[bytes, int]]  # name → (content, mode)
 _CURRENT: Final = "current"
 _SET: Final = "set-"
 _FOLDER_MODE: Final = 0o750
+_NO_LINKS: Final = frozenset(
+    {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
+)  # FAT and exFAT: the first, also to root
 
 
 def change(folder: Path, files: Files, owner: tuple[int, int] | None) -> None:
@@ -124,8 +128,10 @@ def _has_links(folder: Path) -> bool:
     probe.unlink(missing_ok=True)
     try:
         probe.symlink_to(_CURRENT)
-    except PermissionError:  # as FAT and exFAT answer, also to root
-        return False
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return False
+        raise
     probe.unlink()
     return True
 

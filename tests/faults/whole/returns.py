@@ -46,6 +46,7 @@ class Returns:
     tried: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     back_s: dict[str, list[float]] = field(default_factory=dict)
+    cpu_s: dict[str, float] = field(default_factory=dict)  # most, of the new process until it was back
     noticed_s: dict[str, float] = field(default_factory=dict)  # slowest, until what hung was ended
     judged: Readiness = field(default_factory=lambda: Readiness(bar_s=BACK_S))
     taken: int = 0  # by the kernel's OOM killer
@@ -65,6 +66,7 @@ class Returns:
                 f"ended after, s, slowest: {fault}": round(took_s, 2)
                 for fault, took_s in self.noticed_s.items()
             },
+            **{f"CPU s of a new {who}, most": round(most, 2) for who, most in sorted(self.cpu_s.items())},
             "taken by the OOM killer": self.taken,
             "too slow, and the machine busy with others": self.judged.disturbed,
             "deployments": self.deployments,
@@ -161,6 +163,8 @@ class Faults:
                     frames = seen
                 elif seen > frames:
                     took_s, others = watch.read()
+                    used = cpu_s([pid for pid in self._children(who) if pid != dead])
+                    self.told.cpu_s[who] = max(self.told.cpu_s.get(who, 0.0), used)
                     self.told.back_s.setdefault(fault, []).append(took_s)
                     self.told.failures += self.told.judged.judge(f"{fault}: back", took_s, others)
                     return
