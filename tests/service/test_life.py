@@ -88,6 +88,7 @@ async def test_every_step_is_needed_and_then_changes_take_effect_on_the_next_fac
     assert time.monotonic() - began < 10
     entries = van.entries()
     verbs = [entry.event.ev for entry in entries]
+    assert entries[verbs.index("model.loaded")].event.data == {"pack": run.pack.name, "precision": "fp32"}
     assert (
         verbs.index("recogniser.stopped")
         < verbs.index("deployment.cancelled")
