@@ -357,3 +357,20 @@ def test_another_server_is_not_called_a_witness_that_mistrusts(
             thread.join()
     said = capsys.readouterr().err
     assert "what answers there is not the witness force.example/witness (404)" in said
+
+
+def test_where_nobody_answers_each_log_is_not_tried(box: Box, keys: tuple[str, str], capsys: Capture) -> None:
+    deployment(box, device_log(box), "d1")
+    command = [
+        "witness",
+        "deliver",
+        str(box.root / "audit"),
+        "--url",
+        "http://127.0.0.1:9",
+        "--witness",
+        keys[1],
+    ]
+    assert main(command) == 3
+    said = capsys.readouterr()
+    assert "audit_witness_unreachable" in said.err
+    assert said.out == ""
