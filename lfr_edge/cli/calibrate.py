@@ -292,7 +292,7 @@ def _cannot(refused: Sequence[Refused]) -> str:
 
 
 def _parity(found: Parity, models: Sequence[dict[str, Any]]) -> str:
-    names = [f"{m['pack']} {m['version']} on {m['provider']}" for m in models]
+    names = [f"{m['pack']} {m['version']} on {m['provider']} in {m['precision']}" for m in models]
     lines = [
         f"reference   {names[0]}",
         f"candidate   {names[1]}",

@@ -129,7 +129,8 @@ def score_shifts(
             shifts[name] = Shift(None, None, None, None, None, count, note)
             continue
         mean, everybody = float(scores[mine].mean()), float(scores[kept].mean())
-        resampled = _means(scores, people, mine, generator) - _means(scores, people, kept, generator)
+        # Everybody holds the group: both means of one drawing of persons, or their likeness would be lost.
+        resampled = np.subtract(*_both_means(scores, people, (mine, kept), generator))
         low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         shift = mean - everybody
         shifts[name] = Shift(mean, shift, float(low), float(high), shift / spread, count)
@@ -185,6 +186,22 @@ def _means(
     counts = np.bincount(who).astype(np.float64)
     draws = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), _RESAMPLES)
     return np.asarray((draws @ sums) / (draws @ counts))
+
+
+def _both_means(
+    values: FloatArray, people: IntArray, members: tuple[BoolArray, BoolArray], generator: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """(resamples,) means of a group and of the `members` that hold it, of the same persons drawn with replacement."""
+    everybody = members[1]
+    names, who = np.unique(people[everybody], return_inverse=True)
+    draws = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), _RESAMPLES)
+    means = []
+    for mine in members:
+        held = mine[everybody]
+        sums = np.bincount(who, np.where(held, values[everybody], 0.0))
+        counts = draws @ np.bincount(who, held.astype(np.float64))
+        means.append(np.asarray((draws @ sums) / np.maximum(counts, 1.0)))
+    return means[0], means[1]
 
 
 def _ratio(

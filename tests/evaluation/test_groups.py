@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -17,13 +16,13 @@ from portraitist import FakePortraitist
 
 from lfr_edge.cli.main import main
 from lfr_edge.evaluation.fairness import fairness
-from lfr_edge.evaluation.groups import Trials, chance_within, differential, score_shifts
+from lfr_edge.evaluation.groups import chance_within, differential, score_shifts
 from lfr_edge.evaluation.identities import report, run_identities
-from lfr_edge.evaluation.intervals import person_rate
 from lfr_edge.evaluation.openset import operating_points
 from lfr_edge.evaluation.page import page
 from lfr_edge.evaluation.power import detectable, people_for
 from lfr_edge.evaluation.protocol import Protocol, Sample
+from tests.evaluation.coverage import rate, shift, trials
 
 MODEL = {
     "fingerprint": "f",
@@ -35,36 +34,16 @@ MODEL = {
 }
 
 
-def trials(rates: dict[str, float], people: int, images: int = 1, seed: int = 0, **kwargs) -> Trials:
-    generator = np.random.default_rng(seed)
-    groups, events = [], []
-    for name, rate in rates.items():
-        for _ in range(people):
-            # Some people are missed again and again: rates of persons vary about the group's.
-            own = generator.beta(4 * rate, 4 * (1 - rate)) if images > 1 and 0 < rate < 1 else rate
-            groups += [name] * images
-            events += list(generator.random(images) < own)
-    who = np.repeat(np.arange(people * len(rates)), images)
-    return Trials(np.array(events, bool), who, tuple(groups), **kwargs)
-
-
-def held(seed: int) -> bool:
-    found = trials({"a": 0.1}, 150, images=4, seed=seed)
-    rate = person_rate(found.events, found.people)
-    return rate.low <= 0.1 <= rate.high
-
-
 def test_intervals_hold_the_truth_where_people_were_seen_several_times():
-    runs = 150
-    assert sum(map(held, range(runs))) >= 0.89 * runs
+    held, runs = rate(150, 4, 0.1), 150
+    assert sum(held(seed) is True for seed in range(runs)) >= 0.89 * runs
 
 
-@pytest.mark.trial
-def test_intervals_hold_the_truth_in_95_of_100():
-    runs = int(os.environ.get("COVERAGE_RUNS", "1000"))
-    share = sum(map(held, range(runs))) / runs
-    print(f"coverage of a rate with several images of a person: {share:.3f}")
-    assert 0.93 <= share <= 0.97
+def test_a_shift_holds_everybody_in_the_group_and_in_the_whole():
+    """Both means of one drawing: of two they would be as sure as nobody is (100 of 100 held; about 95 should)."""
+    held = shift(150, 0.05)
+    answers = [held(seed) for seed in range(40)]
+    assert 32 <= sum(answer is True for answer in answers) <= 39
 
 
 def test_a_real_difference_is_found():
