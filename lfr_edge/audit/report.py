@@ -15,7 +15,7 @@ _SENTENCES: Final[Mapping[Verdict, str]] = {
     "intact": "INTACT: nothing was altered, everything is anchored, decided and accounted for.",
     "qualified": "INTACT WITH RESERVATIONS: nothing was found altered, but see above.",
     "altered": "ALTERED: this record is not what was signed.",
-    "unreadable": "UNREADABLE: this is not a log that can be checked.",
+    "unreadable": "UNREADABLE: nothing could be checked.",
 }
 NAMED_MAX: Final = 50  # what is spelt out; the counts are always complete
 REPORT_FORMAT: Final = "lfr-edge/audit-verification/v1"

@@ -86,6 +86,11 @@ def _where(args: argparse.Namespace) -> tuple[str, str, Path | None]:
     settings = load_settings(args.config)
     file = args.token_file or _token_file(settings)
     console = settings.console
+    if console.port == 0:
+        raise ConfigError(
+            "status_nowhere", "console.port = 0 takes another port at each start",
+            hint="give --url, as serve printed it, and --token-file instead of --config",
+        )  # fmt: skip
     scheme = "https" if console.tls_certificate else "http"
     name = console.dns_name or console.host
     return f"{scheme}://{name}:{console.port}", _token(file), args.ca

@@ -63,3 +63,16 @@ def test_without_an_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (tmp_path / "lfr.toml").write_text("")
     assert main(["status", "--config", str(tmp_path / "lfr.toml"), "--once"]) == 2
     assert "status_no_system" in capsys.readouterr().err
+
+
+def test_a_port_that_is_another_at_each_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was asked at port 0, and nobody answers there."""
+    (tmp_path / "token").write_text("t" * 32)
+    (tmp_path / "token").chmod(0o600)
+    config = tmp_path / "lfr.toml"
+    config.write_text(
+        "[console]\nport = 0\n"
+        f'[[integrations.systems]]\nid = "m"\ntoken_file = "{tmp_path}/token"\nevents = ["status"]\n'
+    )
+    assert main(["status", "--config", str(config), "--once"]) == 2
+    assert "give --url" in capsys.readouterr().err
