@@ -161,6 +161,13 @@ def test_the_sieve_finds_what_a_plain_search_finds(seed: int) -> None:
     assert Sieve(Needles(words, pieces)).catch(bytes(data)) == plain
 
 
+def test_a_cheek_tells_nobody_from_another_and_an_eye_does():
+    """The first is of a freeze in which nothing had stayed: two people stood in the same light."""
+    cheek, eye = bytes.fromhex("9bbedd9cbfdc9dbf"), bytes.fromhex("9bbedd3c415a2b30")
+    words = np.frombuffer(cheek + eye + random.Random(3).randbytes(8), np.uint64)
+    assert looking._telling(words).tolist() == [False, True, True]
+
+
 def test_every_byte_of_another_process_is_read(monkeypatch) -> None:
     """What it holds is found at every place, over the ends of what is read at once too; a page nobody touched is not
     read."""

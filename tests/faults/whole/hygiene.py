@@ -83,9 +83,10 @@ class Watch:
             self._go_on()
 
     async def gone(self) -> float:
-        """A second after their last look; how long it really was."""
-        before = (await self._ledger())["processed"]
-        await self._until(lambda ledger: ledger["held"] == 0 or ledger["processed"] > before)
+        """A second after the last look at the last of them; how long it really was."""
+        now = await self._ledger()
+        all_ended = now["processed"] + now["held"]
+        await self._until(lambda ledger: ledger["held"] == 0 or ledger["processed"] >= all_ended)
         ended = time.monotonic()
         await asyncio.sleep(GONE_S - _ENDED_S + self.chance.uniform(0, 0.2))
         return time.monotonic() - ended + _ENDED_S

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ _MOST_WORDS, _MOST_PIECES = 4000, 12  # of one stop
 _SPREAD = (
     64  # of the bytes of a word: the wall behind a face is as grey in the crop as in the camera's picture
 )
+_STEP = 24  # from one pixel to the next: two faces in the same light share many a smooth patch of cheek, to the bit
 _VECTOR = 64  # floats in a row that make a template
 _CHUNK, _OVERLAP = 1 << 25, 16
 
@@ -182,7 +184,19 @@ def differing(before: dict[int, np.ndarray], now: dict[int, np.ndarray]) -> Need
 
 def _pieces(raw: bytes) -> list[bytes]:
     cut = (raw[at : at + 16] for at in range(64, len(raw) - 16, 256))
-    return [piece for piece in cut if len(set(piece)) > 9 and max(piece) - min(piece) >= _SPREAD]
+    return [
+        piece
+        for piece in cut
+        if len(set(piece)) > 9
+        and max(piece) - min(piece) >= _SPREAD
+        and _steps(np.frombuffer(piece, np.uint8))
+    ]
+
+
+def _steps(rows: np.ndarray) -> Any:
+    """Whether neighbouring pixels (three bytes each) differ anywhere in bytes (…, n). A template's always do."""
+    pixels = rows.astype(np.int16)
+    return np.abs(pixels[..., 3:] - pixels[..., :-3]).max(axis=-1) >= _STEP
 
 
 def _vectors(raw: np.ndarray) -> Iterator[np.ndarray]:
@@ -209,7 +223,9 @@ def _forms(vector: np.ndarray) -> list[np.ndarray]:
 
 
 def _telling(words: np.ndarray) -> np.ndarray:
-    """Words of which memory is not full anyhow: different bytes far apart. A grey wall's are not."""
-    ordered = np.sort(words.view(np.uint8).reshape(-1, 8), axis=1)
+    """Words of which memory is not full anyhow: different bytes far apart. A grey wall's are not, nor a cheek's."""
+    rows = words.view(np.uint8).reshape(-1, 8)
+    ordered = np.sort(rows, axis=1)
     different = 1 + np.count_nonzero(np.diff(ordered, axis=1), axis=1)
-    return (different >= 7) & (ordered[:, -1] - ordered[:, 0] >= _SPREAD) & (ordered[:, 1] > 0)
+    apart = (different >= 7) & (ordered[:, -1] - ordered[:, 0] >= _SPREAD) & (ordered[:, 1] > 0)
+    return np.asarray(apart & _steps(rows))
