@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from lfr_edge.cli.evaluate import add_pack_arguments, add_providers, open_pack
-from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, crowd_of, label_errors_of, real, whole
+from lfr_edge.cli.evaluation_inputs import (
+    MOST_SEED,
+    check_output,
+    crowd_of,
+    label_errors_of,
+    real,
+    whole,
+    writing,
+)
 from lfr_edge.cli.packs import add_box, progress_bar
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import (
@@ -173,7 +181,8 @@ def _run_faces(args: argparse.Namespace) -> int:
             f"{strangers.people} people cannot tell any of these rates: {refused[0].reason}",
             hint="give more people, shorter lists or higher rates",
         )
-    save_calibrations(args.out, made)
+    with writing("--out", args.out):
+        save_calibrations(args.out, made)
     closest = strangers.closest()
     if args.json:
         body = {"model": model, "people": strangers.people, "searches": len(strangers.seekers)}
@@ -247,7 +256,8 @@ def _run_baseline(args: argparse.Namespace) -> int:
     check_output("--out", args.out)
     logs = [log for path in args.logs for log in read_verified(path)]
     fingerprint, cameras = baselines_of(entry for log in logs for _, entry in log.view.entries())
-    save_baselines(args.out, fingerprint, cameras)
+    with writing("--out", args.out):
+        save_baselines(args.out, fingerprint, cameras)
     for camera, one in cameras.items():
         passages = sum(one.bins["quality"].values())
         worth = passages / max(one.effects.values())

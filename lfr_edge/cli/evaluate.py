@@ -19,6 +19,7 @@ from lfr_edge.cli.evaluation_inputs import (
     protocol_of,
     real,
     whole,
+    writing,
 )
 from lfr_edge.cli.packs import add_box, add_pack, box_of, progress_bar
 from lfr_edge.errors import EvaluationError
@@ -75,6 +76,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = parser.add_subparsers(title="kinds", metavar="KIND", required=True)
+    _register_identities(kinds)
+    register_clip(kinds)
+    register_outcomes(kinds)
+
+
+def _register_identities(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     identities = kinds.add_parser(
         "identities",
         help="open-set 1:N over still pictures",
@@ -134,8 +141,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add_box(identities)
     add_pack_arguments(identities)
     identities.set_defaults(run=_run_identities)
-    register_clip(kinds)
-    register_outcomes(kinds)
 
 
 def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
@@ -233,9 +238,11 @@ def _run_identities(args: argparse.Namespace) -> int:
             material=str(args.protocol.name if args.protocol else args.folder.name),
             seed=args.seed,
         )
-        save_calibrations(args.calibration, made)
+        with writing("--calibration", args.calibration):
+            save_calibrations(args.calibration, made)
     if args.html:
-        args.html.write_text(page(result), encoding="utf-8")
+        with writing("--html", args.html):
+            args.html.write_text(page(result), encoding="utf-8")
     print(json.dumps(result, indent=2) if args.json else _summary(result))
     return 0
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, whole
+from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, whole, writing
 from lfr_edge.evaluation.outcomes import false_alerts_by_group, read_outcomes
 from lfr_edge.evaluation.page_groups import outcomes_page, ratio
 
@@ -43,7 +43,8 @@ def _run(args: argparse.Namespace) -> int:
     check_output("--html", args.html)
     found = false_alerts_by_group(read_outcomes(args.table), seed=args.seed)
     if args.html:
-        args.html.write_text(outcomes_page(found), encoding="utf-8")
+        with writing("--html", args.html):
+            args.html.write_text(outcomes_page(found), encoding="utf-8")
     print(json.dumps(found, indent=2) if args.json else _summary(found))
     return 0
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -78,11 +79,20 @@ def check_output(option: str, path: Path | None) -> None:
             with tempfile.TemporaryFile(dir=path.parent):
                 pass
     except OSError as error:
-        raise UsageError(
-            "output_unwritable",
-            f"{option} {path}: {error.strerror}",
-            hint="name a file in a folder that exists and may be written to",
-        ) from None
+        raise _unwritable(option, path, error) from None
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Around the write itself: a disk may have filled up since :func:`check_output`.
+
+    Raises:
+        UsageError: ``output_unwritable``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(option, path, error) from None
 
 
 def check_pictures(folder: Path, samples: Sequence[Sample]) -> None:
@@ -138,6 +148,14 @@ def check_different(options: Iterable[tuple[str, Path | None]]) -> None:
             raise UsageError(
                 "output_unwritable", f"{other} and {option} name one file, {path}", hint="name two files"
             )
+
+
+def _unwritable(option: str, path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        "output_unwritable",
+        f"{option} {path}: {error.strerror}",
+        hint="name a file in a folder that exists and may be written to, on a disk with room",
+    )
 
 
 def _invalid(option: str, text: str, wanted: str) -> UsageError:

@@ -40,6 +40,19 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _register_plan(actions)
+    _action(actions, "sheets", "draw the order and print the sheets").set_defaults(run=_run_sheets)
+    analysis = _action(actions, "analyse", "the rate, by camera and by group, from the filled-in table")
+    analysis.add_argument("--json", action="store_true", help="print one JSON object")
+    analysis.set_defaults(run=_run_analyse)
+    delete = _action(actions, "delete", "destroy what names a participant, with a receipt")
+    whom = delete.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--participant", metavar="CODE", help="one person, who takes the consent back")
+    whom.add_argument("--everybody", action="store_true", help="when the test is over")
+    delete.set_defaults(run=_run_delete)
+
+
+def _register_plan(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     plan = _action(actions, "plan", "how many people, how often")
     plan.add_argument(
         "--camera", nargs="+", required=True, metavar="NAME", help="cameras that are walked past"
@@ -83,15 +96,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--seed", type=whole("--seed", 0, MOST_SEED), default=0, metavar="N", help="of the order of walking"
     )
     plan.set_defaults(run=_run_plan)
-    _action(actions, "sheets", "draw the order and print the sheets").set_defaults(run=_run_sheets)
-    analysis = _action(actions, "analyse", "the rate, by camera and by group, from the filled-in table")
-    analysis.add_argument("--json", action="store_true", help="print one JSON object")
-    analysis.set_defaults(run=_run_analyse)
-    delete = _action(actions, "delete", "destroy what names a participant, with a receipt")
-    whom = delete.add_mutually_exclusive_group(required=True)
-    whom.add_argument("--participant", metavar="CODE", help="one person, who takes the consent back")
-    whom.add_argument("--everybody", action="store_true", help="when the test is over")
-    delete.set_defaults(run=_run_delete)
 
 
 def _action(

@@ -226,6 +226,15 @@ def test_a_protocol_that_would_flatter_or_mix_up(text, place, capsys):
     assert "[protocol_invalid]" in said(IDENTITIES, capsys)[1]
 
 
+def test_a_disk_that_filled_up_is_said(place, capsys):
+    """/dev/full lets itself be opened and holds nothing: every check before passes."""
+    (place / "a.csv").write_text("alert,identity,side\n" + "".join(f"{n},same_person,a\n" for n in range(9)))
+    assert main(["evaluate", "outcomes", "a.csv", "--html", "/dev/full"]) == 2
+    error = capsys.readouterr().err
+    assert "[output_unwritable]" in error
+    assert "No space left" in error
+
+
 def test_an_empty_calibration_is_said(place, capsys):
     (place / "c.json").write_text(json.dumps({"format": 1, "calibrations": []}))
     for line in ("calibrate show c.json --", "calibrate show c.json --list-size 10 --"):
