@@ -23,7 +23,7 @@ from lfr_edge.cli.evaluation_inputs import (
 )
 from lfr_edge.cli.packs import add_box, add_pack, box_of, progress_bar
 from lfr_edge.errors import EvaluationError
-from lfr_edge.evaluation.calibrate import calibrate, strangers_of
+from lfr_edge.evaluation.calibrate import Strangers, calibrate, strangers_of
 from lfr_edge.evaluation.fairness import fairness
 from lfr_edge.evaluation.identities import report, run_identities
 from lfr_edge.evaluation.openset import operating_points
@@ -230,21 +230,32 @@ def _run_identities(args: argparse.Namespace) -> int:
     groups = fairness(run, searches, operating_points(searches, seed=args.seed), seed=args.seed)
     if groups:
         result["by_group"] = groups
-    if args.calibration:
-        made, _ = calibrate(
-            strangers_of(run, errors),
-            model,
-            measured=datetime.now(UTC).date(),
-            material=str(args.protocol.name if args.protocol else args.folder.name),
-            seed=args.seed,
-        )
-        with writing("--calibration", args.calibration):
-            save_calibrations(args.calibration, made)
+    # First to whoever waits: what a full disk or too few strangers refuse must not take the result along.
+    print(json.dumps(result, indent=2) if args.json else _summary(result))
     if args.html:
         with writing("--html", args.html):
             args.html.write_text(page(result), encoding="utf-8")
-    print(json.dumps(result, indent=2) if args.json else _summary(result))
+    if args.calibration:
+        _calibrated(args, strangers_of(run, errors), model)
     return 0
+
+
+def _calibrated(args: argparse.Namespace, strangers: Strangers, model: dict[str, Any]) -> None:
+    made, refused = calibrate(
+        strangers,
+        model,
+        measured=datetime.now(UTC).date(),
+        material=str(args.protocol.name if args.protocol else args.folder.name),
+        seed=args.seed,
+    )
+    if not made:
+        raise EvaluationError(
+            "calibration_impossible",
+            f"no thresholds were written: {refused[0].reason}",
+            hint="give more people who are not on the list",
+        )
+    with writing("--calibration", args.calibration):
+        save_calibrations(args.calibration, made)
 
 
 def _asked(args: argparse.Namespace) -> dict[str, Sequence[float]]:

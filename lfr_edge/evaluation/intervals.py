@@ -124,7 +124,8 @@ def resolvable(rate: float, n: int) -> str:
     """Empty where n trials can show `rate`; else why not."""
     if n * rate < 1:
         need = math.ceil(RULE_OF_THREE / rate)
-        return f"{n} searches cannot show a rate of {rate:g}: at least {need} are needed (rule of 3)"
+        searches = "1 search" if n == 1 else f"{n} searches"
+        return f"{searches} cannot show a rate of {rate:g}: at least {need} are needed (rule of 3)"
     return ""
 
 

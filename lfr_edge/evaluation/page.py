@@ -25,7 +25,7 @@ def page(result: dict[str, Any]) -> str:
         " Intervals hold 95 %, with whole "
         "persons as the unit.</p>",
         table(
-            ("", "rate (95 %)", "pictures"),
+            ("what", "rate (95 %)", "pictures"),
             (
                 (title, rate(result[key]), result[key]["n"])
                 for title, key in (

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "watchlist"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from pictures_for_tests import png
+from portraitist import FakePortraitist
 
+from lfr_edge.cli import evaluate
 from lfr_edge.cli.main import main
 
 PROTOCOL = "role,path,identity\ngallery,A/0.png,A\nmated,A/1.png,A\nnonmated,B/0.png,B\n"
@@ -233,6 +236,28 @@ def test_a_disk_that_filled_up_is_said(place, capsys):
     error = capsys.readouterr().err
     assert "[output_unwritable]" in error
     assert "No space left" in error
+
+
+def test_a_result_is_printed_whatever_happens_to_its_files(place, monkeypatch, capsys):
+    """Three people show no threshold, and the disk is full: the figures come out all the same."""
+    for at, name in enumerate(("A/0", "A/1", "B/0")):
+        face = {"box": [20, 20, 80, 80], "seed": at // 2}
+        (place / f"faces/{name}.png").write_bytes(png() + json.dumps([face]).encode())
+    model = {"fingerprint": "fake", "dimension": 8, "provider": "cpu", "precision": "fp32"}
+    model |= {"pack": "fake", "version": "1", "networks": ["drawn"]}
+    monkeypatch.setattr(evaluate, "open_pack", lambda *_: (None, FakePortraitist(), model))
+    asked = ["evaluate", "identities", "faces", "--protocol", "p.csv", "--json"]
+    for words, code, status in (
+        (["--calibration", "c.json"], "calibration_impossible", 1),
+        (["--html", "/dev/full"], "output_unwritable", 2),
+    ):
+        assert main([*asked, *words]) == status
+        printed = capsys.readouterr()
+        assert f"[{code}]" in printed.err
+        assert json.loads(printed.out)["tpir_at_fpir"]["0.01"]["value"] is None
+    assert not (place / "c.json").exists()
+    assert main([*asked, "--html", "r.html"]) == 0
+    assert "1 person on the list" in (place / "r.html").read_text()
 
 
 def test_an_empty_calibration_is_said(place, capsys):
