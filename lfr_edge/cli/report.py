@@ -10,7 +10,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lfr_edge.audit.note import LOG_KEY, VerifierKey, read_key_file
+from lfr_edge.audit.note import LOG_KEY, WITNESS_KEY, VerifierKey, read_key_file
 from lfr_edge.deployment.period import FACES, HEADLINE_FACES
 from lfr_edge.deployment.report import ie, met, spreadsheet
 from lfr_edge.deployment.report.annexes import apd_annex, dpia_annex, model_card
@@ -34,7 +34,7 @@ examples:
   lfr-edge report LOG LOG --format pdf --out november.pdf             several logs, one report
   lfr-edge report LOG --format csv --faces passages                   one figure a line
   lfr-edge report pack public LOG --out transparency --url https://force.example/lfr
-  lfr-edge report pack auditor LOG --out audit --key device.vkey
+  lfr-edge report pack auditor LOG --out audit --key device.vkey --witness force.vkey
   lfr-edge report foi LOG --format html --out questions.html
   lfr-edge report annexes --config lfr.toml --out annexes --format pdf
   lfr-edge report retention --config lfr.toml                         how long data stay, and what erases them
@@ -67,6 +67,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--key", type=Path, help="the device key you were given, instead of the one beside the log"
     )
+    parser.add_argument(
+        "--witness", type=Path, action="append", default=[],
+        help="the public key of a witness: its cosignatures count as heads held outside the box",
+    )  # fmt: skip
     parser.add_argument(
         "--faces",
         choices=FACES,
@@ -207,7 +211,10 @@ def _logs(args: argparse.Namespace, paths: Sequence[str]) -> tuple[VerifiedLog, 
     if not paths:
         raise ConfigError("report_no_deployment", "no deployment is named", hint="give the folder of a log")
     key: VerifierKey | None = read_key_file(args.key, LOG_KEY) if args.key else None
-    read: list[VerifiedLog] = [log for path in paths for log in read_verified(Path(path), device_key=key)]
+    witnesses = [read_key_file(path, WITNESS_KEY) for path in args.witness]
+    read: list[VerifiedLog] = [
+        log for path in paths for log in read_verified(Path(path), device_key=key, witnesses=witnesses)
+    ]
     found = {log.report.origin: log for log in read}
     for log in read:
         if log.root != found[log.report.origin].root:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,9 @@ class VerifiedLog:
         return self.report.heads.last_root
 
 
-def read_verified(path: Path, *, device_key: VerifierKey | None = None) -> tuple[VerifiedLog, ...]:
+def read_verified(
+    path: Path, *, device_key: VerifierKey | None = None, witnesses: Iterable[VerifierKey] = ()
+) -> tuple[VerifiedLog, ...]:
     """Verify the log in `path`, or every deployment of the box in `path`, in order of their opening.
 
     Raises:
@@ -48,7 +51,7 @@ def read_verified(path: Path, *, device_key: VerifierKey | None = None) -> tuple
     # The view first: a log that grows while it is verified is then at least as long in the verification.
     folders = _folders(path)
     views = [LogView.load(folder) for folder in folders]
-    outcome = verify(path, device_key=device_key)
+    outcome = verify(path, device_key=device_key, witnesses=witnesses)
     _refuse_unfit(outcome)
     reports = {Path(report.path).resolve(): report for report in outcome.logs}
     logs = [_log(view, reports[view.folder.path.resolve()]) for view in views]

@@ -464,3 +464,16 @@ def test_an_altered_log_is_refused_by_every_command(
         assert run(*words) == 1
         assert "audit_report_refused" in capsys.readouterr().err
     assert not (tmp_path / "p").exists()
+
+
+def test_a_witness_that_holds_the_heads_is_not_called_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """The public page said that nobody outside held a head, of a record that a witness had cosigned to its end."""
+    sample = Path(__file__).resolve().parents[2] / "audit_logs" / "samples" / "v1-people"
+    command = ["report", "foi", str(sample / "box"), "--format", "html"]
+    warned = "checked against a head that somebody outside the box holds"
+    assert main(command) == 0
+    assert warned in capsys.readouterr().out
+    assert main([*command, "--witness", str(sample / "witness.vkey")]) == 0
+    assert warned not in capsys.readouterr().out
+    assert main([*command, "--witness", str(sample / "device.vkey")]) == 1
+    assert "audit_key_kind" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from lfr_edge.deployment.verified import VerifiedLog
 
 _RESERVATIONS: Final = {
     "alert_unknown": "Entries that settle an alert which was never raised",
-    "unanchored": "Nobody outside the box holds a signed head of this record",
+    "unanchored": "Not, or not to its end, checked against a head that somebody outside the box holds",
     "alert_undecided": "Alerts that nobody decided",
     "control_missing": "Changes without a second person",
     "templates_unaccounted": "Watchlist templates whose end is not recorded",
