@@ -279,9 +279,8 @@ def _downgrade(data: Path) -> None:
     (data / "format").unlink(missing_ok=True)
     (data / "migrations.jsonl").unlink(missing_ok=True)
     raw = json.loads((data / "accounts.json").read_text(encoding="utf-8"))
-    raw.pop(
-        "format", None
-    )  # gone where the start before this one was cut before it brought the folder forward
+    # Gone already where the start before this one was cut before it brought the folder forward.
+    raw.pop("format", None)
     (data / "accounts.json").write_text(json.dumps(raw, indent=1), encoding="utf-8")
     for alerts in (data / "deployments").glob("*/alerts.sqlite"):
         database = sqlite3.connect(alerts)
