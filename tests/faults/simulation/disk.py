@@ -258,18 +258,22 @@ class CrashableDisk:
             new = self._content(inode, self.chance.choice(between))
         if new == old:
             return old
+        longer = new.startswith(old)
+        ends = [end for end in self._ends.get(inode, ()) if len(old) <= end <= len(new)] if longer else []
         match self.chance.randrange(4):
             case 0:
                 return old
             case 1:
                 return new
-            case shape if new.startswith(old) and shape == 2:  # the beginning of what was added
-                ends = [end for end in self._ends.get(inode, ()) if len(old) <= end <= len(new)]
+            case shape if longer and shape == 2:  # the beginning of what was added
                 if ends and self.chance.random() < 0.5:
                     new = new[: self.chance.choice(ends)]  # the journal was written out between two writes
                     return new if self.chance.random() < 0.5 else self._torn(old, new)
                 return new[: self.chance.randrange(len(old), len(new) + 1)]
             case _:
+                if ends and self.chance.random() < 0.5:
+                    # Pages went out with the journal as they were after an earlier write; the size is the last one's.
+                    old = new[: self.chance.choice(ends)]
                 return self._torn(old, new)
 
     def _torn(self, old: bytes, new: bytes) -> bytes:
