@@ -65,6 +65,12 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """pip's, empty at first: what two of its installations have in common is fetched once."""
+    return str(tmp_path_factory.mktemp("pip"))
+
+
 def _bare_environment(home: Path, *, uv: bool) -> dict[str, str]:
     """Nothing of ours: no virtual environment, no cache, no display, uv only where it is asked for."""
     home.mkdir(exist_ok=True)
@@ -81,8 +87,8 @@ def _bare_environment(home: Path, *, uv: bool) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("uv", [False, True], ids=["pip", "uv"])
-def test_the_demo_from_a_fresh_clone(clone: Path, tmp_path: Path, uv: bool) -> None:
-    environment = _bare_environment(tmp_path / "home", uv=uv)
+def test_the_demo_from_a_fresh_clone(clone: Path, tmp_path: Path, downloads: str, uv: bool) -> None:
+    environment = _bare_environment(tmp_path / "home", uv=uv) | {"PIP_CACHE_DIR": downloads}
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -154,8 +160,8 @@ def _open_the_console(clone: Path, environment: dict[str, str]) -> None:
     assert "[  ok  ] log verifies" in told
 
 
-def test_the_tests_from_a_fresh_clone_without_uv(clone: Path, tmp_path: Path) -> None:
-    environment = _bare_environment(tmp_path / "home", uv=False)
+def test_the_tests_from_a_fresh_clone_without_uv(clone: Path, tmp_path: Path, downloads: str) -> None:
+    environment = _bare_environment(tmp_path / "home", uv=False) | {"PIP_CACHE_DIR": downloads}
     command = ["./scripts/test", "-q", "tests/test_errors.py"]  # a handful: what takes its time is pip
     done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
