@@ -35,7 +35,9 @@ async def test_a_box_is_set_up_by_keyboard_alone(browser: Browser, tmp_path):
         await page.click("label[for=field-site]")
         await page.keyboard.type("Van 7")
         await page.keyboard.press("Enter")
-        await page.wait_for_url("**/first-run#people")  # what is typed before it would be lost with the old page
+        await page.wait_for_url(
+            "**/first-run#people"
+        )  # what is typed before it would be lost with the old page
         await page.fill("#people-operator", "jones")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/first-run#cameras")

@@ -46,7 +46,9 @@ class Outside:
     @contextlib.contextmanager
     def reachable(self, *devices: Path) -> Iterator[None]:
         """The network is there; the witness trusts these boxes."""
-        book = WitnessBook(self.folder / "store", WITNESS, tuple(read_key_file(path, LOG_KEY) for path in devices))
+        book = WitnessBook(
+            self.folder / "store", WITNESS, tuple(read_key_file(path, LOG_KEY) for path in devices)
+        )
         with WitnessServer(("127.0.0.1", self.port), book) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.02,))
             thread.start()
