@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from lfr_edge.alerts.record import Plain
+from lfr_edge.audit.note import WITNESS_KEY, read_key_file
 from lfr_edge.console import (
     accuracy,
     anchors,
@@ -60,7 +61,7 @@ from lfr_edge.console.sayings import Sayings
 from lfr_edge.console.shelf import Shelf
 from lfr_edge.console.texts import LANGUAGES, Texts
 from lfr_edge.errors import AuditError, DeploymentError
-from lfr_edge.settings import IntegrationSettings
+from lfr_edge.settings import IntegrationSettings, Settings
 
 _MAX_BODY: Final = 64 * 1024  # the longest honest body is a note of some hundred bytes
 _SWEEP_S: Final = 0.5  # sockets of a disabled account close within a second (reliability.md 7, C3-C6)
@@ -98,13 +99,14 @@ def build_app(ports: ConsolePorts) -> web.Application:
 
     Raises:
         ConfigError: ``access_rules_incomplete`` when a route has no rule: then nothing is served at all.
+        AuditError: the configured witness's key cannot be read.
     """
     app = web.Application(middlewares=[guard], client_max_size=_MAX_BODY)
     app[PORTS] = ports
     app[RULES] = load_rules()
     app[TRIES] = Tries(ports.clock)
     app[CHALLENGES] = passkeys.Challenges(ports.clock)
-    app[SHELF] = Shelf(ports.settings.audit) if ports.settings else None
+    app[SHELF] = _shelf(ports.settings) if ports.settings else None
     app[MEASURED] = accuracy.Measured(ports.settings) if ports.settings else None
     app[VERIFICATIONS] = {}
     app[OPENAPI] = api_description
@@ -124,6 +126,11 @@ def build_app(ports: ConsolePorts) -> web.Application:
         app.cleanup_ctx.append(post.running)
     app.on_shutdown.append(_sign_everybody_out)
     return app
+
+
+def _shelf(settings: Settings) -> Shelf:
+    key = settings.anchoring.witness_key
+    return Shelf(settings.audit, () if key is None else (read_key_file(key, WITNESS_KEY),))
 
 
 def _spoken(code: str) -> Spoken:

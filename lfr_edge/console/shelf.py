@@ -11,6 +11,7 @@ from typing import Final, Generic, TypeVar
 from aiohttp import web
 
 from lfr_edge.audit.folder import DEVICE_LOG, LogFolder
+from lfr_edge.audit.note import VerifierKey
 from lfr_edge.audit.view import LogView
 from lfr_edge.console.keys import PORTS, SHELF
 from lfr_edge.deployment.verified import VerifiedLog, read_verified
@@ -20,7 +21,7 @@ from lfr_edge.sentences import say
 EVERY: Final = "all"  # every deployment of the box together
 _KEPT: Final = 8
 T = TypeVar("T")
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -30,10 +31,14 @@ class _Kept(Generic[T]):
 
 
 class Shelf:
-    """**Thread rule:** of the event loop; reading and verifying leave it."""
+    """**Thread rule:** of the event loop; reading and verifying leave it.
 
-    def __init__(self, audit: Path) -> None:
+    `witnesses`: whose cosignatures count as heads held outside the box.
+    """
+
+    def __init__(self, audit: Path, witnesses: Sequence[VerifierKey] = ()) -> None:
         self.audit = audit
+        self._witnesses = tuple(witnesses)
         self._reading = (
             asyncio.Lock()
         )  # verifying takes a core; two readers wait for each other, the desk does not
@@ -75,8 +80,11 @@ class Shelf:
         names = self.names() if name == EVERY else (name,)
         if DEVICE_LOG in names or not names:
             raise AuditError("audit_log_unknown", "there is no deployment's record here")
-        logs = [await self._read(self._verified, one, lambda path: read_verified(path)[0]) for one in names]
+        logs = [await self._read(self._verified, one, self._verify) for one in names]
         return tuple(sorted(logs, key=lambda log: (log.statistics.opened_us, log.statistics.origin)))
+
+    def _verify(self, path: Path) -> VerifiedLog:
+        return read_verified(path, witnesses=self._witnesses)[0]
 
     async def _read(self, kept: dict[str, _Kept[T]], name: str, read: Callable[[Path], T]) -> T:
         folder = self.folder(name)
@@ -117,8 +125,9 @@ def _stamp(folder: LogFolder) -> _Stamp:
     try:
         entries = folder.entries.stat()
         heads = folder.checkpoints.stat().st_size if folder.checkpoints.exists() else 0
+        anchors = folder.anchors.stat().st_mtime_ns if folder.anchors.exists() else 0
     except OSError as error:
         raise AuditError(
             "audit_log_unreadable", say("the record cannot be read: {strerror}", strerror=error.strerror)
         ) from None
-    return entries.st_size, entries.st_mtime_ns, heads
+    return entries.st_size, entries.st_mtime_ns, heads, anchors

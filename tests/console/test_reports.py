@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from lfr_edge.audit.note import WITNESS_KEY, read_key_file
 from lfr_edge.audit.proof import parse_proof
 from lfr_edge.audit.verify import verify
 from lfr_edge.console.door.accounts import Role
@@ -191,6 +193,19 @@ async def test_a_reading_is_kept_until_the_record_grows(recorded):
     with pytest.raises(AuditError):
         await shelf.verified("device")
     assert Shelf(Path("/nonexistent")).names() == ()
+
+
+async def test_what_a_witness_holds_counts_as_soon_as_it_is_there(tmp_path):
+    sample = Path(__file__).resolve().parents[2] / "audit_logs" / "samples" / "v1-people"
+    shutil.copytree(sample / "box", tmp_path / "audit")
+    shelf = Shelf(tmp_path / "audit", (read_key_file(sample / "witness.vkey", WITNESS_KEY),))
+    name = next(name for name in shelf.names() if any((shelf.folder(name).anchors).glob("*.note")))
+    anchors = shelf.folder(name).anchors
+    anchors.rename(tmp_path / "later")
+    assert (await shelf.verified(name))[0].report.anchors == ()
+    (tmp_path / "later").rename(anchors)
+    assert (await shelf.verified(name))[0].report.anchors != ()
+    assert (await Shelf(tmp_path / "audit").verified(name))[0].report.anchors == (), "the control"
 
 
 RESULT = {
