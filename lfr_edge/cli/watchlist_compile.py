@@ -16,9 +16,10 @@ from rich.progress import Progress
 from lfr_edge.cli.packs import add_pack, progress_bar
 from lfr_edge.cli.watchlist_keys import ask_passphrase
 from lfr_edge.cli.watchlist_words import check_json, check_lines, seal_lines
-from lfr_edge.errors import WatchlistError
+from lfr_edge.errors import AccessError, WatchlistError
 from lfr_edge.matching.forecast import Forecast, forecast, scale_for
 from lfr_edge.matching.threshold import Calibration, load_calibrations
+from lfr_edge.sentences import say
 from lfr_edge.watchlist.bundle import Limits as ArchiveLimits
 from lfr_edge.watchlist.bundle import read_list
 from lfr_edge.watchlist.destroy import destroy_import
@@ -258,6 +259,11 @@ def _survey(args: argparse.Namespace, bar: Progress) -> Survey:
     if args.trust is not None:
         from lfr_edge.deployment.control.trust import TrustStore
 
+        if not args.trust.is_file():  # a box without enrolled keys has no file, but nobody names that one by hand
+            raise AccessError(
+                "trust_store_missing", say("there is no file {path}", path=args.trust),
+                hint="name the box's trust.json, which lies in its data folder once a key is enrolled",
+            )  # fmt: skip
         store = TrustStore(args.trust)
         trusted = store.keys("watchlist")
         names = {key.key_id: key.name for key in store.all()}

@@ -228,6 +228,10 @@ def test_sealing_a_hostile_archive_leaves_the_active_list_as_it_was(tmp_path, ca
     path = tmp_path / "list.zip"
     path.write_bytes(made.shaped())
     assert main(["watchlist", "check", str(path), "--rows-only", "--trust", str(trust)]) == 0  # the control
+    capsys.readouterr()
+    mistyped = ["watchlist", "check", str(path), "--rows-only", "--trust", str(trust) + "x"]
+    assert main(mistyped) != 0
+    assert "trust_store_missing" in capsys.readouterr().err
     chosen = {what: make for what, make in tricks(made).items() if "many" not in what and "bombs" not in what}
     for make in [*chosen.values()][
         ::4
