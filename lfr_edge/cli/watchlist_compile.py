@@ -259,7 +259,7 @@ def _survey(args: argparse.Namespace, bar: Progress) -> Survey:
     if args.trust is not None:
         from lfr_edge.deployment.control.trust import TrustStore
 
-        if not args.trust.is_file():  # a box without enrolled keys has no file, but nobody names that one by hand
+        if not args.trust.is_file():  # absent before the first key is enrolled, but then nobody names it
             raise AccessError(
                 "trust_store_missing", say("there is no file {path}", path=args.trust),
                 hint="name the box's trust.json, which lies in its data folder once a key is enrolled",
