@@ -10,7 +10,7 @@ from playwright.async_api import async_playwright
 from lfr_edge.alerts.alert import State
 from lfr_edge.audit.verify import verify
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, VAN
-from tests.service.conftest import SOUGHT, until
+from tests.service.conftest import SOUGHT
 
 pytestmark = [pytest.mark.browser, pytest.mark.network, pytest.mark.timeout(150)]
 WORDS = "three plain words"
@@ -47,7 +47,6 @@ async def test_an_alert_is_decided_in_the_browser_and_the_record_holds_it(van, s
         await page.wait_for_selector("#after:not([hidden])")
         assert service.run.desk.get(alert.id.token).state is State.REFERRED
         assert SOUGHT in (await page.text_content("#after") or "")
-        await until(lambda: service.run.latencies.painted, 10, "the page says that it painted the alert")
         await page.goto(f"{service.address}system")
         await page.wait_for_selector("#ledger-exact:not([hidden])")
         await page.wait_for_timeout(2500)  # refreshed once, in the middle of passages
