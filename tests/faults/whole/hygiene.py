@@ -29,6 +29,7 @@ GONE_S: Final = 1.0  # after a face's last frame nothing of it is left
 _ENDED_S: Final = 0.6  # a passage ends so long after the last look (settings: track_lost_s)
 _LATER_S: Final = 0.3  # a second look inside, when the passage has all the templates that it gets
 _MET_S: Final = 90.0  # each freeze is a stalled camera to the keeper, which asks again after 30 s at last
+_HERE_S: Final = 240.0
 _KEPT: Final = 5  # groups whose bytes are looked for again, though they were gone before
 
 
@@ -143,7 +144,11 @@ async def freeze_and_scan(
         watch = Watch(box, work, chance)
         await watch.settle()
         before: list[Needles] = []
+        here_s = time.monotonic()
         while done.freezes < count and len(done.failures) < 10:
+            if time.monotonic() - here_s > _HERE_S:  # nobody touches a key here, and the console would close
+                await work.operator.sign_in()
+                here_s = time.monotonic()
             taken = await watch.take()
             late_s = await watch.gone()
             began = time.monotonic()
