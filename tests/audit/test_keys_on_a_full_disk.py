@@ -48,3 +48,10 @@ def test_a_key_that_cannot_be_read_is_said_and_never_made_anew(tmp_path: Path) -
         FileKeyStore(tmp_path).read("device")
     assert caught.value.code == "audit_key_unreadable"
     assert "do not make a new key" in caught.value.hint
+
+
+def test_a_key_below_what_is_no_folder_is_said_too(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_bytes(b"")
+    with pytest.raises(AuditError) as caught:
+        FileKeyStore(tmp_path / "keys").read("device")
+    assert caught.value.code == "audit_key_unreadable"
