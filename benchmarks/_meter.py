@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import lfr_edge.vision.detectors.detector as detector_module
@@ -18,6 +18,9 @@ import lfr_edge.vision.detectors.strips as strips_module
 import lfr_edge.vision.embedder as embedder_module
 from lfr_edge.recogniser.loop import Recogniser
 from lfr_edge.vision.pipeline import VisionStack
+
+Plan = tuple[Any, str, str, bool]
+"""Owner, name of its method, stage, whether that stage keeps what its inner calls take."""
 
 
 class Meter:
@@ -87,13 +90,20 @@ class Meter:
         setattr(owner, name, measured)
         return lambda: setattr(owner, name, inner) if own else delattr(owner, name)
 
+    @contextmanager
+    def measuring(self, plans: Iterable[Plan]) -> Iterator[None]:
+        """:meth:`wrap` them all, until the block ends."""
+        with ExitStack() as undo:
+            for owner, name, stage, keeps in plans:
+                undo.callback(self.wrap(owner, name, stage, keeps=keeps))
+            yield
 
-@contextmanager
-def metered(meter: Meter, recogniser: Recogniser, stack: VisionStack) -> Iterator[None]:
+
+def metered(meter: Meter, recogniser: Recogniser, stack: VisionStack) -> AbstractContextManager[None]:
     """Measure every stage of this recogniser's steps."""
     detector, embedder, slots, index = stack.detector, stack.embedder, recogniser._slots, recogniser._index
     passages, probes = recogniser._passages, recogniser._probes
-    plans: list[tuple[Any, str, str, bool]] = [
+    plans: list[Plan] = [
         (recogniser, "step", "loop", False),
         (passages, "follow", "track", False),
         (probes, "choose", "align", False),
@@ -115,12 +125,7 @@ def metered(meter: Meter, recogniser: Recogniser, stack: VisionStack) -> Iterato
     assert isinstance(embedder, embedder_module.FusedEmbedder)
     for network in embedder._networks:
         plans.append((network.session, "run_into", f"embedder_network:{network.manifest.id}", False))
-    undo = [meter.wrap(owner, name, stage, keeps=keeps) for owner, name, stage, keeps in plans]
-    try:
-        yield
-    finally:
-        for take_off in reversed(undo):
-            take_off()
+    return meter.measuring(plans)
 
 
 def is_network(stage: str) -> bool:

@@ -16,7 +16,6 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +24,7 @@ import lfr_edge.recogniser.probes as probes_module
 from benchmarks import _line
 from benchmarks._crowd import FRAME_NS, ScriptedCrowd, scripted_stack
 from benchmarks._material import drawn_index
-from benchmarks._meter import Meter
+from benchmarks._meter import Meter, Plan
 from lfr_edge.capture.frame import Frame
 from lfr_edge.matching.judge import Judge, Policy
 from lfr_edge.recogniser.loop import Recogniser
@@ -76,7 +75,7 @@ def _run(args: argparse.Namespace, count: int, listed: int) -> dict[str, Any]:
     cpu_s = _walk(loop, crowd, pixels, moments, steps)
     after, put_off, passed_over = loop.reading(), loop.put_off - put_off, loop.passed_over - passed_over
     meter = Meter()
-    with _metered(meter, loop, stack):
+    with meter.measuring(_plans(loop, stack)):
         _walk(loop, crowd, pixels, moments, steps)
     loop.wipe()
     frames = steps * count
@@ -116,10 +115,9 @@ def _walk(
     return spent
 
 
-@contextmanager
-def _metered(meter: Meter, loop: Recogniser, stack: VisionStack) -> Iterator[None]:
+def _plans(loop: Recogniser, stack: VisionStack) -> list[Plan]:
     passages, probes, slots = loop._passages, loop._probes, loop._slots
-    plans: list[tuple[Any, str, str, bool]] = [
+    return [
         (loop, "step", "loop", False),
         (passages, "follow", "passages", False),
         (Tracker, "update", "tracking", False),
@@ -135,12 +133,6 @@ def _metered(meter: Meter, loop: Recogniser, stack: VisionStack) -> Iterator[Non
         (loop._scrubber, "work", "wipe", True),
         (loop, "idle", "idle", False),
     ]
-    undo = [meter.wrap(owner, name, stage, keeps=keeps) for owner, name, stage, keeps in plans]
-    try:
-        yield
-    finally:
-        for take_off in reversed(undo):
-            take_off()
 
 
 if __name__ == "__main__":

@@ -27,9 +27,7 @@ class Bounds:
 
     passages: int  # at once, over all cameras; one more waits for a free slot
     looks: int  # templates a step
-    by_memory: bool = (
-        False  # fewer than the cameras ask for, because their slots would take more than MOST_BYTES
-    )
+    by_memory: bool = False  # fewer than the cameras ask for: their slots would take more than MOST_BYTES
 
     @staticmethod
     def of(cameras: int, slot_bytes: int) -> Bounds:

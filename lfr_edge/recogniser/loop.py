@@ -39,8 +39,7 @@ class Recogniser:
     Args:
         sides: longest side of the detector's picture for each camera.
         judge: turns scores of one passage into alerts; holds the threshold.
-        timer: seconds, for the stage times and for `looking_s`.
-        looking_s: how long a step may compute templates; what is more waits for the next one.
+        timer, looking_s: see :class:`~lfr_edge.recogniser.probes.Probes`.
     """
 
     def __init__(
