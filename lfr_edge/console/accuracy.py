@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from lfr_edge.console.pages import render
 from lfr_edge.deployment.report.document import Chart, Lettering, Mark, Stroke
 from lfr_edge.errors import LfrError
 from lfr_edge.matching.standing import Standing, standing
-from lfr_edge.matching.threshold import Calibration, load_calibrations
+from lfr_edge.matching.threshold import Calibration, calibrations_of
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.sentences import say
 from lfr_edge.settings import Settings
@@ -113,8 +112,7 @@ class Measured:
 
     def calibrations(self) -> tuple[Calibration, ...]:
         """Of this pack as it runs here. Raises MatchingError, ModelError."""
-        with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
-            every = load_calibrations(self._settings.matching.calibration or shipped)
+        every = calibrations_of(self._settings.matching.calibration)
         runs = (self.fingerprint(), self._settings.models.providers[0], self.precision())
         return tuple(c for c in every if (c.fingerprint, c.provider, c.precision) == runs)
 

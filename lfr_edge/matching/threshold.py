@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -92,6 +93,12 @@ def load_calibrations(path: Path) -> tuple[Calibration, ...]:
             say("{path} is not a calibration: {error}", path=path, error=error),
             hint="measure it again: lfr-edge calibrate faces DIR --out FILE",
         ) from None
+
+
+def calibrations_of(named: Path | None) -> tuple[Calibration, ...]:
+    """Those of the file that was named, or the ones that came with this program. Raises MatchingError."""
+    with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
+        return load_calibrations(named or shipped)
 
 
 def choose(
