@@ -7,19 +7,21 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from lfr_edge.cli.evaluate import add_pack_arguments, add_providers, open_pack
 from lfr_edge.cli.evaluation_inputs import (
-    MOST_SEED,
+    MOST_LISTED,
+    add_rate,
+    add_seed,
+    add_whole,
     check_output,
     crowd_of,
     label_errors_of,
-    real,
-    whole,
     writing,
 )
-from lfr_edge.cli.packs import add_box, progress_bar
+from lfr_edge.cli.evaluation_pack import add_pack_arguments, add_providers, open_pack
+from lfr_edge.cli.packs import add_box, counting, progress_bar
+from lfr_edge.cli.verbs import add_verb
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import (
     LONG_SIZES,
@@ -78,56 +80,38 @@ length than in these deployments, the third histogram moves with it.
 """
 
 
-_PEOPLE: Final = whole("--list-size", 1, 10_000_000)
-_RATE: Final = real("--fpir", 0, 1, open_ends=True, what="a rate")
-
-
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
+    parser = add_verb(
+        commands,
         "calibrate",
-        help="find the threshold that keeps false alerts to a rate, for a list's length",
+        "find the threshold that keeps false alerts to a rate, for a list's length",
+        _EXAMPLES,
         description="Find the threshold that keeps false alerts to a wanted rate, for a list of a given length.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    faces = _action(actions, "faces", "measure thresholds on pictures of many people", _FACES)
+    faces = add_verb(actions, "faces", "measure thresholds on pictures of many people", _FACES)
     _faces_arguments(faces)
     add_box(faces)
-    faces.add_argument(
-        "--list-size",
-        type=_PEOPLE,
-        nargs="+",
-        default=list(LONG_SIZES),
-        metavar="N",
-        help="lengths of lists (default: 10 to 50,000)",
-    )
-    faces.add_argument(
-        "--fpir",
-        type=_RATE,
-        nargs="+",
-        default=list(TARGETS),
-        metavar="RATE",
-        help="shares of strangers that may raise an alert (default: 0.1 to 0.0001)",
-    )
+    sizes = {"nargs": "+", "default": list(LONG_SIZES), "help": "lengths of lists (default: 10 to 50,000)"}
+    add_whole(faces, "--list-size", 1, MOST_LISTED, **sizes)
+    shares = "shares of strangers that may raise an alert (default: 0.1 to 0.0001)"
+    add_rate(faces, "--fpir", nargs="+", default=list(TARGETS), help=shares)
     faces.add_argument("--out", type=Path, required=True, metavar="FILE", help="write the thresholds here")
     faces.set_defaults(run=_run_faces)
-    show = _action(actions, "show", "say what a file of thresholds holds", _SHOW)
+    show = add_verb(actions, "show", "say what a file of thresholds holds", _SHOW)
     show.add_argument("file", type=Path, metavar="FILE", help="of lfr-edge calibrate faces")
-    show.add_argument(
-        "--list-size", type=_PEOPLE, metavar="N", help="only what holds for a list of this length"
-    )
+    add_whole(show, "--list-size", 1, MOST_LISTED, help="only what holds for a list of this length")
     show.add_argument("--json", action="store_true", help="print one JSON object")
     show.set_defaults(run=_run_show)
-    drift = _action(actions, "drift", "compare another precision or provider with the reference", _DRIFT)
+    drift = add_verb(actions, "drift", "compare another precision or provider with the reference", _DRIFT)
     _faces_arguments(drift)
-    drift.add_argument("--fpir", type=_RATE, default=0.01, metavar="RATE", help="compare at (default: 0.01)")
+    add_rate(drift, "--fpir", default=0.01, help="compare at (default: 0.01)")
     drift.add_argument(
         "--against", required=True, metavar="PACK", help="the other installed pack, or the same"
     )
     add_providers(drift, "--against-providers", "of the other")
     drift.set_defaults(run=_run_drift)
-    baseline = _action(
+    baseline = add_verb(
         actions, "baseline", "make the drift watch's baseline out of good deployments", _BASELINE
     )
     baseline.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="folders of audit logs")
@@ -135,26 +119,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     baseline.set_defaults(run=_run_baseline)
 
 
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, line: str, examples: str
-) -> argparse.ArgumentParser:
-    return actions.add_parser(
-        name, help=line, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-
-
 def _faces_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", type=Path, metavar="DIR", help="one folder per person, or with a protocol.csv"
     )
     parser.add_argument("--protocol", type=Path, metavar="FILE", help="CSV of who is on which picture")
-    parser.add_argument(
-        "--seed",
-        type=whole("--seed", 0, MOST_SEED),
-        default=0,
-        metavar="N",
-        help="of the lists that are dealt",
-    )
+    add_seed(parser, "of the lists that are dealt")
     parser.add_argument("--label-errors", type=Path, metavar="FILE", help="CSV of one person under two names")
     add_providers(parser, "--providers", "of the pack")
     add_pack_arguments(parser)
@@ -272,14 +242,8 @@ def _searched(
     errors: tuple[LabelError, ...],
 ) -> tuple[Templates, Strangers]:
     with progress_bar() as bar:
-        task = bar.add_task("faces", total=len(samples))
-        templates = embed_samples(
-            vision,
-            args.folder,
-            samples,
-            settings=VisionSettings(),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        progress = counting(bar, "faces", len(samples))
+        templates = embed_samples(vision, args.folder, samples, settings=VisionSettings(), progress=progress)
     return templates, everybody_against_everybody(templates, samples, errors)
 
 

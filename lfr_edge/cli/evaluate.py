@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from lfr_edge.cli.evaluate_clip import register_clip
 from lfr_edge.cli.evaluate_outcomes import register_outcomes
 from lfr_edge.cli.evaluation_inputs import (
     FACE_PX,
-    MOST_SEED,
+    add_seed,
+    add_whole,
     check_different,
     check_output,
     label_errors_of,
@@ -21,21 +23,19 @@ from lfr_edge.cli.evaluation_inputs import (
     whole,
     writing,
 )
-from lfr_edge.cli.packs import add_box, add_pack, box_of, progress_bar
+from lfr_edge.cli.evaluation_pack import add_pack_arguments, open_pack
+from lfr_edge.cli.packs import add_box, counting_each, progress_bar
+from lfr_edge.cli.verbs import add_verb
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.calibrate import Strangers, calibrate, strangers_of
 from lfr_edge.evaluation.fairness import fairness
 from lfr_edge.evaluation.identities import report, run_identities
 from lfr_edge.evaluation.openset import operating_points
 from lfr_edge.evaluation.page import page
+from lfr_edge.evaluation.protocol import Role
 from lfr_edge.evaluation.series import KINDS, variants_of
 from lfr_edge.matching.threshold import save_calibrations
-from lfr_edge.models.store import ModelStore, Pack
-from lfr_edge.settings import ModelSettings, VisionSettings
-from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.vision.portraits import Degradation
-from lfr_edge.vision.sessions import Provider
-from lfr_edge.vision.twins.options import Acceleration
 
 _EXAMPLES = """\
 examples:
@@ -66,14 +66,12 @@ _CONDITIONS: Final = {
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from lfr_edge.cli.evaluate_clip import register_clip  # it uses what is below
-
-    parser = commands.add_parser(
+    parser = add_verb(
+        commands,
         "evaluate",
-        help="measure recognition on pictures and clips with known truth",
+        "measure recognition on pictures and clips with known truth",
+        _EXAMPLES,
         description="Measure recognition on pictures and clips with known truth, with the uncertainty of each figure.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = parser.add_subparsers(title="kinds", metavar="KIND", required=True)
     _register_identities(kinds)
@@ -82,37 +80,20 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _register_identities(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    identities = kinds.add_parser(
-        "identities",
-        help="open-set 1:N over still pictures",
-        epilog=_IDENTITIES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    identities = add_verb(kinds, "identities", "open-set 1:N over still pictures", _IDENTITIES)
     identities.add_argument("folder", type=Path, metavar="DIR", help="folder the protocol's paths count from")
     identities.add_argument("--protocol", type=Path, metavar="FILE", help="CSV; without it one is drawn")
-    identities.add_argument(
-        "--seed",
-        type=whole("--seed", 0, MOST_SEED),
-        default=0,
-        metavar="N",
-        help="of the drawn protocol and the bootstrap",
-    )
-    identities.add_argument(
-        "--face-px",
-        type=whole("--face-px", *FACE_PX),
-        nargs="+",
-        default=[],
-        metavar="PX",
-        help="also with probes shrunk to these widths",
-    )
+    add_seed(identities, "of the drawn protocol and the bootstrap")
+    several: dict[str, Any] = {"nargs": "+", "default": []}
+    width = several | {"metavar": "PX"}
+    add_whole(identities, "--face-px", *FACE_PX, **width, help="also with probes shrunk to these widths")
     for kind in KINDS[1:]:
         usual = " ".join(f"{value:g}" for value in kind.usual)
         identities.add_argument(
             f"--{kind.name}",
             type=_CONDITIONS[kind.name],
-            nargs="+",
-            default=[],
             metavar="X",
+            **several,
             help=f"also with worse probes: {kind.unit.replace('%', '%%')}, for example {usual}",
         )
     identities.add_argument(
@@ -120,14 +101,7 @@ def _register_identities(kinds: argparse._SubParsersAction[argparse.ArgumentPars
         action="store_true",
         help="also with worse probes of every kind: size, blur, compression, light",
     )
-    identities.add_argument(
-        "--gallery-px",
-        type=whole("--gallery-px", *FACE_PX),
-        nargs="+",
-        default=[],
-        metavar="PX",
-        help="also enrol shrunk pictures",
-    )
+    add_whole(identities, "--gallery-px", *FACE_PX, **width, help="also enrol shrunk pictures")
     identities.add_argument(
         "--label-errors",
         type=Path,
@@ -143,70 +117,6 @@ def _register_identities(kinds: argparse._SubParsersAction[argparse.ArgumentPars
     identities.set_defaults(run=_run_identities)
 
 
-def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
-    add_pack(parser)
-    parser.add_argument(
-        "--threads",
-        type=whole("--threads", 0, 1024),
-        default=0,
-        metavar="N",
-        help="0 takes what the machine grants",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def add_providers(parser: argparse.ArgumentParser, name: str, of: str) -> None:
-    parser.add_argument(
-        name,
-        nargs="+",
-        choices=get_args(Provider),
-        default=["cpu"],
-        metavar="NAME",
-        help=f"cpu, cuda or tensorrt, in order of preference, {of} (default: cpu)",
-    )
-
-
-def open_pack(
-    args: argparse.Namespace, name: str = "", providers: Sequence[Provider] = ("cpu",)
-) -> tuple[Pack, VisionStack, dict[str, Any]]:
-    """The pack, its networks, and how both are named in a result: with ``--config``, exactly as the service has them.
-
-    Raises:
-        EvaluationError: ``pack_missing``. VisionError, ModelError: as :meth:`VisionStack.open`.
-    """
-    box = box_of(args)
-    runs = box.models if box else ModelSettings(
-        pack=name or args.pack, store=args.store, providers=tuple(providers), threads=args.threads
-    )  # fmt: skip
-    store, wanted = ModelStore(runs.store), runs.pack
-    if wanted not in store.names():
-        raise EvaluationError(
-            "pack_missing",
-            f"the pack {wanted!r} is not installed in {runs.store}",
-            hint=f"lfr-edge models pull {wanted} --store {runs.store}",
-        )
-    pack = store.load(wanted)
-    vision = VisionStack.open(
-        pack,
-        providers=runs.providers,
-        threads=runs.threads,
-        allow_cpu=runs.allow_cpu,
-        min_score=(box.vision if box else VisionSettings()).min_score,
-        acceleration=Acceleration.of(runs, runs.store),
-    )
-    model = {
-        "pack": pack.name,
-        "version": pack.manifest.version,
-        "fingerprint": pack.fingerprint,
-        "networks": [network.id for network in pack.manifest.networks],
-        "dimension": vision.dimension,
-        "provider": "cpu" if vision.degraded else runs.providers[0],
-        "precision": pack.precision,
-        "graph": "plain" if vision.degraded else runs.graph,
-    }
-    return pack, vision, model
-
-
 def _run_identities(args: argparse.Namespace) -> int:
     outputs = (("--html", args.html), ("--calibration", args.calibration))
     check_different(outputs)
@@ -216,14 +126,13 @@ def _run_identities(args: argparse.Namespace) -> int:
     protocol = protocol_of(args.folder, args)
     _, vision, model = open_pack(args)
     with progress_bar() as bar:
-        tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
         run = run_identities(
             vision,
             args.folder,
             protocol,
             gallery_variants=[Degradation(px) for px in args.gallery_px],
             probe_variants=variants_of(_asked(args)),
-            progress=lambda role, done, total: bar.update(tasks[role], completed=done, total=total),
+            progress=counting_each(bar, get_args(Role)),
         )
     result = report(run, model, seed=args.seed, label_errors=errors)
     searches = run.searches(run.scores())

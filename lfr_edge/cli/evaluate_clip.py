@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import argparse
 import json
-from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from lfr_edge.cli.evaluate import add_pack_arguments, open_pack
-from lfr_edge.cli.evaluation_inputs import MOST_SEED, UsageError, protocol_of, real, whole
-from lfr_edge.cli.packs import add_box, box_of, progress_bar
+from lfr_edge.cli.evaluation_inputs import (
+    MOST_LISTED,
+    add_rate,
+    add_seed,
+    add_whole,
+    invalid,
+    protocol_of,
+    real,
+    whole,
+)
+from lfr_edge.cli.evaluation_pack import add_pack_arguments, open_pack
+from lfr_edge.cli.packs import add_box, box_of, counting, counting_each, progress_bar
+from lfr_edge.cli.verbs import add_verb
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.clip import Replay, check_clips, gallery_of, replay_at_pace, replay_unhurried
 from lfr_edge.evaluation.identities import nonmated_tops, run_identities
 from lfr_edge.evaluation.intervals import resolvable
 from lfr_edge.evaluation.openset import threshold_at
 from lfr_edge.evaluation.passages import assess
-from lfr_edge.evaluation.protocol import Protocol
+from lfr_edge.evaluation.protocol import Protocol, Role
 from lfr_edge.evaluation.truth import read_truth
 from lfr_edge.matching.judge import Policy
-from lfr_edge.matching.threshold import choose, load_calibrations
+from lfr_edge.matching.threshold import calibrations_of, choose
 from lfr_edge.settings import MatchingSettings, VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.keys import read_key_file
@@ -39,11 +48,8 @@ program for this pack and list size is used.
 
 
 def register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    clip = kinds.add_parser(
-        "clip",
-        help="recorded video with known passages, through the recogniser's own loop",
-        epilog=_CLIP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    clip = add_verb(
+        kinds, "clip", "recorded video with known passages, through the recogniser's own loop", _CLIP
     )
     clip.add_argument(
         "clips", type=Path, nargs="+", metavar="CLIP", help="one or several, each as one camera"
@@ -61,30 +67,14 @@ def register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="X",
         help="cosine; otherwise the calibrated one",
     )
-    clip.add_argument(
-        "--fpir",
-        type=real("--fpir", 0, 1, open_ends=True, what="a rate"),
-        default=0.01,
-        metavar="RATE",
-        help="to calibrate to (default: 0.01)",
-    )
+    add_rate(clip, "--fpir", default=0.01, help="to calibrate to (default: 0.01)")
     clip.add_argument("--identities", type=Path, metavar="DIR", help="measure the threshold on these faces")
-    clip.add_argument(
-        "--list-size",
-        type=whole("--list-size", 1, 10_000_000),
-        metavar="N",
-        help="list length the threshold is for (default: the watchlist's)",
-    )
+    listed = "list length the threshold is for (default: the watchlist's)"
+    add_whole(clip, "--list-size", 1, MOST_LISTED, help=listed)
     clip.add_argument("--protocol", type=Path, metavar="FILE", help="of --identities")
-    clip.add_argument(
-        "--seed", type=whole("--seed", 0, MOST_SEED), default=0, metavar="N", help="of a drawn protocol"
-    )
-    clip.add_argument(
-        "--agreement",
-        type=whole("--agreement", 1, 100),
-        metavar="N",
-        help="looks that must agree (default: the configuration's, without one 2)",
-    )
+    add_seed(clip, "of a drawn protocol")
+    agreement = "looks that must agree (default: the configuration's, without one 2)"
+    add_whole(clip, "--agreement", 1, 100, help=agreement)
     clip.add_argument(
         "--side",
         type=_side,
@@ -123,25 +113,14 @@ def _run_clip(args: argparse.Namespace) -> int:
     policy = Policy(threshold, args.agreement or rules.agreement, rules.margin, rules.cooldown_s)
     replay = Replay(clips, truths, policy, seen, side=args.side)
     with progress_bar() as bar:
-        task = bar.add_task("frames", total=None)
-        run = replay_unhurried(
-            vision,
-            gallery,
-            replay,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        run = replay_unhurried(vision, gallery, replay, progress=counting(bar, "frames"))
     listed = set(gallery.references)
     unhurried = assess(run, truths, listed)
     result = unhurried
     if args.realtime:
         with progress_bar() as bar:
-            task = bar.add_task("frames at the cameras' pace", total=None)
-            at_pace = replay_at_pace(
-                vision,
-                gallery,
-                replay,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
+            progress = counting(bar, "frames at the cameras' pace")
+            at_pace = replay_at_pace(vision, gallery, replay, progress=progress)
         result = assess(at_pace, truths, listed)
         result["unhurried"] = {
             name: unhurried[name] for name in ("recognised", "trr", "false_alerts", "frames")
@@ -166,28 +145,21 @@ def _threshold(
     if protocol is None and box and box.matching.threshold is not None:
         return box.matching.threshold, "configured"
     if protocol is None:
-        measured = box.matching.calibration if box else None
-        with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
-            found = choose(
-                load_calibrations(measured or shipped),
-                fingerprint=model["fingerprint"],
-                provider=model["provider"],
-                precision=model["precision"],
-                list_size=args.list_size or list_size,
-                target_fpir=args.fpir,
-            )
+        found = choose(
+            calibrations_of(box.matching.calibration if box else None),
+            fingerprint=model["fingerprint"],
+            provider=model["provider"],
+            precision=model["precision"],
+            list_size=args.list_size or list_size,
+            target_fpir=args.fpir,
+        )
         return (
             found.threshold,
             f"calibrated for lists of up to {found.list_size} people at FPIR {args.fpir:g}",
         )
     with progress_bar() as bar:
-        tasks = {role: bar.add_task(role) for role in ("gallery", "mated", "nonmated")}
-        run = run_identities(
-            vision,
-            args.identities,
-            protocol,
-            progress=lambda role, done, total: bar.update(tasks[role], completed=done, total=total),
-        )
+        progress = counting_each(bar, get_args(Role))
+        run = run_identities(vision, args.identities, protocol, progress=progress)
     scores = run.scores()
     why = resolvable(args.fpir, len(scores.nonmated))
     if why:
@@ -226,9 +198,5 @@ def _clip_summary(result: dict[str, Any]) -> str:
 def _side(text: str) -> int:
     side = whole("--side", 320, 3840)(text)
     if side % 32:
-        raise UsageError(
-            "option_invalid",
-            f"--side {side}: a multiple of 32 is needed",
-            hint="--help says what each option is for",
-        )
+        raise invalid("--side", text, "a multiple of 32")
     return side

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, whole, writing
+from lfr_edge.cli.evaluation_inputs import add_seed, check_output, writing
+from lfr_edge.cli.verbs import add_verb
 from lfr_edge.evaluation.outcomes import false_alerts_by_group, read_outcomes
 from lfr_edge.evaluation.page_groups import outcomes_page, ratio
 
@@ -24,16 +25,9 @@ an alert nothing is known, so that shares of alerts are told, not rates of peopl
 
 
 def register_outcomes(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    outcomes = kinds.add_parser(
-        "outcomes",
-        help="false alerts by group, as officers recorded them",
-        epilog=_OUTCOMES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    outcomes = add_verb(kinds, "outcomes", "false alerts by group, as officers recorded them", _OUTCOMES)
     outcomes.add_argument("table", type=Path, metavar="CSV", help="one line for each adjudicated alert")
-    outcomes.add_argument(
-        "--seed", type=whole("--seed", 0, MOST_SEED), default=0, metavar="N", help="of the resampling"
-    )
+    add_seed(outcomes, "of the resampling")
     outcomes.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and drawings")
     outcomes.add_argument("--json", action="store_true", help="print one JSON object")
     outcomes.set_defaults(run=_run)

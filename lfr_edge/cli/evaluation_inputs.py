@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.labels import LabelError, read_label_errors
 from lfr_edge.evaluation.protocol import Protocol, Sample, draw_protocol, read_people, read_protocol
 
-MOST_SEED: Final = 2**63 - 1
+_MOST_SEED: Final = 2**63 - 1
+MOST_LISTED: Final = 10_000_000
 FACE_PX: Final = (8, 1024)  # below eight pixels no face is drawn; above, nothing is shrunk
 
 
@@ -36,7 +37,7 @@ def whole(option: str, low: int, high: int) -> Callable[[str], int]:
         except ValueError:
             number = low - 1
         if not low <= number <= high:
-            raise _invalid(option, text, f"a whole number from {low} to {high:,}")
+            raise invalid(option, text, f"a whole number from {low} to {high:,}")
         return number
 
     return read
@@ -55,10 +56,31 @@ def real(
         inside = low < number < high if open_ends else low <= number <= high
         if not (math.isfinite(number) and inside):
             between = f"between {low:g} and {high:g}" if open_ends else f"from {low:g} to {high:g}"
-            raise _invalid(option, text, f"{what} {between}")
+            raise invalid(option, text, f"{what} {between}")
         return number
 
     return read
+
+
+def add_whole(parser: argparse.ArgumentParser, option: str, low: int, high: int, **more: Any) -> None:
+    """An option that takes what :func:`whole` takes; `more` is for ``add_argument``."""
+    parser.add_argument(option, type=whole(option, low, high), **{"metavar": "N"} | more)
+
+
+def add_rate(parser: argparse.ArgumentParser, option: str, **more: Any) -> None:
+    """As :func:`add_whole`, a share between 0 and 1 that is neither."""
+    kind = real(option, 0, 1, open_ends=True, what="a rate")
+    parser.add_argument(option, type=kind, metavar="RATE", **more)
+
+
+def add_seed(parser: argparse.ArgumentParser, of: str) -> None:
+    add_whole(parser, "--seed", 0, _MOST_SEED, default=0, help=of)
+
+
+def invalid(option: str, text: str, wanted: str) -> UsageError:
+    return UsageError(
+        "option_invalid", f"{option} {text!a}: {wanted} is needed", hint="--help says what each option is for"
+    )
 
 
 def check_output(option: str, path: Path | None) -> None:
@@ -155,10 +177,4 @@ def _unwritable(option: str, path: Path, error: OSError) -> UsageError:
         "output_unwritable",
         f"{option} {path}: {error.strerror}",
         hint="name a file in a folder that exists and may be written to, on a disk with room",
-    )
-
-
-def _invalid(option: str, text: str, wanted: str) -> UsageError:
-    return UsageError(
-        "option_invalid", f"{option} {text!a}: {wanted} is needed", hint="--help says what each option is for"
     )

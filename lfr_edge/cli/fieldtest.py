@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lfr_edge.audit.disk import write_new
-from lfr_edge.cli.evaluation_inputs import MOST_SEED, check_output, real, whole
+from lfr_edge.cli.evaluation_inputs import add_rate, add_seed, add_whole, check_output, real
+from lfr_edge.cli.verbs import add_verb
 from lfr_edge.errors import EvaluationError
 from lfr_edge.evaluation.drawing import rate
 from lfr_edge.evaluation.fieldtest.analysis import analyse, read_passages, report
@@ -32,12 +33,12 @@ consent_until and the plan's groups), passages.csv and sheets.html (drawn, then 
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
+    parser = add_verb(
+        commands,
         "fieldtest",
-        help="plan, run and analyse a field test with consenting people",
+        "plan, run and analyse a field test with consenting people",
+        _EXAMPLES,
         description="Plan, run and analyse a field test with consenting people on a blue list.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _register_plan(actions)
@@ -64,13 +65,7 @@ def _register_plan(actions: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="NAME=A,B",
         help="groups whose rates must be known as closely",
     )
-    plan.add_argument(
-        "--expect",
-        type=real("--expect", 0, 1, open_ends=True, what="a rate"),
-        default=0.8,
-        metavar="RATE",
-        help="believed rate (default: 0.8)",
-    )
+    add_rate(plan, "--expect", default=0.8, help="believed rate (default: 0.8)")
     plan.add_argument(
         "--half-width",
         type=real("--half-width", 0.005, 0.4, what="half of an interval"),
@@ -78,23 +73,9 @@ def _register_plan(actions: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="X",
         help="of the 95 %% interval (default: 0.1)",
     )
-    plan.add_argument(
-        "--passages",
-        type=whole("--passages", 1, 1000),
-        default=6,
-        metavar="N",
-        help="of each person (default: 6)",
-    )
-    plan.add_argument(
-        "--decoys",
-        type=whole("--decoys", 0, 10_000),
-        default=10,
-        metavar="N",
-        help="people not listed (default: 10)",
-    )
-    plan.add_argument(
-        "--seed", type=whole("--seed", 0, MOST_SEED), default=0, metavar="N", help="of the order of walking"
-    )
+    add_whole(plan, "--passages", 1, 1000, default=6, help="of each person (default: 6)")
+    add_whole(plan, "--decoys", 0, 10_000, default=10, help="people not listed (default: 10)")
+    add_seed(plan, "of the order of walking")
     plan.set_defaults(run=_run_plan)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -45,3 +46,15 @@ def progress_bar() -> Progress:
     """On the error stream, so that --json can be piped; silent where nobody looks."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+def counting(bar: Progress, what: str, total: int | None = None) -> Callable[[int, int], None]:
+    """A new line of the bar, which is told (done, total)."""
+    task = bar.add_task(what, total=total)
+    return lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def counting_each(bar: Progress, parts: Iterable[str]) -> Callable[[str, int, int], None]:
+    """A line of the bar for each part; it is told (part, done, total)."""
+    lines = {part: counting(bar, part) for part in parts}
+    return lambda part, done, total: lines[part](done, total)

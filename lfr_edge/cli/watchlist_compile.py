@@ -5,20 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from lfr_edge.cli.packs import add_pack, progress_bar
+from lfr_edge.cli.packs import add_pack, counting, progress_bar
 from lfr_edge.cli.watchlist_keys import ask_passphrase
 from lfr_edge.cli.watchlist_words import check_json, check_lines, seal_lines
 from lfr_edge.errors import AccessError, WatchlistError
 from lfr_edge.matching.forecast import Forecast, forecast, scale_for
-from lfr_edge.matching.threshold import Calibration, load_calibrations
+from lfr_edge.matching.threshold import calibrations_of
 from lfr_edge.sentences import say
 from lfr_edge.watchlist.bundle import Limits as ArchiveLimits
 from lfr_edge.watchlist.bundle import read_list
@@ -199,7 +197,7 @@ def _compilation(args: argparse.Namespace, found: Survey, bar: Progress) -> tupl
 
     pack, (vision, *helpers) = _open_pack(args)
     scale = scale_for(
-        _calibrations(args),
+        calibrations_of(args.calibration),
         fingerprint=pack.fingerprint,
         provider="cpu",
         precision=pack.precision,
@@ -214,7 +212,7 @@ def _compilation(args: argparse.Namespace, found: Survey, bar: Progress) -> tupl
         scale,
         _limits(args),
         skip_refused=getattr(args, "skip_refused", False),
-        progress=_task(bar, "pictures"),
+        progress=counting(bar, "pictures"),
         helpers=helpers,
     )
     return pack, compilation
@@ -237,7 +235,7 @@ def _forecast(args: argparse.Namespace, pack: Pack, compiled: Compiled) -> Forec
     if args.faces_per_hour is None:
         return None
     return forecast(
-        _calibrations(args),
+        calibrations_of(args.calibration),
         fingerprint=pack.fingerprint,
         provider="cpu",
         precision=pack.precision,
@@ -246,11 +244,6 @@ def _forecast(args: argparse.Namespace, pack: Pack, compiled: Compiled) -> Forec
         faces_per_hour=args.faces_per_hour,
         hours=args.hours,
     )
-
-
-def _calibrations(args: argparse.Namespace) -> tuple[Calibration, ...]:
-    with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
-        return load_calibrations(args.calibration or shipped)
 
 
 def _survey(args: argparse.Namespace, bar: Progress) -> Survey:
@@ -276,7 +269,7 @@ def _survey(args: argparse.Namespace, bar: Progress) -> Survey:
         category=args.category,
         response=args.response,
         limits=replace(ArchiveLimits(), members=args.most_files),
-        progress=_task(bar, "rows"),
+        progress=counting(bar, "rows"),
     )
 
 
@@ -294,8 +287,3 @@ def _open_pack(args: argparse.Namespace) -> tuple[Pack, list[VisionStack]]:
 
     pack = ModelStore(args.store).load(args.pack)
     return pack, [VisionStack.open(pack, threads=1) for _ in range(workers())]
-
-
-def _task(bar: Progress, what: str) -> Callable[[int, int], None]:
-    task = bar.add_task(what, total=None)
-    return lambda done, total: bar.update(task, completed=done, total=total)
