@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.faults.whole import needles as looking
+from tests.faults.whole.hygiene import Find, Group, told_apart
 from tests.faults.whole.needles import Needles, Sieve
 from tests.faults.whole.power import Tally, cuts, lies
 from tests.faults.whole.readiness import BUSY, READY_S, Readiness, Stopwatch
@@ -169,12 +170,17 @@ def test_a_cheek_tells_nobody_from_another_and_an_eye_does():
 
 
 def test_every_byte_of_another_process_is_read(monkeypatch) -> None:
-    """What it holds is found at every place, over the ends of what is read at once too; a page nobody touched is not
-    read."""
+    """What it holds is found at every place, over the ends of what is read at once too, and in what kind of memory; a
+    page nobody touched is not read."""
     monkeypatch.setattr(looking, "_CHUNK", 1 << 14)
-    secret = random.Random(4).randbytes(1 << 17)
-    holds = "import mmap, sys; kept = sys.stdin.buffer.read(1 << 17); much = mmap.mmap(-1, 1 << 31)"
-    command = [sys.executable, "-c", f"{holds}; print(end='!', flush=True); sys.stdin.read()"]
+    secret, sealed = random.Random(4).randbytes(1 << 17), random.Random(6).randbytes(64)
+    holds = (
+        "import mmap, sys; kept = sys.stdin.buffer.read(1 << 17); much = mmap.mmap(-1, 1 << 31)",
+        "apart = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)",
+        f"apart.madvise(mmap.MADV_DONTDUMP); apart[:64] = bytes.fromhex('{sealed.hex()}')",
+        "print(end='!', flush=True); sys.stdin.read()",
+    )
+    command = [sys.executable, "-c", "; ".join(holds)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -182,7 +188,31 @@ def test_every_byte_of_another_process_is_read(monkeypatch) -> None:
         child.stdin.flush()
         assert child.stdout.read(1) == b"!"
         pieces = [secret[at : at + 16] for at in range(0, len(secret) - 16, 101)]
-        assert len(Needles(pieces=pieces).in_memory(child.pid)) == len(pieces)
-        assert Needles(pieces=[random.Random(5).randbytes(16)]).in_memory(child.pid) == []
-        assert sum(map(len, looking.resident(child.pid))) < 1 << 28
+        found = Needles(pieces=[*pieces, sealed[:16]]).in_memory(child.pid)
+        assert sealed[:16].hex() in found.pop("sealed")
+        assert len(set().union(*found.values()) - {sealed[:16].hex()}) == len(pieces)
+        assert Needles(pieces=[random.Random(5).randbytes(16)]).in_memory(child.pid) == {}
+        assert sum(len(chunk) for _, chunk in looking.resident(child.pid)) < 1 << 28
         child.stdin.close()
+
+
+def test_a_group_whose_pictures_may_have_come_again_is_not_looked_for() -> None:
+    """Of the run that was broken by somebody who came again while the bytes of two freezes ago were looked for: the
+    clip then began anew every 62.5 s, and a freeze took 31."""
+    groups = [Group(number, 31.0 * number, Needles()) for number in range(5)]
+    now_s = groups[-1].met_s + 2.5
+    assert told_apart(groups, now_s, 62.5, 0.0) == groups[-2:]
+    assert told_apart(groups, now_s, 62.5, 30.0) == groups[-1:]
+    assert told_apart(groups, now_s, 152.5, 4.0) == groups, "the control: a long clip hides nobody"
+
+
+def test_a_find_says_where_and_whose() -> None:
+    own, others = (np.random.default_rng(seed).integers(1 << 60, 1 << 63, 9, np.uint64) for seed in (1, 2))
+    piece = random.Random(1).randbytes(16)
+    groups = [Group(3, 10.0, Needles(np.sort(own), [piece])), Group(4, 20.0, Needles(np.sort(others)))]
+    held = {f"{word:016x}" for word in own[:4].tolist()} | {piece.hex()}
+    told = Find("recogniser (7)", {"sealed": held, "[heap], 132 KiB": {f"{own[0]:016x}"}}).told(groups, 31.5)
+    assert told.startswith(
+        "recogniser (7): 1 in [heap], 132 KiB, 5 in sealed; 5 of group 3, met 21.5 s ago; "
+    )
+    assert "group 4" not in told

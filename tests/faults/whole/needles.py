@@ -29,17 +29,27 @@ class Needles:
     words: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))  # eight bytes each
     pieces: list[bytes] = field(default_factory=list)  # sixteen bytes each, found at any place
     vectors: int = 0
+    places: dict[int, int] = field(
+        default_factory=dict
+    )  # where they lay in the sealed memory: address → bytes
 
     def __add__(self, other: Needles) -> Needles:
         words = np.unique(np.concatenate([self.words, other.words]))
-        return Needles(words, self.pieces + other.pieces, self.vectors + other.vectors)
+        places = self.places | other.places
+        return Needles(words, self.pieces + other.pieces, self.vectors + other.vectors, places)
 
-    def in_memory(self, pid: int) -> list[str]:
-        """Those that a process holds, as hex."""
-        sieve, hits = Sieve(self), set[str]()
-        for chunk in resident(pid):
-            hits |= sieve.catch(chunk)
-        return sorted(hits)
+    def in_memory(self, pid: int) -> dict[str, set[str]]:
+        """Those that a process holds, as hex, by the kind of region they were found in."""
+        sieve, found = Sieve(self), dict[str, set[str]]()
+        for kind, chunk in resident(pid):
+            if hits := sieve.catch(chunk):
+                found.setdefault(kind, set()).update(hits)
+        return found
+
+    def among(self, hits: set[str]) -> int:
+        """How many of `hits` are of these."""
+        own = {f"{word:016x}" for word in self.words.tolist()} | {piece.hex() for piece in self.pieces}
+        return len(hits & own)
 
     def in_bytes(self, data: bytes) -> int:
         """How many of them stand anywhere in `data`."""
@@ -111,47 +121,61 @@ def _among(ordered: np.ndarray, words: np.ndarray) -> np.ndarray:
     return ordered[places] == words
 
 
-def resident(pid: int) -> Iterator[bytes]:
-    """Every writable page of another process that is there (or swapped out), in runs, with an overlap: no page that
-    was never touched is read, or a scan would read gigabytes of zeros.
+@dataclass(frozen=True)
+class Region:
+    """A run of another process's memory that it may write."""
+
+    low: int
+    high: int
+    kind: str  # "sealed" for what the kernel leaves out of dumps; otherwise what /proc calls it, and how large it is
+    shared: bool
+
+
+def regions(pid: int) -> Iterator[Region]:
+    head: list[str] = []
+    for line in Path(f"/proc/{pid}/smaps").read_text(encoding="ascii", errors="replace").splitlines():
+        words = line.split()
+        if "-" in words[0] and not words[0].endswith(":"):
+            head = words
+        elif words[0] == "VmFlags:" and head[1].startswith("rw"):
+            low, high = (int(end, 16) for end in head[0].split("-"))
+            name = Path(head[5]).name if len(head) > 5 else "anonymous"
+            kind = "sealed" if "dd" in words else f"{name}, {(high - low) >> 10} KiB"
+            yield Region(low, high, kind, head[1].endswith("s"))
+
+
+def resident(pid: int) -> Iterator[tuple[str, bytes]]:
+    """Every writable page of another process that is there (or swapped out), in runs, with an overlap, and the kind of
+    its region: no page that was never touched is read, or a scan would read gigabytes of zeros.
     """
     size = os.sysconf("SC_PAGE_SIZE")
     with (
         Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory,
         Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap,
     ):
-        for line in Path(f"/proc/{pid}/maps").read_text(encoding="ascii", errors="replace").splitlines():
-            span, flags, *_ = line.split()
-            if not flags.startswith("rw"):
-                continue
-            low, high = (int(end, 16) for end in span.split("-"))
-            pagemap.seek(low // size * 8)
+        for one in regions(pid):
+            pagemap.seek(one.low // size * 8)
             there = (
-                np.frombuffer(pagemap.read((high - low) // size * 8), np.uint64) >> np.uint64(62) != 0
+                np.frombuffer(pagemap.read((one.high - one.low) // size * 8), np.uint64) >> np.uint64(62) != 0
             )  # present, or swapped out
-            if flags.endswith("s") and there.any():
+            if one.shared and there.any():
                 there[:] = True  # pages of shared memory that another process wrote need not be mapped here
             edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
             for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-                end = low + last * size
-                for start in range(low + first * size, end, _CHUNK):
+                end = one.low + last * size
+                for start in range(one.low + first * size, end, _CHUNK):
                     memory.seek(start)
-                    yield memory.read(min(_CHUNK + _OVERLAP, end - start))
+                    yield one.kind, memory.read(min(_CHUNK + _OVERLAP, end - start))
 
 
 def sealed_memory(pid: int) -> dict[int, np.ndarray]:
     """Every private mapping that the kernel leaves out of dumps, by address."""
     found: dict[int, np.ndarray] = {}
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-        low = high = 0
-        for line in Path(f"/proc/{pid}/smaps").read_text(encoding="ascii", errors="replace").splitlines():
-            head, *rest = line.split()
-            if "-" in head and not head.endswith(":"):
-                low, high = (int(end, 16) for end in head.split("-"))
-                high = high if rest[0].startswith("rw") else low
-            elif head == "VmFlags:" and "dd" in rest and high > low:
-                memory.seek(low)
-                found[low] = np.frombuffer(memory.read(high - low), np.uint8)
+        for one in regions(pid):
+            if one.kind == "sealed" and not one.shared:
+                memory.seek(one.low)
+                found[one.low] = np.frombuffer(memory.read(one.high - one.low), np.uint8)
     return found
 
 
@@ -159,6 +183,7 @@ def differing(before: dict[int, np.ndarray], now: dict[int, np.ndarray]) -> Need
     """What a face put into the sealed memory."""
     words: list[np.ndarray] = []
     pieces: list[bytes] = []
+    places: dict[int, int] = {}
     vectors = 0
     for low, there in now.items():
         was = before.get(low)
@@ -169,6 +194,7 @@ def differing(before: dict[int, np.ndarray], now: dict[int, np.ndarray]) -> Need
             if len(run) < 4:
                 continue
             raw = there[8 * run[0] : 8 * (run[-1] + 1)]
+            places[low + 8 * int(run[0])] = len(raw)
             words.append(raw.view(np.uint64))
             pieces += _pieces(raw.tobytes())
             for vector in _vectors(raw):
@@ -179,7 +205,11 @@ def differing(before: dict[int, np.ndarray], now: dict[int, np.ndarray]) -> Need
     every = np.unique(np.concatenate(words))
     every = every[_telling(every)]
     chosen = np.random.default_rng(0).permutation(every)[:_MOST_WORDS]
-    return Needles(np.sort(chosen), pieces[:: max(1, len(pieces) // _MOST_PIECES)][:_MOST_PIECES], vectors)
+    return Needles(np.sort(chosen), _spread(pieces), vectors, places)
+
+
+def _spread(pieces: list[bytes]) -> list[bytes]:
+    return pieces[:: max(1, len(pieces) // _MOST_PIECES)][:_MOST_PIECES]
 
 
 def _pieces(raw: bytes) -> list[bytes]:

@@ -101,6 +101,7 @@ class Street:
     pack: Pack
     issuer: Ed25519PrivateKey  # signs authorities
     password_file: Path
+    round_s: float  # before the same pictures come again
 
     def authority(self, settings: Settings) -> bytes:
         """A fresh authority for these settings: for a day, with room for every addition."""
@@ -131,67 +132,67 @@ def street(
     pack = store.load("default")
     sought, public = photographs()
     clip = folder / "glimpse.mp4"
-    if strangers:
-        write_strangers(clip, sought, public, strangers)
-    else:
-        write_glimpse(clip, sought, public)
+    pictures = _strangers(sought, public, strangers) if strangers else _glimpse(sought, public)
+    round_s = _encode(clip, pictures)
     lists = _seal_lists(folder, pack, (sought, public), spare, additions)
     password_file = folder / "camera.password"
     password_file.write_text(PASSWORD + "\n", encoding="ascii")
     password_file.chmod(0o600)
     camera = Camera(clip, password_file)
     try:
-        yield Street(camera, lists, store, pack, Ed25519PrivateKey.generate(), password_file)
+        yield Street(camera, lists, store, pack, Ed25519PrivateKey.generate(), password_file, round_s)
     finally:
         camera.end()
 
 
-def write_glimpse(path: Path, sought: bytes, public: bytes) -> None:
+def _glimpse(sought: bytes, public: bytes) -> Iterator[np.ndarray]:
     """The cast for `HERE_S`, then nobody for `AWAY_S`."""
     group = decode_image(public)
     cast = [cut_head(decode_image(sought), SOUGHT_BOX), *(cut_head(group, box) for box in PUBLIC_BOXES[:3])]
-    noise = np.random.default_rng(3).normal(0, 4, (HEIGHT, WIDTH, 1))
-
-    def pictures() -> Iterator[np.ndarray]:
-        for number in range(round(FPS * (HERE_S + AWAY_S))):
-            picture = np.clip(np.full((HEIGHT, WIDTH, 3), 130.0) + noise, 0, 255).astype(np.uint8)
-            for place, head in enumerate(cast if number < HERE_S * FPS else ()):
-                _paste(picture, head, 4 + 158 * place + number % 4, 60 + 12 * place)
-            yield picture
-
-    _encode(path, pictures())
+    wall = _wall(np.random.default_rng(3))
+    for number in range(round(FPS * (HERE_S + AWAY_S))):
+        picture = wall.copy()
+        for place, head in enumerate(cast if number < HERE_S * FPS else ()):
+            _paste(picture, head, 4 + 158 * place + number % 4, 60 + 12 * place)
+        yield picture
 
 
-def write_strangers(path: Path, sought: bytes, public: bytes, groups: int) -> None:
+def _strangers(sought: bytes, public: bytes, groups: int) -> Iterator[np.ndarray]:
     """One group after the other, `HERE_S` each and `GAP_S` apart: three who are on no list and, before the first of
-    them, somebody who is. No two pictures are alike, so what memory holds of one group is of no other.
+    them, somebody who is. No two pictures are alike, so what memory holds of one group is of no other, until the clip
+    begins again and everybody comes once more, the same to the bit.
     """
     public_picture, chance = decode_image(public), np.random.default_rng(7)
     strangers = [cut_head(public_picture, box) for box in PUBLIC_BOXES[3:]]
     listed = cut_head(decode_image(sought), SOUGHT_BOX)
-
-    def pictures() -> Iterator[np.ndarray]:
-        for group in range(groups + 1):
-            places, noise = chance.integers(0, 30, (3, 2)), chance.normal(0, 4, (HEIGHT, WIDTH, 1))
-            for number in range(round(FPS * (HERE_S + GAP_S))):
-                picture = np.clip(np.full((HEIGHT, WIDTH, 3), 130.0) + noise, 0, 255).astype(np.uint8)
-                heads = () if number >= HERE_S * FPS else strangers if group else (listed,)
-                for place, head in enumerate(heads):
-                    x, y = places[place]
-                    _paste(picture, head, 10 + 200 * place + int(x) + number % 5, 60 + int(y))
-                yield picture
-
-    _encode(path, pictures())
+    for group in range(groups + 1):
+        places, wall = chance.integers(0, 30, (3, 2)), _wall(chance)
+        for number in range(round(FPS * (HERE_S + GAP_S))):
+            picture = wall.copy()
+            heads = () if number >= HERE_S * FPS else strangers if group else (listed,)
+            for place, head in enumerate(heads):
+                x, y = places[place]
+                _paste(picture, head, 10 + 200 * place + int(x) + number % 5, 60 + int(y))
+            yield picture
 
 
-def _encode(path: Path, pictures: Iterator[np.ndarray]) -> None:
+def _wall(chance: np.random.Generator) -> np.ndarray:
+    grey = np.full((HEIGHT, WIDTH, 3), 130.0) + chance.normal(0, 4, (HEIGHT, WIDTH, 1))
+    return np.clip(grey, 0, 255).astype(np.uint8)
+
+
+def _encode(path: Path, pictures: Iterator[np.ndarray]) -> float:
+    """Seconds that it plays."""
+    count = 0
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"preset": "veryfast", "crf": "20", "g": str(FPS // 2), "bf": "0", "threads": "1"}
         for picture in pictures:
+            count += 1
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode(None))
+    return count / FPS
 
 
 def _paste(picture: np.ndarray, head: Head, x: int, y: int) -> None:
@@ -248,7 +249,8 @@ def _grey() -> bytes:
 
 
 def raw_settings(street: Street, state: Path, **over: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a box whose whole state lies under `state`. `over` changes them section by section."""
+    """Settings of a box whose whole state lies under `state`. `over` changes them section by section, `cameras` those
+    of the one camera."""
     raw: dict[str, Any] = {
         "site": "Trial",
         "data": str(state / "data"),
@@ -267,6 +269,7 @@ def raw_settings(street: Street, state: Path, **over: dict[str, Any]) -> dict[st
             }
         ],
     }  # fmt: skip
+    raw["cameras"][0] |= over.pop("cameras", {})
     for section, value in over.items():
         raw[section] = raw[section] | value if section in raw and isinstance(raw[section], dict) else value
     return raw

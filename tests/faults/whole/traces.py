@@ -131,10 +131,10 @@ async def _pass(
         await watch.settle()
         browsing = asyncio.create_task(_browse(box.address, profile))
         for _ in range(groups):
-            taken = await watch.take()
+            _, taken = await watch.take()
             needles += taken
             told.groups += 1
-            await watch.gone()
+            await watch.gone(taken)
             step(1)
         await browsing
         desk.cancel()
