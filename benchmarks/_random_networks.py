@@ -56,23 +56,28 @@ def random_pack(*, small: bool = False, half: bool = False) -> RandomPack:
     return RandomPack(manifest, {network.file: data for network, data in made}, gflops)
 
 
+def r50() -> bytes:
+    """IResNet-50 alone, as an ONNX file."""
+    return _IResNet(small=False).build().data
+
+
 @dataclass(frozen=True, slots=True)
-class _Built:
+class Built:
     data: bytes
     gflops: float
 
 
-class _Net:
+class Net:
     """Convolutions with random weights, counting the arithmetic."""
 
     def __init__(self, name: str, seed: int) -> None:
-        self._graph = GraphBuilder(name)
+        self.graph = GraphBuilder(name)
         self._chance = np.random.default_rng(seed)
         self._gflops = 0.0
 
     def _weights(self, shape: tuple[int, ...], gain: float) -> str:
         spread = gain * np.sqrt(2 / np.prod(shape[1:]))
-        return self._graph.weight((self._chance.standard_normal(shape) * spread).astype(np.float32))
+        return self.graph.weight((self._chance.standard_normal(shape) * spread).astype(np.float32))
 
     def conv(
         self,
@@ -83,22 +88,33 @@ class _Net:
         *,
         kernel: int = 3,
         stride: int = 1,
+        groups: int = 1,
         relu: bool = True,
         gain: float = 1.0,
         bias: float = 0.0,
     ) -> str:
         """`size` is the side of the output, for the count."""
-        weights = self._weights((outside, inside, kernel, kernel), gain)
-        shift = self._graph.weight(np.full(outside, bias, np.float32))
-        self._gflops += 2e-9 * outside * inside * kernel**2 * size**2
-        pads = [kernel // 2] * 4
-        made = self._graph.add(
-            "Conv", x, weights, shift, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=pads
-        )
-        return self._graph.add("Relu", made) if relu else made
+        weights = self._weights((outside, inside // groups, kernel, kernel), gain)
+        shift = self.graph.weight(np.full(outside, bias, np.float32))
+        self._gflops += 2e-9 * outside * (inside // groups) * kernel**2 * size**2
+        how = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [kernel // 2] * 4}
+        made = self.graph.add("Conv", x, weights, shift, **how, group=groups)
+        return self.graph.add("Relu", made) if relu else made
+
+    def dense(self, x: str, inside: int, outside: int, output: str = "") -> str:
+        """`x` as one row of `inside` numbers each, times random weights."""
+        flat = self.graph.add("Flatten", x)
+        weights = self._chance.standard_normal((inside, outside)) / np.sqrt(inside)
+        self._gflops += 2e-9 * inside * outside
+        return self.graph.add("MatMul", flat, self.graph.weight(weights.astype(np.float32)), output=output)
+
+    def built(self, name: str, side: int, made: str, outputs: int) -> Built:
+        """A network of one picture `name`, whose result `made` is a row of `outputs` numbers."""
+        data = self.graph.finish([(name, ("batch", 3, side, side))], [(made, ("batch", outputs))])
+        return Built(data, self._gflops)
 
 
-class _Scrfd(_Net):
+class _Scrfd(Net):
     """SCRFD-10G with points: ResNetV1e (3, 4, 2, 3), PAFPN of 56, three head convolutions of 80."""
 
     def __init__(self, small: bool) -> None:
@@ -109,8 +125,8 @@ class _Scrfd(_Net):
         self._blocks = (1, 1, 1, 1) if small else (3, 4, 2, 3)
         self._neck, self._head = 56 // share, 80 // share
 
-    def build(self) -> _Built:
-        graph, stem = self._graph, self._stem
+    def build(self) -> Built:
+        graph, stem = self.graph, self._stem
         x = self.conv("input", 3, stem // 2, 320, stride=2)
         x = self.conv(x, stem // 2, stem // 2, 320)
         x = self.conv(x, stem // 2, stem, 320)
@@ -130,21 +146,21 @@ class _Scrfd(_Net):
         ]
         for made, (name, _) in zip(outputs, shapes, strict=True):
             graph.add("Identity", made, output=name)
-        return _Built(graph.finish([("input", ("batch", 3, "height", "width"))], shapes), self._gflops)
+        return Built(graph.finish([("input", ("batch", 3, "height", "width"))], shapes), self._gflops)
 
     def _basic(self, x: str, inside: int, planes: int, size: int, *, stride: int) -> str:
         straight = x
         if stride > 1:
-            straight = self._graph.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+            straight = self.graph.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
         if stride > 1 or inside != planes:
             straight = self.conv(straight, inside, planes, size, kernel=1, relu=False)
         made = self.conv(x, inside, planes, size, stride=stride)
         made = self.conv(made, planes, planes, size, relu=False, gain=0.2)
-        return self._graph.add("Relu", self._graph.add("Add", made, straight))
+        return self.graph.add("Relu", self.graph.add("Add", made, straight))
 
     def _pyramid(self, levels: list[tuple[str, int, int]]) -> list[tuple[str, int]]:
         """PAFPN: down and up again; (tensor, side) at strides 8, 16 and 32."""
-        graph, neck = self._graph, self._neck
+        graph, neck = self.graph, self._neck
         sizes = [size for _, _, size in levels]
         thin = [self.conv(x, inside, neck, size, kernel=1, relu=False) for x, inside, size in levels]
         scales = graph.weight(np.array([1, 1, 2, 2], np.float32))
@@ -170,14 +186,14 @@ class _Scrfd(_Net):
                 x, inside = self.conv(x, inside, self._head, size), self._head
             for name, channels, bias in (("score", 2, _QUIET), ("bbox", 8, 2.0), ("kps", 20, 1.0)):
                 made = self.conv(x, inside, channels, size, relu=False, gain=0.05, bias=bias)
-                last = self._graph.add("Transpose", made, perm=[0, 2, 3, 1])
-                shape = self._graph.weight(np.array([0, -1, channels // 2], np.int64))
-                flat = self._graph.add("Reshape", last, shape)
-                rows[name].append(self._graph.add("Sigmoid", flat) if name == "score" else flat)
+                last = self.graph.add("Transpose", made, perm=[0, 2, 3, 1])
+                shape = self.graph.weight(np.array([0, -1, channels // 2], np.int64))
+                flat = self.graph.add("Reshape", last, shape)
+                rows[name].append(self.graph.add("Sigmoid", flat) if name == "score" else flat)
         return [*rows["score"], *rows["bbox"], *rows["kps"]]
 
 
-class _IResNet(_Net):
+class _IResNet(Net):
     """IResNet-50 as InsightFace exports it: (3, 4, 14, 3) blocks, batch normalisation before and PReLU within."""
 
     def __init__(self, small: bool) -> None:
@@ -185,8 +201,7 @@ class _IResNet(_Net):
         self._planes = [channels // (4 if small else 1) for channels in (64, 128, 256, 512)]
         self._blocks = (1, 1, 1, 1) if small else (3, 4, 14, 3)
 
-    def build(self) -> _Built:
-        graph = self._graph
+    def build(self) -> Built:
         inside, size = self._planes[0], 112
         x = self._prelu(self.conv("input", 3, inside, size, relu=False), inside)
         for planes, blocks in zip(self._planes, self._blocks, strict=True):
@@ -194,15 +209,8 @@ class _IResNet(_Net):
             for block in range(blocks):
                 x = self._block(x, inside, planes, size, stride=1 if block else 2)
                 inside = planes
-        flat = graph.add("Flatten", self._normalised(x, inside))
-        width = inside * size**2
-        weights = graph.weight(
-            (self._chance.standard_normal((width, 512)) / np.sqrt(width)).astype(np.float32)
-        )
-        self._gflops += 2e-9 * width * 512
-        graph.add("MatMul", flat, weights, output="embedding")
-        data = graph.finish([("input", ("batch", 3, 112, 112))], [("embedding", ("batch", 512))])
-        return _Built(data, self._gflops)
+        made = self.dense(self._normalised(x, inside), inside * size**2, 512, "embedding")
+        return self.built("input", 112, made, 512)
 
     def _block(self, x: str, inside: int, planes: int, size: int, *, stride: int) -> str:
         straight = x
@@ -211,12 +219,12 @@ class _IResNet(_Net):
         made = self.conv(self._normalised(x, inside), inside, planes, size * stride, relu=False)
         made = self._prelu(made, planes)
         made = self.conv(made, planes, planes, size, stride=stride, relu=False, gain=0.2)
-        return self._graph.add("Add", made, straight)
+        return self.graph.add("Add", made, straight)
 
     def _normalised(self, x: str, channels: int) -> str:
         ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
-        weights = [self._graph.weight(array) for array in (ones, zeros, zeros, ones)]
-        return self._graph.add("BatchNormalization", x, *weights, epsilon=1e-5)
+        weights = [self.graph.weight(array) for array in (ones, zeros, zeros, ones)]
+        return self.graph.add("BatchNormalization", x, *weights, epsilon=1e-5)
 
     def _prelu(self, x: str, channels: int) -> str:
-        return self._graph.prelu(x, np.full(channels, 0.25, np.float32))  # as the importer writes it
+        return self.graph.prelu(x, np.full(channels, 0.25, np.float32))  # as the importer writes it

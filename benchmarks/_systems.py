@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,8 +21,10 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks._material import SHARED, drawn_index, frames, recogniser
+from benchmarks._random_analysis import PUBLISHED, analysis_network
+from benchmarks._random_networks import r50
 from lfr_edge.models.fetch import fetch_member
-from lfr_edge.models.importers import import_pack
+from lfr_edge.models.importers import Terms, import_pack
 from lfr_edge.models.manifest import Licence
 from lfr_edge.models.recipes import MOBILEFACENET, YUNET
 from lfr_edge.models.store import ModelStore, Pack
@@ -129,18 +131,34 @@ def scrfd_file() -> Path:
 @contextlib.contextmanager
 def scrfd_pack(default: Pack) -> Iterator[tuple[Pack, Path]]:
     """SCRFD-2.5G with the default pack's MobileFaceNet, as our pack and as a folder of two ONNX files."""
+    network = next(item for item in default.manifest.embedders if item.id == MOBILEFACENET.id)
+    with _beside_scrfd({"w_mobilefacenet": default.read(network)}) as both:
+        yield both
+
+
+@contextlib.contextmanager
+def five_networks() -> Iterator[tuple[Pack, Path]]:
+    """A folder like InsightFace's buffalo_m (SCRFD-2.5G, R50, landmarks twice, gender and age), and our pack of it.
+
+    All but the detector have random weights. Our importer takes detector and embedder and leaves the others lying.
+    """
+    others = {name: analysis_network(name).data for name in PUBLISHED}
+    with _beside_scrfd({"w600k_r50": r50()} | others) as both:
+        yield both
+
+
+@contextlib.contextmanager
+def _beside_scrfd(networks: Mapping[str, bytes]) -> Iterator[tuple[Pack, Path]]:
     with tempfile.TemporaryDirectory(prefix="lfr-peer-") as scratch:
         folder = Path(scratch) / "files"
         folder.mkdir()
         shutil.copy(scrfd_file(), folder / "det_2.5g.onnx")
-        network = next(item for item in default.manifest.embedders if item.id == MOBILEFACENET.id)
-        (folder / "w_mobilefacenet.onnx").write_bytes(default.read(network))
+        for name, data in networks.items():
+            (folder / f"{name}.onnx").write_bytes(data)
         yield _import(Path(scratch), folder), folder
 
 
 def _import(scratch: Path, folder: Path) -> Pack:
-    from lfr_edge.models.importers import Terms
-
     terms = Terms(
         licence=Licence(name="research only", operational_use="no", note="benchmark"),
         training_data="not stated",

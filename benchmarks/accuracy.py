@@ -19,14 +19,13 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from benchmarks import _line
-from benchmarks._material import SHARED, model_store, pack
+from benchmarks import _line, _stills
+from benchmarks._material import model_store, pack
 from benchmarks._systems import UnavailableError, analysis, scrfd_pack
 from lfr_edge.cli.packs import progress_bar
 from lfr_edge.errors import ModelError
-from lfr_edge.evaluation.labels import mislabelled, read_label_errors
-from lfr_edge.evaluation.openset import Searches, operating_points, rank_one
-from lfr_edge.evaluation.protocol import Protocol, Sample, read_protocol
+from lfr_edge.evaluation.openset import operating_points, rank_one
+from lfr_edge.evaluation.protocol import Protocol, Sample
 from lfr_edge.evaluation.series import rate_key
 from lfr_edge.vision.faces import Float32Array
 from lfr_edge.vision.pipeline import VisionStack
@@ -35,27 +34,21 @@ from lfr_edge.watchlist.enrol import choose_face
 Look = Callable[[bytes], Float32Array | None]
 """A picture file → the template of the person in it, or None where no face was found."""
 
-_FACES: Final = SHARED / "faces"
-_ERRORS: Final = _line.REPOSITORY / "lfr_edge/evaluation/lfw_label_errors.csv"
+_SHARE: Final = 0.25  # face_recognition needs a tenth of a second a picture
 _TARGETS: Final = (0.1, 0.01, 0.001)
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = _line.parser(__doc__)
-    options.add_argument(
-        "--share", type=float, metavar="X", help="of the people (default: 0.25; quick: 0.01)"
-    )
+    options = _stills.parser(__doc__, f"{_SHARE:g}")
     options.add_argument("--seed", type=int, default=1, metavar="N", help="of who is drawn (default: 1)")
     options.add_argument("--packs", nargs="+", default=["default", "thorough"], metavar="NAME", help="ours")
     args = options.parse_args(argv)
     report = _line.Report("accuracy", args)
-    share = (0.01 if args.quick else 0.25) if args.share is None else args.share
-    if not 0 < share <= 1:
-        options.error("--share: above 0, at most 1 (all people)")
-    if not (_FACES / "protocol.csv").exists():
+    share = _stills.share_of(args, options, _SHARE)
+    drawn = _stills.drawn(share, args.seed)
+    if drawn is None:
         report.emit({"systems": {}, "skipped": {"all": "needs ../shared/faces"}})
         return 0
-    drawn = draw(read_protocol(_FACES / "protocol.csv"), share, args.seed)
     skipped: dict[str, str] = {}
     figures: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -70,20 +63,9 @@ def main(argv: list[str] | None = None) -> int:
                 figures[name] = _measured(look, drawn, args.seed, partial(bar.advance, task))
             at = figures[name]["tpir_at_fpir"]["0.01"]
             report.say(f"{name}: {at.get('note') if at['value'] is None else at['value']}")
-    counts = {role: len(drawn.of(role)) for role in ("gallery", "mated", "nonmated")}
+    counts = {role: len(drawn.of(role)) for role in _stills.ROLES}
     report.emit({"systems": figures, "skipped": skipped, "n": counts, "seed": args.seed, "share": share})
     return 0
-
-
-def draw(protocol: Protocol, share: float, seed: int) -> Protocol:
-    """All pictures of a part of the people; label errors are left out."""
-    people = sorted({sample.identity for sample in protocol.samples})
-    chosen = np.random.default_rng(seed).permutation(len(people))[: max(2, round(share * len(people)))]
-    kept = {people[i] for i in chosen}
-    part = Protocol(tuple(sample for sample in protocol.samples if sample.identity in kept), seed)
-    wrong = mislabelled(part, read_label_errors(_ERRORS))
-    hidden = {sample.path for sample, bad in zip(part.of("nonmated"), wrong, strict=True) if bad}
-    return Protocol(tuple(sample for sample in part.samples if sample.path not in hidden), seed)
 
 
 def _systems(args: Any, stack: ExitStack, skipped: dict[str, str]) -> list[tuple[str, Callable[[], Look]]]:
@@ -154,18 +136,10 @@ def _central(boxes: Sequence[Sequence[float]], size: tuple[int, ...]) -> int | N
 
 def _measured(look: Look, drawn: Protocol, seed: int, done: Callable[[], None]) -> dict[str, Any]:
     began = time.process_time()
-    parts = {role: _embed(look, drawn.of(role), done) for role in ("gallery", "mated", "nonmated")}
+    parts = {role: _embed(look, drawn.of(role), done) for role in _stills.ROLES}
     cpu_s = time.process_time() - began
-    gallery, listed = parts["gallery"], [sample.identity for sample in drawn.of("gallery")]
-    mated, others = (_scores(parts[role], gallery) for role in ("mated", "nonmated"))
-    right = [sample.identity for sample in drawn.of("mated")]
-    searches = Searches(
-        mated=mated.max(axis=1),
-        correct=np.array([listed[i] for i in mated.argmax(axis=1)]) == np.array(right),
-        mated_people=_numbered(drawn.of("mated")),
-        nonmated=others.max(axis=1),
-        nonmated_people=_numbered(drawn.of("nonmated")),
-    )
+    mated, others = (_scores(parts[role], parts["gallery"]) for role in _stills.ROLES[1:])
+    searches = _stills.searches(mated, others, drawn)
     points = operating_points(searches, _TARGETS, seed=seed)
     missed = sum(template is None for part in parts.values() for template in part)
     return {
@@ -179,7 +153,7 @@ def _measured(look: Look, drawn: Protocol, seed: int, done: Callable[[], None]) 
 def _embed(look: Look, samples: Sequence[Sample], done: Callable[[], None]) -> list[Float32Array | None]:
     found = []
     for sample in samples:
-        found.append(look((_FACES / sample.path).read_bytes()))
+        found.append(look((_stills.FACES / sample.path).read_bytes()))
         done()
     return found
 
@@ -194,10 +168,6 @@ def _scores(probes: Sequence[Float32Array | None], gallery: Sequence[Float32Arra
             out[at] = -np.sqrt(((rows - probe) ** 2).sum(axis=1))
     out[:, [one is None for one in gallery]] = -np.inf
     return out
-
-
-def _numbered(samples: Sequence[Sample]) -> Any:
-    return np.unique([sample.identity for sample in samples], return_inverse=True)[1]
 
 
 if __name__ == "__main__":

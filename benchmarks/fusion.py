@@ -13,26 +13,23 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import _line
-from benchmarks._material import SHARED, model_store
-from benchmarks.accuracy import draw
-from lfr_edge.cli.packs import progress_bar
+from benchmarks import _line, _stills
+from benchmarks._material import model_store
+from benchmarks._stills import ROLES, searches
+from lfr_edge.cli.packs import counting, progress_bar
 from lfr_edge.errors import ModelError
 from lfr_edge.evaluation.faces import Templates, embed_samples
-from lfr_edge.evaluation.openset import Searches, operating_points, threshold_at
-from lfr_edge.evaluation.protocol import Protocol, Role, read_protocol
+from lfr_edge.evaluation.openset import operating_points, threshold_at
+from lfr_edge.evaluation.protocol import Protocol, Role
 from lfr_edge.settings import VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
 
-_FACES: Final = SHARED / "faces"
 _TARGETS: Final = (0.01, 0.001)
-_ROLES: Final[tuple[Role, ...]] = ("gallery", "mated", "nonmated")
 _DEALS: Final = 20
 _SEED: Final = 20261122
 _OF_THIRD: Final = (
@@ -50,14 +47,12 @@ Cosines = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = _line.parser(__doc__)
-    options.add_argument("--share", type=float, metavar="X", help="of the people (default: all; quick: 0.01)")
+    options = _stills.parser(__doc__, "all")
     args = options.parse_args(argv)
     report = _line.Report("fusion", args)
-    share = (0.01 if args.quick else 1.0) if args.share is None else args.share
-    if not 0 < share <= 1:
-        options.error("--share: above 0, at most 1 (all people)")
-    if not (_FACES / "protocol.csv").exists():
+    share = _stills.share_of(args, options, 1.0)
+    protocol = _stills.drawn(share, _SEED)
+    if protocol is None:
         report.emit({"fused": {}, "skipped": "needs ../shared/faces"})
         return 0
     try:
@@ -65,7 +60,6 @@ def main(argv: list[str] | None = None) -> int:
     except ModelError as why:
         report.emit({"fused": {}, "skipped": f"needs the pack thorough: {why}"})
         return 0
-    protocol = draw(read_protocol(_FACES / "protocol.csv"), share, _SEED)
     templates = _embedded(VisionStack.open(pack, threads=args.threads), protocol)
     networks = [n for n in pack.manifest.networks if n.dimension]
     parts = _parts(templates, {n.id: int(n.dimension or 0) for n in networks})
@@ -73,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, found in fused.items():
         report.say(f"{name}: {found['0.01']['value']} at 1 %, {found['0.001']['value']} at 0.1 %")
     halves = _halves(parts, protocol, report) if len(parts) == 3 else {}
-    counts = {role: len(protocol.of(role)) for role in _ROLES}
+    counts = {role: len(protocol.of(role)) for role in ROLES}
     report.emit({"fused": fused, "halves": halves, "n": counts, "seed": _SEED, "share": share})
     return 0
 
@@ -81,16 +75,11 @@ def main(argv: list[str] | None = None) -> int:
 def _embedded(vision: VisionStack, protocol: Protocol) -> dict[Role, Templates]:
     found = {}
     with progress_bar() as bar:
-        for role in _ROLES:
-            task = bar.add_task(role, total=len(protocol.of(role)))
+        for role in ROLES:
+            samples, told = protocol.of(role), counting(bar, role)
             settings = None if role == "gallery" else VisionSettings()
-            told = partial(_tell, bar, task)
-            found[role] = embed_samples(vision, _FACES, protocol.of(role), settings=settings, progress=told)
+            found[role] = embed_samples(vision, _stills.FACES, samples, settings=settings, progress=told)
     return found
-
-
-def _tell(bar: Any, task: Any, done: int, total: int) -> None:
-    bar.update(task, completed=done, total=total)
 
 
 def _parts(templates: Mapping[Role, Templates], dimensions: Mapping[str, int]) -> dict[str, Cosines]:
@@ -133,21 +122,8 @@ def _mixed(parts: Mapping[str, Cosines], weights: Mapping[str, float]) -> Cosine
 
 
 def _found(scores: Cosines, protocol: Protocol) -> dict[str, Any]:
-    points = operating_points(_searches(scores, protocol), _TARGETS, seed=_SEED)
+    points = operating_points(searches(*scores, protocol), _TARGETS, seed=_SEED)
     return {f"{point.target_fpir:g}": point.tpir.to_json() for point in points}
-
-
-def _searches(scores: Cosines, protocol: Protocol) -> Searches:
-    mated, nonmated = scores
-    listed = np.array([sample.identity for sample in protocol.of("gallery")])
-    right, others = ([sample.identity for sample in protocol.of(role)] for role in ("mated", "nonmated"))
-    return Searches(
-        mated=mated.max(axis=1).astype(np.float64),
-        correct=listed[mated.argmax(axis=1)] == np.array(right),
-        mated_people=np.unique(right, return_inverse=True)[1],
-        nonmated=nonmated.max(axis=1).astype(np.float64),
-        nonmated_people=np.unique(others, return_inverse=True)[1],
-    )
 
 
 def _halves(parts: Mapping[str, Cosines], protocol: Protocol, report: _line.Report) -> dict[str, Any]:
@@ -174,15 +150,15 @@ def _halves(parts: Mapping[str, Cosines], protocol: Protocol, report: _line.Repo
 def _rates(scores: Cosines, protocol: Protocol, people: set[str]) -> tuple[float, float]:
     kept = {
         role: np.array([sample.identity in people for sample in protocol.of(role)], np.bool_)
-        for role in _ROLES
+        for role in ROLES
     }
     part = Protocol(tuple(sample for sample in protocol.samples if sample.identity in people))
     mated, nonmated = (
-        matrix[kept[role]][:, kept["gallery"]] for matrix, role in zip(scores, _ROLES[1:], strict=True)
+        matrix[kept[role]][:, kept["gallery"]] for matrix, role in zip(scores, ROLES[1:], strict=True)
     )
-    searches = _searches((mated, nonmated), part)
+    found = searches(mated, nonmated, part)
     first, second = (
-        float((searches.hits >= threshold_at(searches.nonmated, target)).mean()) for target in _TARGETS
+        float((found.hits >= threshold_at(found.nonmated, target)).mean()) for target in _TARGETS
     )
     return first, second
 

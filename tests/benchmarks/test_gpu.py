@@ -10,7 +10,9 @@ import pytest
 
 from benchmarks import _gpu_wheels, gpu
 from benchmarks._gpu_wheels import chosen, join, lay_out, take
+from benchmarks._random_analysis import PUBLISHED, analysis_network
 from benchmarks._random_networks import NOTE, random_pack
+from lfr_edge.models.importers import recognise
 from tests.benchmarks.test_programs import check
 from tests.conftest import REPOSITORY
 
@@ -89,6 +91,14 @@ def test_the_full_size_is_that_of_scrfd_10g_and_r50() -> None:
     assert full.gflops[eye.id] / 2 * 480 / 640 == pytest.approx(10, rel=0.02)
     assert full.gflops[mind.id] / 2 == pytest.approx(6.3, rel=0.02)
     assert (eye.size / 1e6, mind.size / 1e6) == (pytest.approx(16.9, abs=0.3), pytest.approx(174, abs=2))
+
+
+@pytest.mark.parametrize("name", [pytest.param("1k3d68", marks=pytest.mark.slow), "2d106det", "genderage"])
+def test_a_peers_other_networks_are_as_large_as_the_published_ones_and_never_imported(name: str) -> None:
+    """They are there to be timed in the peer's loop. The product recognises none of them."""
+    built = analysis_network(name)
+    assert len(built.data) == pytest.approx(PUBLISHED[name], rel=0.01)
+    assert recognise(f"{name}.onnx", built.data) is None
 
 
 def test_the_lock_gives_the_wheels_of_one_python() -> None:

@@ -178,7 +178,7 @@ def test_stages(default_pack: object) -> None:
 
 @pytest.mark.slow
 def test_peers_names_who_was_skipped(default_pack: object, shared: Path) -> None:
-    wanted = ("opencv", "insightface", "uniface")
+    wanted = ("opencv", "insightface", "uniface", "insightface_default")
     line = run("peers", "--peers", *wanted, "--rounds", "1", "--frames", "2")
     check(line, "ratios", "skipped", "systems")
     assert set(line["ratios"]) | set(line["skipped"]) == set(wanted)
