@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
 from lfr_edge.console.door.accounts import Role
 from lfr_edge.deployment.readiness import CODES
@@ -103,8 +104,7 @@ async def test_from_an_empty_list_to_receipts(box, browser, size, tmp_path):
     await examine(watched, f"deployment-running{suffix}")
     await page.fill("#threshold", "0.52")
     await page.keyboard.press("Enter")
-    await page.wait_for_timeout(700)
-    assert await page.input_value("#threshold") == ""
+    await expect(page.locator("#threshold")).to_have_value("", timeout=20_000)
     assert ("propose threshold", "0.52") in box.control.said
 
     # The end asks for a reason and for the import copies.

@@ -153,6 +153,7 @@ async def test_a_new_account_gets_its_code_once(box, browser):
     await examine(watched)
     await page.keyboard.press("Enter")
     await page.wait_for_selector("tbody:has-text('waits for its one-time code')")
+    await page.wait_for_load_state()  # its buttons do nothing before
     assert code not in await page.content()
     await page.click('[data-name="reed"][data-change="disable"]')
     await page.wait_for_selector("tbody:has-text('disabled')")

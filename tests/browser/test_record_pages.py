@@ -115,6 +115,7 @@ async def test_audit_timeline_entry_and_verdict(box, browser, size):
     await examine(watched, "audit" if size is VAN else "audit-phone")
     await page.select_option("#verb", "collection")
     await page.click(".filter button")
+    await page.wait_for_url("**/audit?*verb=collection*")
     await page.wait_for_selector("#entries-table")
     assert await page.locator("#entries-table code:has-text('alert.raised')").count() == 5
     await examine(watched)
@@ -160,6 +161,7 @@ async def test_every_page_in_welsh(box, browser, size):
     await page.click("button.me")
     await page.click("text=Cymraeg")
     await page.wait_for_selector("html[lang='cy']")
+    await page.wait_for_load_state()
     links = await page.locator("nav a").evaluate_all("all => all.map((one) => one.getAttribute('href'))")
     assert {"/reports", "/accuracy", "/audit", "/accounts"} <= set(links)
     for path in [*links, "/me"]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +35,7 @@ from lfr_edge.watchlist.container import seal
 from lfr_edge.watchlist.enrol import enrol_list
 from lfr_edge.watchlist.folder import survey
 from lfr_edge.watchlist.keys import new_key, write_key_file
+from tests.waiting import until as until  # what most tests of the room need
 
 USER, PASSWORD = "van", "p@ss:w/ör d%"
 SOUGHT, STRANGER = "SOUGHT-1", "OTHER-1"
@@ -227,15 +227,6 @@ async def start(van: Van) -> AsyncIterator[Start]:
     for service in running:
         await asyncio.wait_for(service.stop(), 30)
     assert children() == set(), "a process outlived its service"
-
-
-async def until(condition: Callable[[], Any], timeout_s: float = ALERT_S, what: str = "") -> Any:
-    """Wait until `condition()` is true; what it returned."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what or condition}"
-        await asyncio.sleep(0.05)
-    return found
 
 
 def children(parent: int | None = None) -> set[int]:
