@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import ipaddress
 import json
+import socket
 import sqlite3
 import time
 from dataclasses import replace
@@ -32,6 +33,7 @@ from lfr_edge.console.ports import ConsolePorts
 from lfr_edge.errors import AuditError, ConfigError
 from lfr_edge.settings import IntegrationSettings, Settings, SystemSettings, WebhookSettings
 from tests.fakes.box import ListRecorder, house, raised
+from tests.waiting import until
 
 SECRET = "a secret of at least thirty-two characters"
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -59,19 +61,24 @@ class Counterpart:
         return [json.loads(body)["type"] for _, body in self.got]
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(8):
-            while len(self.got) < count:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.got) >= count, what=f"{count} notices")
+
+
+def a_place() -> socket.socket:
+    """A port that is ours and refuses everybody until somebody listens at it."""
+    place = socket.socket()
+    place.bind(("127.0.0.1", 0))
+    return place
 
 
 @contextlib.asynccontextmanager
-async def counterpart(port: int = 0, tls=None):
+async def counterpart(place: socket.socket | None = None, tls=None):
     other = Counterpart()
     app = web.Application()
     app.router.add_post("/hook", other.take)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
+    site = web.SockSite(runner, place or a_place(), ssl_context=tls)
     await site.start()
     scheme = "https" if tls else "http"
     other.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/hook"
@@ -185,10 +192,7 @@ async def test_what_fails_is_tried_again_with_the_same_id_and_recorded_once(tmp_
         await other.until(3)
         assert set(other.types) == {"alert.offered"}, "the second waits for the first"
         other.status = 200
-        await asyncio.sleep(0)
-        async with asyncio.timeout(8):
-            while "alert.decided" not in other.types:
-                await asyncio.sleep(0.01)
+        await until(lambda: "alert.decided" in other.types)
     assert len({headers["webhook-id"] for headers, _ in other.got}) == 2
     assert len(sent(box)) == 2
 
@@ -200,9 +204,7 @@ async def test_a_redirect_is_not_followed_and_a_lasting_refusal_is_left(tmp_path
         await decide(box)
         await other.until(2)
         other.status = 400
-        async with asyncio.timeout(8):
-            while "alert.decided" not in other.types:
-                await asyncio.sleep(0.01)
+        await until(lambda: "alert.decided" in other.types)
 
 
 async def test_a_dead_receiver_never_delays_the_desk(tmp_path, other):
@@ -218,17 +220,13 @@ async def test_a_dead_receiver_never_delays_the_desk(tmp_path, other):
 
 
 async def test_a_restart_forgets_and_repeats_nothing(tmp_path):
-    async with counterpart() as gone:
-        url = gone.url
-    settings = settings_of(tmp_path, url)
+    place = a_place()
+    settings = settings_of(tmp_path, f"http://127.0.0.1:{place.getsockname()[1]}/hook")
     async with house(tmp_path, recorder=ListRecorder(), settings=settings) as box:
         await decide(box)
-        async with asyncio.timeout(8):
-            # A moment after the entry: a kill between the two records it again.
-            while not kept_as_recorded(settings):
-                await asyncio.sleep(0.01)
-    port = int(url.split(":")[2].split("/")[0])
-    async with counterpart(port) as back:
+        # A moment after the entry: a kill between the two records it again.
+        await until(lambda: kept_as_recorded(settings))
+    async with counterpart(place) as back:
         async with house(tmp_path, recorder=ListRecorder(), settings=settings) as box:
             await back.until(2)
             await asyncio.sleep(0.2)
@@ -365,16 +363,23 @@ async def streaming(tmp_path):
         yield box
 
 
-async def lines(box, query: str = "", count: int = 2, **headers) -> list[dict]:
-    """The first `count` events that are no status."""
+def kept(box) -> list[int]:
+    """What the outbox holds."""
+    with contextlib.closing(sqlite3.connect(box.folder / "data" / "outbox.sqlite")) as db:
+        return [seq for (seq,) in db.execute("SELECT seq FROM notices WHERE body IS NOT NULL")]
+
+
+async def lines(box, query: str = "", count: int = 2, began=lambda: None, **headers) -> list[dict]:
+    """The first `count` events that are no status. `began()` is called once the stream tells something."""
     found = []
     async with (
-        asyncio.timeout(8),
+        asyncio.timeout(30),
         aiohttp.ClientSession() as client,
         client.get(f"{box.url}/api/events{query}", headers=BEARER | headers) as answer,
     ):
         assert answer.status == 200, await answer.text()
         async for raw in answer.content:
+            began()
             text = raw.decode().removeprefix("data: ")
             if text.startswith("{") and json.loads(text)["type"] != "status":
                 found.append(json.loads(text))
@@ -384,8 +389,9 @@ async def lines(box, query: str = "", count: int = 2, **headers) -> list[dict]:
 
 
 async def test_a_system_follows_and_comes_back_with_its_cursor(streaming):
-    following = asyncio.create_task(lines(streaming))
-    await asyncio.sleep(0.3)
+    follows = asyncio.Event()
+    following = asyncio.create_task(lines(streaming, began=follows.set))
+    await until(follows.is_set)
     await decide(streaming)
     first, second = await following
     assert [first["type"], second["type"]] == ["alert.offered", "alert.decided"]
@@ -412,7 +418,7 @@ async def test_a_third_stream_is_refused_and_a_reader_that_left_holds_no_place(s
 
 async def test_the_kept_events_can_be_read_without_waiting(streaming):
     await decide(streaming)
-    await asyncio.sleep(0.3)
+    await until(lambda: len(kept(streaming)) == 2)
     headers = BEARER | {"Accept": "application/x-ndjson"}
     async with (
         aiohttp.ClientSession(streaming.url) as client,
@@ -452,7 +458,7 @@ async def test_two_streams_of_a_system_and_no_third(streaming):
 
 async def test_without_a_record_the_stream_ends(streaming):
     await decide(streaming)
-    await asyncio.sleep(0.2)
+    await until(lambda: len(kept(streaming)) == 2)
     streaming.recorder.fail_on["disclosure.sent"] = AuditError("audit_log_failed", "the disk is gone")
     async with aiohttp.ClientSession(streaming.url) as client:
         with pytest.raises(aiohttp.ClientError):
