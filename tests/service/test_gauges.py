@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
 from lfr_edge.clock import SystemClock
-from lfr_edge.service.gauges import Latencies, LoopLag, Totals, percentile
+from lfr_edge.service.gauges import _LAG_PERIOD_S, Latencies, LoopLag, Totals, percentile
 
 
 def test_percentiles_by_nearest_rank() -> None:
@@ -39,8 +37,10 @@ def test_totals_survive_a_recogniser_that_died_with_templates_in_its_memory() ->
 async def test_a_blocked_loop_shows() -> None:
     lag = LoopLag(SystemClock())
     task = asyncio.create_task(lag.watch())
+    began = time.monotonic()
     await asyncio.sleep(0.25)
     time.sleep(0.4)  # on purpose: the thing that must not happen
     await asyncio.sleep(0.15)
     task.cancel()
-    assert lag.worst_ms == pytest.approx(350, abs=150)
+    all_of_it_ms = (time.monotonic() - began) * 1000  # a busy box makes it worse, and is seen, too
+    assert 400 - _LAG_PERIOD_S * 1000 <= lag.worst_ms <= all_of_it_ms
