@@ -172,7 +172,7 @@ async def _at_pace(
         finally:
             for line in lines:
                 await line.keeper.stop()
-        drops = {line.camera: line.reader.dropped for line in lines}
+        drops = {line.camera: line.dropped for line in lines}
         return _finish(recogniser, alerts, frames, drops)
 
 
@@ -187,7 +187,8 @@ class _Line:
         for descriptor in (self.bell, ring):
             os.set_blocking(descriptor, False)
             opened.callback(os.close, descriptor)
-        settings = CameraSettings(id=camera, url=str(path), realtime=True)
+        # A recording does not stall: on a box that stands still it must not be begun anew and counted twice.
+        settings = CameraSettings(id=camera, url=str(path), realtime=True, stall_s=_START_S)
         self.keeper = CameraKeeper(settings, slot, ring, clock)
         self.reader = FrameReader(slot.fd, camera, max_age_s=settings.max_frame_age_s, clock=clock)
         opened.callback(self.reader.close)
@@ -201,6 +202,11 @@ class _Line:
         if frame is not None:
             self.last = (frame.epoch, frame.sequence)
         return frame
+
+    @property
+    def dropped(self) -> int:
+        """Published and never looked at: passed over for a newer one, or too old when it was met."""
+        return self.reader.dropped + self.reader.stale
 
     @property
     def over(self) -> bool:
