@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -171,9 +172,23 @@ async def test_the_clauses_unfold_and_an_interrupted_deployment_says_so(box, bro
 async def test_an_operator_reads_the_briefing_and_nothing_else(box, browser):
     watched = await signed_in(browser, box, "miller", Role.OPERATOR, PHONE)
     page = watched.page
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def late(route) -> None:
+        """A refresh from before the act whose answer comes after it."""
+        answer = await route.fetch()
+        asked.set()
+        await go.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/api/deployment", late, times=1)
     await page.goto(f"{box.url}/deployment")
+    await asked.wait()
     await page.click("#acknowledge")
     await page.wait_for_selector("#acknowledged:has-text('miller')")
+    async with page.expect_event("requestfinished", lambda one: one.url.endswith("/api/deployment")):
+        go.set()
+    assert "miller" in await page.text_content("#acknowledged"), "what was known before is not drawn over it"
     assert (
         await page.locator("#start, #end, #cancel, #unseal-card, #authority-card, #propose-card").count() == 0
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest_asyncio
 
+from lfr_edge.console import anchors
 from lfr_edge.console.door.accounts import Role
+from lfr_edge.deployment.ending.anchor_sheet import sheet
 from tests.browser.conftest import PHONE, VAN, a_page, signed_in
 from tests.browser.test_pages import examine
 from tests.fakes.box import house
@@ -70,7 +73,8 @@ async def test_a_hold_by_two_persons_by_keyboard(box, behind: ClosedBox, browser
     await boss.page.wait_for_selector("[data-release]", state="detached")
 
 
-async def test_the_sheet_is_confirmed_from_paper(box, behind: ClosedBox, browser) -> None:
+async def test_the_sheet_is_confirmed_from_paper(box, behind: ClosedBox, browser, monkeypatch) -> None:
+    monkeypatch.setattr(anchors, "sheet", lambda anchor: (time.sleep(1.6), sheet(anchor))[1])  # of a slow box
     watched = await signed_in(browser, box, "okafor", Role.DEPLOYMENT_OFFICER)
     page = watched.page
     await page.goto(f"{box.url}/anchors")

@@ -7,6 +7,7 @@ const POLL_MS = 500;
 const MB = 1024 * 1024;
 let shown = "";  // what the drawn result belongs to
 let offset = 0;
+let asked = 0; // for entries: an answer that another question has overtaken is not drawn
 let timer = 0;
 
 const show = (node, on) => node && (node.hidden = !on);
@@ -87,8 +88,9 @@ function drawFound(state) {
 
 async function drawEntries() {
   const query = new URLSearchParams({ verdict: $("#verdict").value, find: $("#find").value.trim(), offset });
+  const mine = (asked += 1);
   const page = await ask(`/api/compile/entries?${query}`);
-  if (!page) return;
+  if (!page || mine !== asked) return;
   $("#compiled").replaceChildren(...page.entries.map((entry) => {
     const reasons = entry.images.flatMap((image) => image.reasons.map((reason) => `${image.image}: ${reason}`));
     const language = entry.images.find((image) => image.language)?.language;

@@ -5,6 +5,7 @@ import { $, $$, askWhy, el, grouped, marked, post, put, recorded, say } from "./
 const REFRESH_MS = 2000;
 const { may, me, view: first } = JSON.parse($("#view").textContent);
 let view = first;
+let acts = 0; // answered so far: what was asked before such an answer is older than it
 
 const show = (node, on) => node && (node.hidden = !on);
 const time = (utc) => `${utc.slice(0, 16).replace("T", " ")} UTC`;
@@ -199,10 +200,12 @@ function draw(now) {
 
 async function refresh() {
   if (document.hidden) return;
+  const before = acts;
   try {
     const answer = await fetch("/api/deployment");
     if (answer.status === 401) return location.assign("/sign-in?next=/deployment");
-    if (answer.ok) draw(await answer.json());
+    const now = answer.ok ? await answer.json() : null;
+    if (now && acts === before) draw(now);
     await drawCounters();
   } catch {
     // the next refresh tries again; what the page shows stays the last known
@@ -214,6 +217,7 @@ async function act(path, body, problem = $("#problem")) {
   problem.hidden = true;
   const answer = await post(`/api/deployment/${path}`, body);
   if (answer.ok) {
+    acts += 1;
     draw(answer.body);
     await drawCounters();
   } else {
