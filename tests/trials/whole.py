@@ -10,7 +10,7 @@ from typing import Final
 from lfr_edge.models.store import ModelStore
 from tests.conftest import model_store
 from tests.faults.whole.box import Box
-from tests.faults.whole.hygiene import PATIENT, Scan, freeze_and_scan
+from tests.faults.whole.hygiene import GONE_S, PATIENT, SAID_S, Scan, freeze_and_scan
 from tests.faults.whole.power import Tally, cuts, lies
 from tests.faults.whole.returns import Returns, drawn, suffer
 from tests.faults.whole.soak import EVERY_S, WARM_UP_S, Course, slope_mib_h, soak
@@ -135,9 +135,10 @@ def _freeze(attempt: Attempt, *, guard: str) -> Outcome:
             "fragments looked for": scan.words,
             "memory of a scan, MiB": scan.scanned_mib,
             "scan, wall s, slowest": round(scan.slowest_s, 1),
-            "latest scan after the last look, s": round(scan.latest_s, 2),
+            "scans after the last look, s": f"{GONE_S} to {scan.latest_s + SAID_S:.1f}",
             "looked for again after, s, longest": round(scan.oldest_s, 1),
             "groups that came round too soon": scan.passed_over,
+            "recognisers that the desk replaced": scan.replaced,
         },
     )
 

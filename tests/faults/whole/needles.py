@@ -29,14 +29,10 @@ class Needles:
     words: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))  # eight bytes each
     pieces: list[bytes] = field(default_factory=list)  # sixteen bytes each, found at any place
     vectors: int = 0
-    places: dict[int, int] = field(
-        default_factory=dict
-    )  # where they lay in the sealed memory: address → bytes
 
     def __add__(self, other: Needles) -> Needles:
         words = np.unique(np.concatenate([self.words, other.words]))
-        places = self.places | other.places
-        return Needles(words, self.pieces + other.pieces, self.vectors + other.vectors, places)
+        return Needles(words, self.pieces + other.pieces, self.vectors + other.vectors)
 
     def in_memory(self, pid: int) -> dict[str, set[str]]:
         """Those that a process holds, as hex, by the kind of region they were found in."""
@@ -183,7 +179,6 @@ def differing(before: dict[int, np.ndarray], now: dict[int, np.ndarray]) -> Need
     """What a face put into the sealed memory."""
     words: list[np.ndarray] = []
     pieces: list[bytes] = []
-    places: dict[int, int] = {}
     vectors = 0
     for low, there in now.items():
         was = before.get(low)
@@ -194,7 +189,6 @@ def differing(before: dict[int, np.ndarray], now: dict[int, np.ndarray]) -> Need
             if len(run) < 4:
                 continue
             raw = there[8 * run[0] : 8 * (run[-1] + 1)]
-            places[low + 8 * int(run[0])] = len(raw)
             words.append(raw.view(np.uint64))
             pieces += _pieces(raw.tobytes())
             for vector in _vectors(raw):
@@ -205,11 +199,7 @@ def differing(before: dict[int, np.ndarray], now: dict[int, np.ndarray]) -> Need
     every = np.unique(np.concatenate(words))
     every = every[_telling(every)]
     chosen = np.random.default_rng(0).permutation(every)[:_MOST_WORDS]
-    return Needles(np.sort(chosen), _spread(pieces), vectors, places)
-
-
-def _spread(pieces: list[bytes]) -> list[bytes]:
-    return pieces[:: max(1, len(pieces) // _MOST_PIECES)][:_MOST_PIECES]
+    return Needles(np.sort(chosen), pieces[:: max(1, len(pieces) // _MOST_PIECES)][:_MOST_PIECES], vectors)
 
 
 def _pieces(raw: bytes) -> list[bytes]:

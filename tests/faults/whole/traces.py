@@ -134,7 +134,7 @@ async def _pass(
             _, taken = await watch.take()
             needles += taken
             told.groups += 1
-            await watch.gone(taken)
+            await watch.gone()
             step(1)
         await browsing
         desk.cancel()
