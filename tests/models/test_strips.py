@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
@@ -59,6 +59,15 @@ def both(model: bytes, striped: bytes, height: int, width: int, mean: float, sca
     return plain, found
 
 
+def fits(layers, size: int) -> bool:
+    """Whether a picture's side is not used up before the chain ends: then no runtime takes the network."""
+    for _, kernel, stride, pad, _ in layers:
+        size = (size + 2 * pad - kernel) // stride + 1
+        if size < 1:
+            return False
+    return True
+
+
 layer = st.one_of(
     st.tuples(st.just("Conv"), st.sampled_from([1, 2, 3, 5]), st.sampled_from([1, 2]), st.integers(0, 2),
               st.sampled_from([4, 16])),
@@ -76,13 +85,14 @@ layer = st.one_of(
 )
 def test_any_chain_gives_the_same_numbers(layers, height, contract, strip_bytes):
     layers = [("Conv", 3, 1, 1, 16), *layers, ("MaxPool", 2, 2, 0, 0)]
+    assume(fits(layers, min(height, 40)))
     model = network(layers)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(strips, "STRIP_BYTES", strip_bytes)
         patch.setattr(strips, "WORTH_BYTES", 0)
         made = in_strips(model, height, 40, mean=contract[0], scale=contract[1])
     if made is None:
-        return  # the picture ended before the chain did
+        return  # nothing comes out smaller
     plain, found = both(model, made, height, 40, *contract)
     np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-5 * np.abs(plain).max())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -31,6 +31,19 @@ def tensor(name: str, array: FloatArray | NDArray[np.int64]) -> onnx.TensorProto
 def value(name: str, shape: Shape) -> onnx.ValueInfoProto:
     """A float32 input or output of the graph."""
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, list(shape))
+
+
+def copied(message: Any) -> Any:
+    """A message of the graph's own would be emptied with the list that it is in."""
+    made = type(message)()
+    made.CopyFrom(message)
+    return made
+
+
+def set_attribute(node: Any, name: str, value: Any) -> None:
+    others = [copied(attribute) for attribute in node.attribute if attribute.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*others, helper.make_attribute(name, value)])
 
 
 def serialise(model: onnx.ModelProto) -> bytes:
