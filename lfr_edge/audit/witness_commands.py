@@ -126,13 +126,10 @@ def _public_key(store: Path) -> Path:
 
 def _refuse_another_name(store: Path, key: VerifierKey) -> None:
     """The name is part of the key: under another one nobody who holds the public key would know its cosignatures."""
-    try:
-        made = read_key_file(_public_key(store), WITNESS_KEY)
-    except AuditError as error:
-        if not _public_key(store).exists():
-            write_new(_public_key(store), f"{key.text}\n".encode())  # a store of before this file was kept
-            return
-        raise error from None
+    if not _public_key(store).exists():
+        write_new(_public_key(store), f"{key.text}\n".encode())  # a store of before this file was kept
+        return
+    made = read_key_file(_public_key(store), WITNESS_KEY)
     if made != key:
         raise AuditError(
             "audit_witness_name",

@@ -22,8 +22,6 @@ PROGRAM: Final = "venv/bin/lfr-edge"
 _DOCTOR_S: Final = 300  # it takes seconds; a box that needs minutes for it is not well
 _RESTART_S: Final = 180  # a deployment ends in order first: the unit gives it 30 s, and 90 s to start
 
-_NOT_RESTARTED: Final = "the release before it was not restarted"
-
 Health = Callable[[Path], str]
 """Told the slot's folder; returns "" where it is well, otherwise what is wrong."""
 
@@ -61,12 +59,11 @@ class Release:
                 raise
         trouble = self._health(folder)  # before the switch: what cannot start never gets its turn
         if trouble:
-            raise self._refused(manifest, trouble, returned=False)
+            raise self._refused(manifest, trouble)
         self.slots.complete(slot, manifest)
         trouble = self._switch(slot) or self._health(folder)
         if trouble:
-            trouble += self._return()
-            raise self._refused(manifest, trouble, returned=True)
+            raise self._refused(manifest, trouble, taken_back=self._return())
         self.slots.commit(slot)
         self.journal.write("install.committed", slot=slot, **describe(manifest))
         return manifest
@@ -159,20 +156,21 @@ class Release:
         return f"`{shlex.join(self._restart)}` ended with {told.returncode}" if told.returncode else ""
 
     def _return(self) -> str:
+        """Back to the release before; "", or that it was not restarted."""
         committed = self.slots.committed()
         trouble = self._switch(committed.slot if committed else None)
-        return f"; {_NOT_RESTARTED}: {trouble}" if trouble and committed else ""
+        return f"; the release before it was not restarted: {trouble}" if trouble and committed else ""
 
-    def _refused(self, manifest: Manifest, trouble: str, *, returned: bool) -> InstallError:
+    def _refused(self, manifest: Manifest, trouble: str, *, taken_back: str | None = None) -> InstallError:
+        """`taken_back`: what :meth:`_return` said, where it was in use."""
+        trouble += taken_back or ""
         try:
             self.journal.write("install.returned", why=trouble, **describe(manifest))
         except InstallError as error:  # the reason comes first; `recover` closes the journal
             trouble += f"; and the journal does not say so yet: {error.message}"
-        what = "was in use and is taken back" if returned else "was not put in use"
+        what = "was not put in use" if taken_back is None else "was in use and is taken back"
         before = "the release before it runs on" if self.slots.committed() else "no release ran before it"
-        if (
-            _NOT_RESTARTED in trouble
-        ):  # it may have brought the data folder forward, which an older one refuses
+        if taken_back:  # this one may have brought the data folder forward, which an older one refuses
             before = "NOTHING RUNS: see why in the service's log (journalctl -u lfr-edge), and bring a newer bundle"
         return InstallError(
             "install_unwell",
