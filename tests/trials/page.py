@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +14,15 @@ from tests.trials.trial import Trial
 
 PAGE: Final = REPOSITORY / "docs" / "trials.md"
 FOUND: Final = Path(__file__).with_name("found.toml")
+EXPLAINED: Final = Path(__file__).with_name("explained.toml")
 _HEAD: Final = """\
 # Trials
 
 What this page says is made by `uv run trials page` from the results in `tests/trials/results/`, one JSON line for each
 run; a test holds the two together. A result counts only with its control: the same attack on something sabotaged has to
 fail, in the same run. No failure in n attempts bounds the rate at 3/n (95 %); that is the number to look at, not the
-word *held*. Promises and bars are those of the design's `reliability.md`.
+word *held*. Promises and bars are those of the design's `reliability.md`. A broken run is never taken back: the trial's
+line says so until the cause is known, mended and held by a test, and counts only what came after it.
 
 ```sh
 uv run trials list                        # every trial, and whether this machine can do it
@@ -37,10 +39,15 @@ for it.
 ## The promises and their last result
 """
 
+_CI: Final = """\
+The slices in CI took at most 402 s of tests together, side by side with the rest of the suite on two busy cores
+(2026-11-22: the fourteen longest 327 s, twelve more under 6.3 s each); their bar is ten minutes.
+"""
+
 
 def page(folder: Path = RESULTS) -> str:
     results = kept(folder)
-    parts = [_HEAD, _promises(results), _attacks(), _history(results), _found()]
+    parts = [_HEAD, _promises(results), _attacks(), _history(results), _explained(results), _found()]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -48,26 +55,42 @@ def _promises(results: Sequence[dict[str, Any]]) -> str:
     lines = ["| Trial | Bar | Promise | Last result | n | 3/n | Control |", "|---|---|---|---|---|---|---|"]
     for trial in TRIALS:
         mine = [result for result in results if result["trial"] == trial.name]
-        last = added_up(mine) if trial.adds_up else _telling(mine)
-        lines.append(f"| `{trial.name}` | {trial.bar} | {trial.promise} | {_result(trial, last)} |")
+        known = {one["seed"] for one in explanations() if one["trial"] == trial.name}
+        last = added_up(mine, known) if trial.adds_up else telling(mine, known)
+        broken = sum(result["verdict"] == "broken" for result in mine)
+        lines.append(
+            f"| `{trial.name}` | {trial.bar} | {trial.promise} | {_result(trial, last, known, broken)} |"
+        )
     return "\n".join(lines) + "\n"
 
 
 _RANK: Final = {"broken": 0, "blind": 1, "held": 2}
 
 
-def _telling(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The largest run since the last one that was broken: a success never hides a later failure. A run whose control
-    did not fail shows nothing, and hides none that does."""
+def explanations() -> list[dict[str, Any]]:
+    """Runs that were broken, and why: see explained.toml."""
+    return list(tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))["run"])
+
+
+def telling(results: Sequence[dict[str, Any]], known: Collection[int] = ()) -> dict[str, Any] | None:
+    """The last run that was broken, as long as its seed is not among the `known` causes: no success hides it. Otherwise
+    the largest run since the last one that was broken. A run whose control did not fail shows nothing, and hides none
+    that does.
+    """
+    open_ones = [
+        result for result in results if result["verdict"] == "broken" and result["seed"] not in known
+    ]
+    if open_ones:
+        return open_ones[-1]
     since: list[dict[str, Any]] = []
     for result in results:
         since = [result] if result["verdict"] == "broken" else [*since, result]
     return max(since, key=lambda result: (_RANK[result["verdict"]], result["tried"]), default=None)
 
 
-def added_up(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def added_up(results: Sequence[dict[str, Any]], known: Collection[int] = ()) -> dict[str, Any] | None:
     """All runs since the last one that was broken as one, each seed once and each with its control."""
-    last = _telling(results)
+    last = telling(results, known)
     broken = max((n for n, result in enumerate(results) if result["verdict"] == "broken"), default=-1)
     held = {r["seed"]: r for r in results[broken + 1 :] if r["verdict"] == "held" and r["control"]}
     if last is None or last["verdict"] != "held" or len(held) < 2:
@@ -78,21 +101,29 @@ def added_up(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return {**runs[-1], "tried": tried, "bound_95": 3 / tried, "control": control, "runs": len(runs)}
 
 
-def _result(trial: Trial, result: dict[str, Any] | None) -> str:
+def _result(trial: Trial, result: dict[str, Any] | None, known: Collection[int], broken: int) -> str:
+    """`broken`: runs that ever were."""
     if result is None:
         return "**not run in full yet** | | |"
-    held = {"held": "held", "blind": "shows nothing: the control held", "broken": "**broken**"}
+    words = {"held": "held", "blind": "shows nothing: the control held", "broken": "**broken**"}
+    said = f"{words[result['verdict']]}, {result['ran'][:10]}"
+    if result["verdict"] == "broken":
+        why = "mended, and not run again" if result["seed"] in known else "the cause is not known"
+        said += f", seed {result['seed']}: {why}"
+    elif broken:
+        said += ", since a [broken run](#broken-runs-and-what-they-were)"
     control = result["control"]
     told = (
         "none in this run" if control is None else f"{control['failures']} failures in {control['tried']:,}"
     )
     bound = f"{result['bound_95']:.1g}" if result["bound_95"] else "–"
     n = f"{result['tried']:,} {trial.unit}" + (f" in {result['runs']} runs" if "runs" in result else "")
-    return f"{held[result['verdict']]}, {result['ran'][:10]} | {n} | {bound} | {told}"
+    n = f"{result['failures']} of {n}" if result["verdict"] == "broken" else n
+    return f"{said} | {n} | {bound} | {told}"
 
 
 def _attacks() -> str:
-    lines = ["## How each is attacked, and how its control is sabotaged\n"]
+    lines = ["## How each is attacked, and how its control is sabotaged\n", _CI]
     lines += ["| Trial | Attack | Sabotage | Slice in CI | Full | Needs |", "|---|---|---|---|---|---|"]
     for trial in TRIALS:
         needs = ", ".join(trial.needs) or "–"
@@ -119,6 +150,26 @@ def _history(results: Sequence[dict[str, Any]]) -> str:
             f"| {result['failures']} | {facts} | {result['took_s'] / 60:.1f} | {result['seed']} "
             f"| {result['commit']} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def _explained(results: Sequence[dict[str, Any]]) -> str:
+    """Broken runs: what was wrong, with the service or with the trial."""
+    lines = [
+        "## Broken runs, and what they were\n",
+        "| Ran (UTC) | Trial | Seed | Failures | At fault | What it was | Mended in | Held by |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    why = {(one["trial"], one["seed"]): one for one in explanations()}
+    nothing = {"fault": "?", "what": "**The cause is not known.**", "commit": "–", "test": "–"}
+    for result in results:
+        if result["verdict"] == "broken":
+            one = why.get((result["trial"], result["seed"]), nothing)
+            lines.append(
+                f"| {result['ran'][:16].replace('T', ' ')} | `{result['trial']}` | {result['seed']} "
+                f"| {result['failures']} of {result['tried']:,} | {one['fault']} | {one['what']} | {one['commit']} "
+                f"| `{one['test']}` |"
+            )
     return "\n".join(lines) + "\n"
 
 

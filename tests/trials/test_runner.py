@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.trials import cli, results, running
 from tests.trials.catalogue import TRIALS
-from tests.trials.page import FOUND, PAGE, _telling, added_up, page
+from tests.trials.page import FOUND, PAGE, added_up, explanations, page, telling
 from tests.trials.trial import Attempt, NotHereError, Outcome, Trial
 
 HOLDS = Trial(
@@ -106,16 +107,56 @@ def test_results_are_added_and_never_replaced(tmp_path: Path) -> None:
     assert {result["seed"] for result in results.kept(tmp_path)} == {1, 2}
 
 
-def test_a_success_never_hides_a_later_failure() -> None:
-    def ran(verdict: str, tried: int) -> dict[str, object]:
-        return {"verdict": verdict, "tried": tried}
+def test_a_success_never_hides_a_failure_that_nobody_explained() -> None:
+    def ran(verdict: str, tried: int) -> dict[str, Any]:
+        return {"verdict": verdict, "tried": tried, "seed": tried}
 
     big, small, broken = ran("held", 100), ran("held", 5), ran("broken", 50)
-    assert _telling([big, small]) == big
-    assert _telling([big, broken]) == broken
-    assert _telling([big, broken, small]) == small
-    assert _telling([ran("blind", 100), small]) == small, "what shows nothing hides nothing"
-    assert _telling([]) is None
+    assert telling([big, small]) == big
+    assert telling([big, broken]) == broken
+    assert telling([big, broken, small, big]) == broken, "it stays, whatever held since"
+    assert telling([big, broken, small], {50}) == small, (
+        "explained: what held since counts, and nothing from before"
+    )
+    assert telling([big, broken], {50}) == broken, "explained, and not run again"
+    assert telling([broken, small, ran("broken", 60), big], {50}) == ran("broken", 60), (
+        "another seed's cause is open"
+    )
+    assert telling([ran("blind", 100), small]) == small, "what shows nothing hides nothing"
+    assert telling([]) is None
+
+
+def test_every_broken_run_is_told_and_explained_by_a_test() -> None:
+    broken = {(run["trial"], run["seed"]) for run in results.kept() if run["verdict"] == "broken"}
+    known = {(one["trial"], one["seed"]) for one in explanations()}
+    assert known <= broken, "an explanation of what is not broken"
+    for one in explanations():
+        file, _, name = one["test"].partition("::")
+        assert f"def {name}(" in (REPOSITORY / file).read_text(encoding="utf-8"), one
+        assert one["fault"] in {"service", "trial", "machine"}
+        assert re.fullmatch(r"[0-9a-f]{7}", one["commit"]), one["commit"]
+
+
+def test_the_page_calls_a_trial_broken_until_the_cause_is_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trial = replace(HOLDS, name="service-memory", adds_up=True)
+    for seed, code in ((1, HOLDS.control), (2, HOLDS.run), (3, HOLDS.run)):
+        results.keep(running.carry_out(replace(trial, run=code), 60, seed), tmp_path)
+    row = "| `service-memory` | A0 | dice show six sides |"
+    monkeypatch.setattr("tests.trials.page.TRIALS", (trial,))
+    monkeypatch.setattr("tests.trials.page.explanations", list)
+    (line,) = (line for line in page(tmp_path).splitlines() if line.startswith(row))
+    assert "**broken**" in line
+    assert "seed 1: the cause is not known" in line
+    assert "held" not in line
+    known = {"trial": trial.name, "seed": 1, "fault": "trial", "what": "a loaded die", "commit": "e533b86"}
+    monkeypatch.setattr("tests.trials.page.explanations", lambda: [known | {"test": "tests/x.py::test_y"}])
+    (line,) = (line for line in page(tmp_path).splitlines() if line.startswith(row))
+    assert "| held, " in line
+    assert "since a [broken run]" in line
+    assert "| 120 throws in 2 runs |" in line
+    assert "a loaded die" in page(tmp_path)
 
 
 def test_runs_of_other_seeds_add_up_and_the_same_seed_does_not() -> None:
@@ -129,9 +170,9 @@ def test_runs_of_other_seeds_add_up_and_the_same_seed_does_not() -> None:
     assert total is not None
     assert (total["tried"], total["runs"], total["bound_95"]) == (150, 2, 3 / 150)
     assert total["control"] == {"tried": 2, "failures": 4}
-    broken = added_up([ran(1, 60), ran(2, 60), ran(3, 60, "broken")])
+    broken = added_up([ran(1, 60), ran(2, 60), ran(3, 60, "broken"), ran(4, 60), ran(5, 60)])
     assert broken == ran(3, 60, "broken")
-    since = added_up([ran(1, 60), ran(3, 60, "broken"), ran(4, 10), ran(5, 10)])
+    since = added_up([ran(1, 60), ran(3, 60, "broken"), ran(4, 10), ran(5, 10)], {3})
     assert since is not None
     assert since["tried"] == 20
 
