@@ -93,7 +93,9 @@ def readings_of(run: Run) -> Readings:
         briefed=dict(run.standing.briefed),
         standing=None
         if listing is None or run.threshold is None
-        else standing_of(settings, run.pack, run.threshold, len(listing)),
+        else standing_of(
+            settings, run.pack, run.threshold, len(listing), on_cpu=bool(run.warden.ready.get("degraded"))
+        ),
         resuming=run.resuming,
     )
 

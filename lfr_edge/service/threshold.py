@@ -30,8 +30,13 @@ def threshold_for(settings: Settings, pack: Pack, list_size: int) -> float:
     ).threshold
 
 
-def standing_of(settings: Settings, pack: Pack, threshold: float, list_size: int) -> Standing:
-    """What was calibrated for them; nothing where the file cannot be read: the page Accuracy says why."""
+def standing_of(
+    settings: Settings, pack: Pack, threshold: float, list_size: int, *, on_cpu: bool = False
+) -> Standing:
+    """What was calibrated for them; nothing where the file cannot be read: the page Accuracy says why.
+
+    `on_cpu`: the recogniser fell back to the CPU (``models.allow_cpu``), whose numbers are not its first provider's.
+    """
     try:
         known = _calibrations(settings)
     except MatchingError:
@@ -39,7 +44,7 @@ def standing_of(settings: Settings, pack: Pack, threshold: float, list_size: int
     return standing(
         known,
         fingerprint=pack.fingerprint,
-        provider=settings.models.providers[0],
+        provider="cpu" if on_cpu else settings.models.providers[0],
         precision=pack.precision,
         threshold=threshold,
         list_size=list_size,

@@ -55,7 +55,7 @@ class View:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._checked: LogSummary | None = None
-        self._stands: dict[tuple[str, float, int], Standing] = {}
+        self._stands: dict[tuple[str, float, int, bool], Standing] = {}
 
     def status(self) -> SystemStatus:
         service, run = self._service, self._service.run
@@ -95,9 +95,11 @@ class View:
         """Looked up once for each threshold and list: the page asks every second."""
         if run.threshold is None or run.listing is None:
             return None
-        at = (run.pack.fingerprint, run.threshold, len(run.listing))
+        on_cpu = bool(run.warden.ready.get("degraded"))
+        at = (run.pack.fingerprint, run.threshold, len(run.listing), on_cpu)
         if at not in self._stands:
-            self._stands = {at: standing_of(run.settings, run.pack, run.threshold, len(run.listing))}
+            stands = standing_of(run.settings, run.pack, run.threshold, len(run.listing), on_cpu=on_cpu)
+            self._stands = {at: stands}
         return self._stands[at].one_in
 
     async def tile(self, camera: str) -> bytes | None:
@@ -228,7 +230,11 @@ class View:
                     Trouble("degraded", say("camera {id} gives no picture", id=camera.id), camera.note)
                 )
         if run.warden.ready.get("degraded"):
-            troubles.append(Trouble("degraded", str(run.warden.ready["degraded"])))
+            hint = say(
+                "the threshold may have been chosen for {provider}: how often it is wrong is now told for the CPU",
+                provider=run.settings.models.providers[0],
+            )
+            troubles.append(Trouble("degraded", str(run.warden.ready["degraded"]), hint))
         if service.lag.worst_ms > _MOST_LAG_MS:
             troubles.append(
                 Trouble(

@@ -81,6 +81,19 @@ def test_the_page_and_the_results_say_the_packs_precision(half: Pack, default_pa
         assert (model["precision"], model["fingerprint"]) == (pack.precision, pack.fingerprint)
 
 
+def test_a_recogniser_that_fell_back_is_judged_by_the_cpus_calibrations(default_pack: Pack, tmp_path: Path):
+    """The card's threshold stands, because people approved it; what it means on the CPU is not the card's figure."""
+    on_card = replace(measured_for(default_pack, "fp32"), provider="cuda")
+    on_cpu = replace(on_card, provider="cpu", threshold=0.6, high=0.61)
+    settings = settings_of(default_pack, tmp_path, on_card, on_cpu)
+    models = settings.models.model_copy(update={"providers": ("cuda",), "allow_cpu": True})
+    settings = settings.model_copy(update={"models": models})
+    assert (threshold := threshold_for(settings, default_pack, 500)) == 0.5
+    assert standing_of(settings, default_pack, threshold, 500).one_in == 100
+    assert standing_of(settings, default_pack, threshold, 500, on_cpu=True).one_in is None
+    assert standing_of(settings, default_pack, 0.6, 500, on_cpu=True).rests_on == on_cpu
+
+
 def test_nobody_writes_a_precision_by_hand():
     """Beside the models room, which reads and writes manifests, the word may stand in comments and help alone."""
     room = Path(lfr_edge.__file__).parent

@@ -32,6 +32,9 @@ async def test_what_the_pages_show(van, start) -> None:
     assert status.deployment.purpose == "evaluation"
     assert {model.provider for model in status.models} == {"CPUExecutionProvider"}
     assert any("Evaluation" in trouble.text for trouble in status.troubles)
+    service.run.warden.ready["degraded"] = "running on the CPU: a card is missing"
+    (told,) = (trouble for trouble in view.status().troubles if "on the CPU" in trouble.text)
+    assert "how often it is wrong" in told.hint
 
     # The page says that it is painted: the latency ends there, and no made-up token or time counts.
     view.painted(alert.id.token, time.monotonic_ns(), 0)
