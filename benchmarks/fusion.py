@@ -32,15 +32,8 @@ from lfr_edge.vision.pipeline import VisionStack
 _TARGETS: Final = (0.01, 0.001)
 _DEALS: Final = 20
 _SEED: Final = 20261122
-_OF_THIRD: Final = (
-    0.0,
-    1.0,
-    1.5,
-    2.0,
-    2.5,
-    3.0,
-    4.0,
-)  # weights tried for the third network; the others have 1
+# Weights tried for the third network; the others have 1.
+_OF_THIRD: Final = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 
 Cosines = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """One network's cosines with the list: of mated and of non-mated probes; -1 where either has no template."""
@@ -127,21 +120,23 @@ def _found(scores: Cosines, protocol: Protocol) -> dict[str, Any]:
 
 
 def _halves(parts: Mapping[str, Cosines], protocol: Protocol, report: _line.Report) -> dict[str, Any]:
-    """Mean TPIR on the half that chose nothing: the other half's best weight, 2, 1, and the two networks alone."""
+    """Mean TPIR on the half that chose nothing: of the other half's best weight, and of every weight tried."""
     names = list(parts)
     mixed = {w: _mixed(parts, {names[0]: 1, names[1]: 1, names[2]: w}) for w in _OF_THIRD}
     people = sorted({sample.identity for sample in protocol.samples})
-    rows: dict[str, list[tuple[float, float]]] = {"the other half's best": [], "2": [], "1": [], "0": []}
+    best: list[tuple[float, float]] = []
+    every: dict[float, list[tuple[float, float]]] = {w: [] for w in _OF_THIRD}
     chosen = []
     generator = np.random.default_rng(_SEED)
     for _ in range(_DEALS):
         first = {people[i] for i in generator.permutation(len(people))[: len(people) // 2]}
         own = {w: _rates(mixed[w], protocol, first) for w in _OF_THIRD}
-        best = max(_OF_THIRD, key=lambda w: own[w])
-        chosen.append(best)
+        chosen.append(max(_OF_THIRD, key=lambda w: own[w]))
         other = set(people) - first
-        for name, weight in (("the other half's best", best), ("2", 2.0), ("1", 1.0), ("0", 0.0)):
-            rows[name].append(_rates(mixed[weight], protocol, other))
+        for w in _OF_THIRD:
+            every[w].append(_rates(mixed[w], protocol, other))
+        best.append(every[chosen[-1]][-1])
+    rows = {"the other half's best": best} | {f"{w:g}": found for w, found in every.items()}
     means = {name: [round(float(rate), 4) for rate in np.mean(found, axis=0)] for name, found in rows.items()}
     report.say(f"halves: {means}")
     return {"tpir_at_0.01_and_0.001": means, "chosen": chosen}
