@@ -35,8 +35,11 @@ class Outside:
         folder.mkdir()
         self.key_file = folder / "force.vkey"
         self.key_file.write_text(WITNESS.verifier.text + "\n")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        # Kept from other processes while nobody listens; the witness may bind it, too, as it says the same of it.
+        self.place = socket.socket()
+        self.place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.place.bind(("127.0.0.1", 0))
+        self.port = self.place.getsockname()[1]
         self.settings = {
             "witness_url": f"http://127.0.0.1:{self.port}",
             "witness_key": str(self.key_file),
@@ -60,8 +63,10 @@ class Outside:
 
 
 @pytest.fixture
-def outside(tmp_path: Path) -> Outside:
-    return Outside(tmp_path / "outside")
+def outside(tmp_path: Path) -> Iterator[Outside]:
+    made = Outside(tmp_path / "outside")
+    yield made
+    made.place.close()
 
 
 @pytest.mark.network

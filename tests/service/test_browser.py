@@ -21,7 +21,7 @@ async def test_an_alert_is_decided_in_the_browser_and_the_record_holds_it(van, s
         if os.environ.get("CI") == "true":
             pytest.fail("CI must have Chromium: apt-get install --no-install-recommends chromium")
         pytest.skip("NOT TESTED: no Chromium on this machine")
-    service = await start(matching={"cooldown_s": 60})
+    service = await start(matching={"cooldown_s": 600})  # one alert, however long the browser takes
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = await (await browser.new_context(viewport=VAN, reduced_motion="reduce")).new_page()

@@ -9,7 +9,7 @@ import pytest
 
 from lfr_edge.errors import LfrError
 from lfr_edge.watchlist.keys import new_key, write_key_file
-from tests.service.conftest import children
+from tests.service.conftest import children, until
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(90)]
 
@@ -60,7 +60,7 @@ async def test_a_refused_start_names_the_reason_and_leaves_nothing(van, case) ->
     assert (caught.value.code, caught.value.exit_code) == (code, status)
     assert caught.value.hint
     assert children() == set()
-    assert van.server.players("/gate") == 0
+    await until(lambda: van.server.players("/gate") == 0, what="the camera hears that nobody looks")
 
 
 async def test_a_port_in_use_is_refused_and_the_next_start_goes_on(van, start) -> None:
