@@ -98,23 +98,23 @@ async def test_the_operator_sees_what_came_of_it(box, sign_in):
 async def test_the_streets_channel_carries_referrals_only(box, sign_in):
     officer = await sign_in("baker", Role.ENGAGEMENT_OFFICER)
     async with officer.ws_connect("/live") as socket:
-        first = await asyncio.wait_for(socket.receive_json(), 5)
+        first = await asyncio.wait_for(socket.receive_json(), 20)
         assert first["referrals"] == []
         assert box.desk.turns.present == frozenset(), "the street is given no turn at the desk"
         await box.desk.raise_alert(raised(1))
         alert = await referred(box, 2)
         heard = []
         while not heard or heard[-1]["kind"] != "decided":
-            message = await asyncio.wait_for(socket.receive_json(), 5)
+            message = await asyncio.wait_for(socket.receive_json(), 20)
             if message["t"] == "alert":
                 heard.append(message)
         assert {m["alert"]["token"] for m in heard} == {alert.id.token}
         assert "score" not in json.dumps(heard)
         await socket.send_json({"painted": alert.id.token, "wall_ms": 1})
         await box.desk.engage(alert.id.token, Actor("baker", "engagement_officer", "s9"), alert.version)
-        message = await asyncio.wait_for(socket.receive_json(), 5)
+        message = await asyncio.wait_for(socket.receive_json(), 20)
         while message["t"] != "alert":
-            message = await asyncio.wait_for(socket.receive_json(), 5)
+            message = await asyncio.wait_for(socket.receive_json(), 20)
         assert message["kind"] == "engaged"
         assert box.system.painted_at == [], "latency is measured at the operators' screens"
 
@@ -169,7 +169,7 @@ async def test_a_drill_measures_no_latency(box, sign_in):
     async with miller.ws_connect("/live") as socket:
         await socket.send_json({"painted": drill.id.token, "wall_ms": 1})
         for _ in range(3):
-            await asyncio.wait_for(socket.receive_json(), 5)
+            await asyncio.wait_for(socket.receive_json(), 20)
     assert box.system.painted_at == []
 
 

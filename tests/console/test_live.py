@@ -17,7 +17,7 @@ REED = Actor("reed", "operator", "s")
 
 async def take(socket, kind: str) -> dict:
     while True:
-        message = await asyncio.wait_for(socket.receive_json(), 5)
+        message = await asyncio.wait_for(socket.receive_json(), 20)
         if message["t"] == kind:
             return message
 
@@ -81,14 +81,14 @@ async def test_nonsense_ends_the_channel_and_nothing_else(box, sign_in, said):
     async with person.ws_connect("/live") as socket:
         await take(socket, "desk")
         await socket.send_str(said)
-        while (await asyncio.wait_for(socket.receive(), 5)).type is aiohttp.WSMsgType.TEXT:
+        while (await asyncio.wait_for(socket.receive(), 20)).type is aiohttp.WSMsgType.TEXT:
             pass
     async with person.ws_connect("/live") as socket:
         await take(socket, "desk")
 
 
 async def test_a_slow_client_is_cut_and_others_see_on(box, sign_in, monkeypatch):
-    monkeypatch.setattr(live, "SEND_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(live, "SEND_TIMEOUT_S", 1.0)
     monkeypatch.setattr(live, "STATUS_S", 0.01)
     now = van_status()  # large messages fill the kernel's buffers soon
     box.system.now = replace(now, cameras=(replace(now.cameras[0], note="x" * 400_000),))
@@ -100,12 +100,9 @@ async def test_a_slow_client_is_cut_and_others_see_on(box, sign_in, monkeypatch)
     stuck._response.connection.transport.pause_reading()
     async with quick.ws_connect("/live") as socket:
         await take(socket, "desk")
-        for _ in range(200):
-            await take(socket, "status")
-            if box.desk.turns.present == {"reed"}:
-                break
-            await asyncio.sleep(0.05)
-        assert box.desk.turns.present == {"reed"}, "the client that does not read was cut"
+        async with asyncio.timeout(30):  # until the client that does not read is cut; this one reads
+            while box.desk.turns.present != {"reed"}:
+                await take(socket, "status")
     stuck._response.connection.transport.abort()
 
 

@@ -109,7 +109,7 @@ async def test_a_killed_recogniser_comes_back_three_times_and_then_stops_loudly(
     assert not service.run.failed.is_set()
     await _another_alert(service)
     os.kill(service.run.warden.handle.pid, signal.SIGKILL)
-    await asyncio.wait_for(service.run.failed.wait(), 10)
+    await asyncio.wait_for(service.run.failed.wait(), ALERT_S)
     status = View(service).status()
     assert not status.recognising
     assert [trouble.health for trouble in status.troubles].count("failed") == 1

@@ -25,7 +25,7 @@ async def camera():
 
 async def test_a_camera_that_answers_is_found(camera, monkeypatch):
     monkeypatch.setattr(wsdiscovery, "WS_DISCOVERY_PORT", camera.discovery_port)
-    found = await find_cameras(["127.0.0.1"], listen_s=0.6)
+    found = await find_cameras(["127.0.0.1"], listen_s=1.0)
     assert [(one.host, one.service, one.name, one.model) for one in found] == [
         ("127.0.0.1", camera.service, "Gate", "X-200")
     ]
@@ -51,7 +51,7 @@ async def test_an_answer_that_is_no_camera_is_dropped(camera, monkeypatch, servi
 async def test_what_a_device_says_of_itself_cannot_move_the_cursor(camera, monkeypatch):
     monkeypatch.setattr(wsdiscovery, "WS_DISCOVERY_PORT", camera.discovery_port)
     camera.name = "Gate\x9b2J" + "x" * 500
-    (found,) = await find_cameras(["127.0.0.1"], listen_s=0.4)
+    (found,) = await find_cameras(["127.0.0.1"], listen_s=1.0)
     assert found.name.startswith("Gate2J")
     assert len(found.name) <= 120
 
