@@ -6,6 +6,8 @@ domain needs a plug-in library. Neither is ever needed here, so both are refused
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -13,8 +15,15 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from lfr_edge.errors import ModelError
+from lfr_edge.models.manifest import WHOLE, Precision
 
 STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx"})
+_QUANTISED: Final = frozenset(
+    {
+        "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger",
+        "MatMulInteger",
+    }
+)  # fmt: skip
 
 
 def parse_graph(data: bytes, label: str) -> onnx.ModelProto:
@@ -36,6 +45,18 @@ def parse_graph(data: bytes, label: str) -> onnx.ModelProto:
     _refuse_external_data(model, label)
     _refuse_foreign_operators(model, label)
     return model
+
+
+def precision_of(model: onnx.ModelProto) -> Precision:
+    """What the network computes in, read off its operators and its weights."""
+    kinds = {node.op_type for graph in _graphs(model.graph) for node in graph.node}
+    if kinds & _QUANTISED:
+        return "int8"
+    numbers: Counter[int] = Counter()
+    for tensor in _tensors(model):
+        numbers[tensor.data_type] += math.prod(tensor.dims)
+    # A network in half precision may keep a few whole numbers, where half ones overflow.
+    return "fp16" if numbers[onnx.TensorProto.FLOAT16] > numbers[onnx.TensorProto.FLOAT] else WHOLE
 
 
 def _refuse_external_data(model: onnx.ModelProto, label: str) -> None:

@@ -6,7 +6,7 @@ vision room: a detector or an embedder is built from it and from verified bytes,
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -20,7 +20,8 @@ from pydantic import (
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Point = tuple[float, float]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
+WHOLE: Final[Precision] = "fp32"
 
 
 class Part(BaseModel):
@@ -124,8 +125,9 @@ class PackManifest(Part):
 
     @property
     def precision(self) -> Precision:
-        """Of the embedders: what a calibration is bound to."""
-        return "fp16" if any(network.precision == "fp16" for network in self.embedders) else "fp32"
+        """Of the embedders, the coarsest: what a calibration is bound to."""
+        found = {network.precision for network in self.embedders}
+        return "int8" if "int8" in found else "fp16" if "fp16" in found else WHOLE
 
     @property
     def dimension(self) -> int:

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from lfr_edge.audit.disk import sync_folder
 from lfr_edge.errors import ModelError
 from lfr_edge.formats import refuse_newer
-from lfr_edge.models.graph_check import parse_graph
+from lfr_edge.models.graph_check import parse_graph, precision_of
 from lfr_edge.models.manifest import NetworkManifest, PackManifest, Precision
 from lfr_edge.sentences import say
 
@@ -139,6 +139,8 @@ class ModelStore:
     def install(self, manifest: PackManifest, files: Mapping[str, bytes | Path]) -> Pack:
         """Write a pack, or replace the one of the same name; ``files`` maps each network's file name to its content.
 
+        The precision that is written is the files' own: a calibration is bound to it, so nobody's word is taken for it.
+
         Raises:
             ModelError: ``model_altered`` where content and manifest differ, ``model_store_unwritable``, and what
                 :func:`lfr_edge.models.graph_check.parse_graph` refuses.
@@ -166,12 +168,15 @@ class ModelStore:
         target = self.root / manifest.name
         incoming.mkdir()
         try:
+            networks = []
             for network in manifest.networks:
                 content = files[network.file]
                 data = content if isinstance(content, bytes) else _read_verified(content, network)
                 _check(data, network, network.file)
-                parse_graph(data, network.file)
+                precision = precision_of(parse_graph(data, network.file))
+                networks.append(network.model_copy(update={"precision": precision}))
                 _write_synced(incoming / network.file, data)
+            manifest = manifest.model_copy(update={"networks": tuple(networks)})
             text = manifest.model_dump_json(indent=2) + "\n"
             _write_synced(incoming / MANIFEST, text.encode())
             sync_folder(incoming)

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from lfr_edge.errors import ModelError
-from lfr_edge.models.graph_check import parse_graph
+from lfr_edge.models.graph_check import parse_graph, precision_of
 
 
 def model_of(*nodes: onnx.NodeProto, opsets=(("", 13),), weights=()) -> onnx.ModelProto:
@@ -116,6 +116,21 @@ def _with_training() -> onnx.ModelProto:
 )
 def test_foreign_operators(model: onnx.ModelProto):
     assert refusal(model) == "model_custom_operator"
+
+
+@pytest.mark.parametrize("kind", ["QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "QLinearMatMul"])
+def test_a_network_that_computes_in_bytes_is_known_by_its_operators(kind: str):
+    assert precision_of(model_of(helper.make_node(kind, ["x"], ["y"]))) == "int8"
+    assert precision_of(model_of(nested(helper.make_node(kind, ["x"], ["y"])))) == "int8"
+
+
+def test_the_larger_part_of_the_weights_tells_half_precision():
+    few, many = (helper.make_tensor("a", TensorProto.FLOAT, [n], [0.0] * n) for n in (2, 9))
+    half = helper.make_tensor("b", TensorProto.FLOAT16, [5], [0.0] * 5)
+    node = helper.make_node("Relu", ["x"], ["y"])
+    assert precision_of(model_of(node, weights=(few, half))) == "fp16"
+    assert precision_of(model_of(node, weights=(many, half))) == "fp32"
+    assert precision_of(model_of(node)) == "fp32"
 
 
 def test_the_store_asks(store, make_pack):

@@ -7,6 +7,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import onnx
 import pytest
 import rfc8785
 from hypothesis import HealthCheck, given, settings
@@ -31,6 +32,19 @@ def test_an_installed_pack_loads_and_reads(store: ModelStore, make_pack):
     assert [pack.read(n) for n in manifest.networks] == [contents[n.file] for n in manifest.networks]
     assert pack.fingerprint == hashlib.sha256(rfc8785.dumps(manifest.model_dump(mode="json"))).hexdigest()
     assert store.verify("tiny").ok
+
+
+def test_a_pack_has_the_precision_of_its_files(store: ModelStore, make_pack):
+    """Whatever its manifest says: a threshold of whole numbers must not be found for 8 bits."""
+    manifest, contents = make_pack()
+    model = onnx.load_from_string(contents["mind.onnx"])
+    model.graph.node.add(op_type="DequantizeLinear", input=["input", "input"], output=["unused"])
+    contents["mind.onnx"] = data = model.SerializeToString()
+    eye, mind = manifest.networks
+    mind = mind.model_copy(update={"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)})
+    pack = store.install(manifest.model_copy(update={"networks": (eye, mind)}), contents)
+    assert [network.precision for network in pack.manifest.networks] == ["fp32", "int8"]
+    assert pack.precision == store.load("tiny").precision == "int8"
 
 
 def test_files_may_be_given_as_paths(store: ModelStore, make_pack, tmp_path: Path):

@@ -63,6 +63,8 @@ def half_network(network: NetworkManifest, data: bytes) -> tuple[NetworkManifest
     """One network's manifest and bytes in half precision."""
     if network.precision == "fp16":
         raise _refused(network.id, "it is in half precision already")
+    if network.precision == "int8":
+        raise _refused(network.id, "it computes in 8 bits")
     content = to_half(data, network.id)
     changed = {
         "file": f"{network.id}-fp16.onnx",
