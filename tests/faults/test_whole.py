@@ -14,6 +14,7 @@ import pytest
 
 from tests.faults.whole import needles as looking
 from tests.faults.whole.hygiene import Find, Group, told_apart
+from tests.faults.whole.memory_group import MemoryGroup
 from tests.faults.whole.needles import Needles, Sieve
 from tests.faults.whole.power import Tally, cuts, lies
 from tests.faults.whole.readiness import BUSY, READY_S, Readiness, Stopwatch
@@ -138,6 +139,30 @@ async def test_the_kernel_takes_a_child_for_want_of_memory_and_it_is_back(outsid
     assert told.taken == 2
     assert len(told.back_s) == 2
     assert told.acknowledged > 3
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"memory.max": "max\n", "memory.current": "1000\n", "memory.swap.max": "max\n",
+          "memory.events": "low 0\nhigh 0\nmax 7\noom 4\noom_kill 3\noom_group_kill 0\n"}, "memory.max"),
+        ({"memory.limit_in_bytes": "9223372036854771712\n", "memory.usage_in_bytes": "1000\n",
+          "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"}, "memory.limit_in_bytes"),
+    ],
+    ids=["version 2", "version 1"],
+)  # fmt: skip
+def test_a_memory_group_of_either_version(tmp_path, files, limit) -> None:
+    """What the kernel's files say, as its documentation has them: no box has the controller in both versions."""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="ascii")
+    group = MemoryGroup(tmp_path)
+    group.leave_room(24)
+    group.take(77)
+    assert (tmp_path / limit).read_text() == "1024"
+    assert (tmp_path / "cgroup.procs").read_text() == "77"
+    assert group.kills == 3
+    if "memory.swap.max" in files:
+        assert (tmp_path / "memory.swap.max").read_text() == "0"
 
 
 @pytest.mark.parametrize("seed", range(8))

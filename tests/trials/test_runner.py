@@ -108,8 +108,9 @@ def test_results_are_added_and_never_replaced(tmp_path: Path) -> None:
 
 
 def test_a_success_never_hides_a_failure_that_nobody_explained() -> None:
-    def ran(verdict: str, tried: int) -> dict[str, Any]:
-        return {"verdict": verdict, "tried": tried, "seed": tried}
+    def ran(verdict: str, tried: int, control: int = 1) -> dict[str, Any]:
+        told = {"tried": 1, "failures": 1} if control else None
+        return {"verdict": verdict, "tried": tried, "seed": tried, "control": told}
 
     big, small, broken = ran("held", 100), ran("held", 5), ran("broken", 50)
     assert telling([big, small]) == big
@@ -123,6 +124,7 @@ def test_a_success_never_hides_a_failure_that_nobody_explained() -> None:
         "another seed's cause is open"
     )
     assert telling([ran("blind", 100), small]) == small, "what shows nothing hides nothing"
+    assert telling([small, ran("held", 900, control=0)]) == small, "a result counts with its control"
     assert telling([]) is None
 
 

@@ -20,6 +20,9 @@ class MemoryGroup:
         new = (folder / "memory.max").exists()
         names = ("memory.max", "memory.current", "memory.events") if new else _OLD
         self._limit, self._usage, self._events = (folder / name for name in names)
+        if new:
+            with contextlib.suppress(OSError):  # a kernel without swap has no such file
+                (folder / "memory.swap.max").write_text("0", encoding="ascii")
 
     def take(self, pid: int) -> None:
         (self._folder / "cgroup.procs").write_text(str(pid), encoding="ascii")
