@@ -12,6 +12,7 @@ from lfr_edge.alerts.factors import Answer, Factors
 from lfr_edge.errors import AlertError, AuditError
 from tests.alerts.conftest import MILLER, OKAFOR, REED
 from tests.fakes.box import raised
+from tests.waiting import until
 
 SAME, DIFFERENT, UNSURE = Answer.SAME_PERSON, Answer.DIFFERENT_PERSON, Answer.CANNOT_JUDGE
 WHY = Factors.of(["features_agree"], ["both_clear"])
@@ -280,10 +281,7 @@ async def test_a_browser_that_goes_away_leaves_a_whole_decision(bench):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        for _ in range(200):
-            if desk.counts().decided:
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: desk.counts().decided)
         assert bench.recorder.verbs("alert.decided") == ["alert.decided"]
         assert [e.kind for e in desk.since(0)][-1:] in (["decided"], ["offered"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from tests.browser.conftest import PHONE, VAN, signed_in
 from tests.browser.test_pages import examine
 from tests.console.test_compile import bundle, trust  # noqa: F401 - a fixture
 from tests.fakes.box import house
+from tests.waiting import until
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -94,8 +94,4 @@ async def test_a_bundle_that_is_none_is_refused_in_words(box, browser, size):
     assert await page.is_visible("#send"), "another one may be sent"
     await examine(watched, "watchlist-refused" if size is VAN else None)
     folder = Path(box.folder / "data" / "compile")
-    for _ in range(50):
-        if not list(folder.iterdir()):
-            break
-        await asyncio.sleep(0.1)
-    assert list(folder.iterdir()) == []
+    await until(lambda: not list(folder.iterdir()), what="nothing of it is left")

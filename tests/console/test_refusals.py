@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import aiohttp
 import pytest
 
@@ -12,6 +10,7 @@ from lfr_edge.console.door.accounts import Role
 from lfr_edge.console.door.refusals import ALL_A_MINUTE, EACH_A_MINUTE, Refusals
 from lfr_edge.errors import AuditError
 from tests.fakes.box import ListRecorder, ManualClock, enrol, house
+from tests.waiting import until
 
 
 def refused(box) -> list[tuple]:
@@ -75,10 +74,7 @@ async def test_a_flood_is_counted_not_kept(tmp_path, monkeypatch):
                 assert answer.status == 403
         assert len(refused(box)) == EACH_A_MINUTE
         clock.pass_s(61)
-        for _ in range(200):
-            if len(refused(box)) > EACH_A_MINUTE:
-                break
-            await asyncio.sleep(0.02)
+        await until(lambda: len(refused(box)) > EACH_A_MINUTE)
         assert refused(box)[-1][2:4] == ("several", {"left_out": 40})
 
 
@@ -104,9 +100,6 @@ async def test_sessions_that_time_ends_are_on_record(tmp_path, monkeypatch):
         enrol(box.accounts, "miller", Role.OPERATOR)
         box.sessions.open(box.accounts.get("miller"))
         clock.pass_s(601)
-        for _ in range(100):
-            if box.recorder.verbs("access.signed_out"):
-                break
-            await asyncio.sleep(0.02)
+        await until(lambda: box.recorder.verbs("access.signed_out"))
         (out,) = [event for event in box.recorder.events if event[0] == "access.signed_out"]
         assert out[1:4] == ("miller", "miller", {"by": "idle"})
