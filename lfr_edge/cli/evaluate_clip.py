@@ -103,7 +103,7 @@ def _run_clip(args: argparse.Namespace) -> int:
             f"{args.watchlist} does not exist",
             hint="name a folder of pictures or a sealed list",
         )
-    protocol = protocol_of(args.identities, args) if args.identities and args.threshold is None else None
+    protocol = _protocol(args)
     key = read_key_file(args.key_file) if args.key_file else None
     _, vision, model = open_pack(args)
     gallery = gallery_of(args.watchlist, vision, key=key)
@@ -129,6 +129,17 @@ def _run_clip(args: argparse.Namespace) -> int:
     result |= {"threshold": threshold, "threshold_source": source, "list_size": len(listed), "model": model}
     print(json.dumps(result, indent=2) if args.json else _clip_summary(result))
     return 0
+
+
+def _protocol(args: argparse.Namespace) -> Protocol | None:
+    """Of the faces that the threshold is to be measured on, if it is: too few are refused before they are embedded."""
+    if args.identities is None or args.threshold is not None:
+        return None
+    found = protocol_of(args.identities, args)
+    why = resolvable(args.fpir, len(found.of("nonmated")))
+    if why:
+        raise EvaluationError("rate_unresolved", why, hint="give more faces, or a higher --fpir")
+    return found
 
 
 def _threshold(
@@ -161,9 +172,6 @@ def _threshold(
         progress = counting_each(bar, get_args(Role))
         run = run_identities(vision, args.identities, protocol, progress=progress)
     scores = run.scores()
-    why = resolvable(args.fpir, len(scores.nonmated))
-    if why:
-        raise EvaluationError("rate_unresolved", why, hint="give more faces, or a higher --fpir")
     # A threshold belongs to a list size: strangers are searched for in random lists of this one's length.
     size = min(args.list_size or list_size, len(scores.people))
     tops = nonmated_tops(scores, size, seed=args.seed)

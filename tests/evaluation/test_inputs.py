@@ -181,6 +181,7 @@ PLACES = [
     (CLIP.replace("--watchlist faces", "--watchlist nowhere"), "gallery_missing"),
     (CLIP + " --identities nowhere", "faces_unreadable"),
     (CLIP + " --identities faces --protocol empty", "protocol_invalid"),
+    (CLIP + " --identities faces --protocol p.csv", "rate_unresolved"),
     (CLIP + " --key-file nowhere", "watchlist_key_missing"),
     ("calibrate show nowhere --", "calibration_missing"),
     ("calibrate show folder --", "calibration_missing"),
