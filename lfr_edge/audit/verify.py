@@ -138,10 +138,7 @@ def _share_out(path: Path, trust: Trust) -> tuple[list[tuple[LogFolder, Trust]],
                 say("the older checkpoint is of {origin}, which is not here", origin=checkpoint.origin),
                 hint="a log that you hold a checkpoint of is missing, or this is another box",
             )
-    printed: dict[str, LogFolder] = {}
-    for folder in folders:
-        raw = folder.checkpoints.read_bytes() if folder.checkpoints.exists() else b""
-        printed |= {printed_code(one.origin, one.head): folder for one in parse_checkpoints(raw).whole}
+    printed = _printed(folders) if trust.codes else {}
     found = {code: find_printed(code, printed) for code in trust.codes}
     shares = []
     for folder, origin in zip(folders, origins, strict=True):
@@ -149,6 +146,15 @@ def _share_out(path: Path, trust: Trust) -> tuple[list[tuple[LogFolder, Trust]],
         codes = tuple(code for code, one in found.items() if one is not None and printed[one] == folder)
         shares.append((folder, replace(trust, since=since, codes=codes)))
     return shares, {code for code, one in found.items() if one is None}
+
+
+def _printed(folders: Iterable[LogFolder]) -> dict[str, LogFolder]:
+    """The printed code of every signed head, and whose it is."""
+    printed: dict[str, LogFolder] = {}
+    for folder in folders:
+        raw = folder.checkpoints.read_bytes() if folder.checkpoints.exists() else b""
+        printed |= {printed_code(one.origin, one.head): folder for one in parse_checkpoints(raw).whole}
+    return printed
 
 
 def _origin_of(folder: LogFolder) -> str | None:
