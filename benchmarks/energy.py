@@ -22,7 +22,10 @@ _IDLE_S: Final = 2.0
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = _line.parser(__doc__).parse_args(argv)
+    options = _line.parser(__doc__)
+    options.add_argument("--frames", type=int, metavar="N", help="looked at (default: 500; quick: 50)")
+    args = options.parse_args(argv)
+    most = args.frames or (50 if args.quick else 500)
     report = _line.Report("energy", args)
     found, absent = counters()
     loaded = pack(args.pack)
@@ -30,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     idle_w = _idle(found)
 
     def go_on(done: Drive) -> bool:
-        return report.time_left(120) and done.total("frames") < (50 if args.quick else 500)
+        return report.time_left(120) and done.total("frames") < most
 
     with material(most_people=1) as street:
         before = {name: read() for name, read in found.items()}

@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument(
         "--seconds", type=float, metavar="S", help="of each live run (default: 40; quick: 10)"
     )
+    options.add_argument("--frames", type=int, metavar="N", help="of the fast run (default: 1000; quick: 75)")
     options.add_argument("--only", choices=("fast", "live"), help="one half of the benchmark")
     args = options.parse_args(argv)
     report = _line.Report("pipeline", args)
@@ -58,7 +59,7 @@ def _fast(
     args: Any, report: _line.Report, loaded: Pack, stack: VisionStack, found: Material, cut: float
 ) -> dict[str, Any]:
     index = gallery_of(found.people, stack).make()
-    most = 75 if args.quick else 1000
+    most = args.frames or (75 if args.quick else 1000)
 
     def go_on(done: Drive) -> bool:
         return report.elapsed_s < (20 if args.quick else 150) and done.total("frames") < most

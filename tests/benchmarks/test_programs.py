@@ -143,13 +143,13 @@ def test_the_record_is_verified_and_proved(tmp_path: Path) -> None:
 
 
 def test_energy_measures_or_says_why_not(default_pack: object) -> None:
-    line = run("energy")
+    line = run("energy", "--frames", "25")
     check(line, "counters", "absent", "mj_per_1000_faces")
     assert line["counters"] or line["absent"]
 
 
 def test_pipeline_as_fast_as_possible(default_pack: object) -> None:
-    line = run("pipeline", "--only", "fast")
+    line = run("pipeline", "--only", "fast", "--frames", "25")
     check(line, "efficiency", "latency_ms", "drops", "fast")
     fast = line["fast"]
     assert 0 < line["efficiency"] == fast["efficiency"]

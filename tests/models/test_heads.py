@@ -69,7 +69,7 @@ def joined(model: onnx.ModelProto) -> tuple[int, bytes]:
     return count, model.SerializeToString()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 18), st.sampled_from([1, 3, 5]), st.booleans()), min_size=1, max_size=6)
 )
