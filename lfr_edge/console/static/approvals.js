@@ -125,12 +125,19 @@ function draw() {
   }
 }
 
+let asked = 0;
+let newest = 0; // of what is drawn: an older answer that comes after it is not
+
 async function refresh() {
+  const mine = (asked += 1);
   try {
     const response = await fetch("/api/approvals");
     if (response.status === 401) return location.assign("/sign-in");
     if (!response.ok) return;
-    view = await response.json();
+    const now = await response.json();
+    if (mine < newest) return;
+    newest = mine;
+    view = now;
     read = performance.now();
     draw();
   } catch {
