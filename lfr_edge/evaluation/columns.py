@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from lfr_edge.errors import EvaluationError
 
 
 @contextmanager
-def open_table(path: Path, code: str, hint: str) -> Iterator[csv.DictReader[str]]:
-    """Rows as they stand in the file, a byte order mark aside: what a spreadsheet writes.
+def open_table(
+    path: Path, code: str, hint: str, columns: Sequence[str] | None = None
+) -> Iterator[csv.DictReader[str]]:
+    """Rows as they stand in the file, a byte order mark aside: what a spreadsheet writes. `columns`: just these.
 
     Raises:
         EvaluationError: `code`, for a file that cannot be read, is no strict CSV, or of which the block said what is
@@ -20,6 +22,9 @@ def open_table(path: Path, code: str, hint: str) -> Iterator[csv.DictReader[str]
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield csv.DictReader(file, strict=True)
+            rows = csv.DictReader(file, strict=True)
+            if columns is not None and list(rows.fieldnames or ()) != list(columns):
+                raise ValueError(f"the first line must be {','.join(columns)}")
+            yield rows
     except (OSError, ValueError, csv.Error) as error:
         raise EvaluationError(code, f"{path}: {error}", hint=hint) from None

@@ -130,7 +130,7 @@ def score_shifts(
             continue
         mean, everybody = float(scores[mine].mean()), float(scores[kept].mean())
         # Everybody holds the group: both means of one drawing of persons, or their likeness would be lost.
-        resampled = np.subtract(*_both_means(scores, people, (mine, kept), generator))
+        resampled = np.subtract(*_means(scores, people, (mine, kept), generator))
         low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         shift = mean - everybody
         shifts[name] = Shift(mean, shift, float(low), float(high), shift / spread, count)
@@ -174,25 +174,16 @@ def _draws(
 ) -> dict[str, FloatArray]:
     generator = np.random.default_rng(seed)
     events = trials.events.astype(np.float64)
-    return {name: _means(events, trials.people, members[name], generator) for name in told}
+    return {name: _means(events, trials.people, [members[name]], generator)[0] for name in told}
 
 
 def _means(
-    values: FloatArray, people: IntArray, mine: BoolArray, generator: np.random.Generator
-) -> FloatArray:
-    """(resamples,) the mean over persons drawn with replacement."""
-    names, who = np.unique(people[mine], return_inverse=True)
-    sums = np.bincount(who, values[mine])
-    counts = np.bincount(who).astype(np.float64)
-    draws = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), _RESAMPLES)
-    return np.asarray((draws @ sums) / (draws @ counts))
-
-
-def _both_means(
-    values: FloatArray, people: IntArray, members: tuple[BoolArray, BoolArray], generator: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """(resamples,) means of a group and of the `members` that hold it, of the same persons drawn with replacement."""
-    everybody = members[1]
+    values: FloatArray, people: IntArray, members: Sequence[BoolArray], generator: np.random.Generator
+) -> list[FloatArray]:
+    """(resamples,) means over each of `members`, the last of which holds the others: its persons are drawn with
+    replacement, and are the same for all.
+    """
+    everybody = members[-1]
     names, who = np.unique(people[everybody], return_inverse=True)
     draws = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), _RESAMPLES)
     means = []
@@ -201,7 +192,7 @@ def _both_means(
         sums = np.bincount(who, np.where(held, values[everybody], 0.0))
         counts = draws @ np.bincount(who, held.astype(np.float64))
         means.append(np.asarray((draws @ sums) / np.maximum(counts, 1.0)))
-    return means[0], means[1]
+    return means
 
 
 def _ratio(

@@ -57,15 +57,10 @@ def person_rate(events: NDArray[np.bool_], people: NDArray[np.intp]) -> Rate:
     if n == 0:
         return Rate(None, None, None, 0, "no trial was made")
     value = float(events.mean())
-    _, who = np.unique(people, return_inverse=True)
-    sums = np.bincount(who, events - value)
-    clusters = len(sums)
+    clusters, variance = _between(events - value, people)
     spread = value * (1 - value)
-    counts = np.bincount(who)
-    if spread > 0 and clusters > 1:
-        effect = max(1.0, float((sums**2).sum()) * clusters / (clusters - 1) / (n * spread))
-    else:  # nobody differs from anybody: as many trials as persons
-        effect = n / clusters if counts.max() > 1 else 1.0
+    # Where nobody differs from anybody there are as many trials as persons.
+    effect = max(1.0, variance / (n * spread)) if spread > 0 and clusters > 1 else n / clusters
     low, high = wilson(value, n / effect)
     return Rate(value, low, high, n)
 
@@ -82,12 +77,18 @@ def share_rate(shares: NDArray[np.float64], people: NDArray[np.intp]) -> Rate:
     if reached < RULE_OF_THREE:
         return Rate(None, None, None, n, f"only {reached} people ever reached it (rule of 3)")
     value = float(shares.mean())
-    _, who = np.unique(people, return_inverse=True)
-    sums = np.bincount(who, shares - value)
-    clusters = len(sums)
-    variance = float((sums**2).sum()) * clusters / (clusters - 1) / n**2 if clusters > 1 else 0.0
+    clusters, total = _between(shares - value, people)
+    variance = total / n**2
     low, high = wilson(value, value * (1 - value) / variance if variance > 0 else float(clusters))
     return Rate(value, low, high, n)
+
+
+def _between(differences: NDArray[np.floating], people: NDArray[np.intp]) -> tuple[int, float]:
+    """How many persons, and the variance of the sum of `differences` from the mean if persons were drawn anew."""
+    _, who = np.unique(people, return_inverse=True)
+    sums = np.bincount(who, differences)
+    clusters = len(sums)
+    return clusters, float((sums**2).sum()) * clusters / (clusters - 1) if clusters > 1 else 0.0
 
 
 def wilson(rate: float, n: float, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -24,9 +24,7 @@ class LabelError:
 def read_label_errors(path: Path) -> tuple[LabelError, ...]:
     """Raises EvaluationError ``label_errors_invalid``: each error needs its reason."""
     hint = "columns identity,same_as,reason; lfr_edge/evaluation/lfw_label_errors.csv is an example"
-    with open_table(path, "label_errors_invalid", hint) as table:
-        if table.fieldnames != _COLUMNS:
-            raise ValueError(f"the first line must be {','.join(_COLUMNS)}")
+    with open_table(path, "label_errors_invalid", hint, _COLUMNS) as table:
         errors = [LabelError(**{name: (row[name] or "").strip() for name in _COLUMNS}) for row in table]
         if not all(error.identity and error.same_as and error.reason for error in errors):
             raise ValueError("identity, same_as and reason are needed in every row")

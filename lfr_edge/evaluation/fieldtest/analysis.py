@@ -49,9 +49,7 @@ def read_passages(path: Path, plan: Plan, people: Sequence[Participant]) -> tupl
         "fill in walked_at, and alert_at where the desk showed this person's alert, as HH:MM or HH:MM:SS;"
         " change nothing else"
     )
-    with open_table(path, "fieldtest_passages_invalid", hint) as rows:
-        if tuple(rows.fieldnames or ()) != COLUMNS:
-            raise ValueError(f"the first line must be {','.join(COLUMNS)}")
+    with open_table(path, "fieldtest_passages_invalid", hint, COLUMNS) as rows:
         walked = []
         for row in rows:
             if row["participant"] not in known:

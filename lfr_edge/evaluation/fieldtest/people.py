@@ -34,9 +34,8 @@ def read_participants(path: Path, plan: Plan, today: date) -> tuple[Participant,
     Raises:
         EvaluationError: ``fieldtest_participants_invalid``, ``fieldtest_consent_missing``.
     """
-    with open_table(path, "fieldtest_participants_invalid", _HINT) as table:
-        if tuple(table.fieldnames or ()) != (*_COLUMNS, *plan.groups):
-            raise ValueError(f"the first line must be {','.join((*_COLUMNS, *plan.groups))}")
+    columns = (*_COLUMNS, *plan.groups)
+    with open_table(path, "fieldtest_participants_invalid", _HINT, columns) as table:
         people = tuple(_participant(row, plan, table.line_num) for row in table)
         if len({one.code for one in people}) != len(people) or not people:
             raise ValueError("every code stands once, and there is at least one")
