@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -31,25 +32,34 @@ from lfr_edge.clock import SystemClock
 from lfr_edge.demo.rtsp_server import RtspServer
 from lfr_edge.errors import CameraError
 from tests.capture.conftest import PASSWORD, USER, encode
+from tests.waiting import until
 
 CLOCK = SystemClock()
 
 
 def live(url: str, **fields) -> SourceSpec:
-    return SourceSpec(**{"kind": "rtsp", "url": url, "open_timeout_s": 2.0, "read_timeout_s": 1.0, **fields})
+    return SourceSpec(
+        **{"kind": "rtsp", "url": url, "open_timeout_s": 10.0, "read_timeout_s": 10.0, **fields}
+    )
 
 
-async def read(spec: SourceSpec, count: int) -> list[tuple[int, int, int, int, int]]:
-    """(width, height, luma, captured_ns, captured_wall_ns) of `count` pictures, read in a thread."""
+Described: TypeAlias = tuple[int, int, int, int, int]
+
+
+async def read(spec: SourceSpec, count: int, seen: list[Described] | None = None) -> list[Described]:
+    """(width, height, luma, captured_ns, captured_wall_ns) of `count` pictures, read in a thread; `seen` grows with
+    each."""
+    taken: list[Described] = [] if seen is None else seen
 
     def work():
         with open_reader(spec, CLOCK) as reader:
-            return [describe(picture) for picture in itertools.islice(reader.pictures(), count)]
+            taken.extend(describe(picture) for picture in itertools.islice(reader.pictures(), count))
 
-    return await asyncio.to_thread(work)
+    await asyncio.to_thread(work)
+    return taken
 
 
-def describe(picture: Picture) -> tuple[int, int, int, int, int]:
+def describe(picture: Picture) -> Described:
     height, width = picture.y.shape
     return (
         width,
@@ -60,9 +70,9 @@ def describe(picture: Picture) -> tuple[int, int, int, int, int]:
     )
 
 
-async def refusal(spec: SourceSpec) -> CameraError:
+async def refusal(spec: SourceSpec, seen: list[Described] | None = None) -> CameraError:
     with pytest.raises(CameraError) as caught:
-        await read(spec, 1_000)
+        await read(spec, 1_000, seen)
     text = caught.value.diagnostics()
     assert PASSWORD not in text
     assert (spec.password or "\0") not in text
@@ -75,7 +85,7 @@ async def test_times_follow_the_cameras_clock(server):
     assert stamps == sorted(stamps)
     steps = np.diff(np.array(walls[10:])) / 1e6
     assert abs(float(np.median(steps)) - 40) < 2
-    assert abs(walls[-1] - time.time_ns()) < 1e9
+    assert abs(walls[-1] - time.time_ns()) < 5e9
 
 
 @pytest.mark.parametrize("auth", ["digest", "basic"])
@@ -111,20 +121,25 @@ async def test_silent_server_times_out():
 
 
 async def test_dying_server_is_an_error_not_an_end(server):
+    seen: list[Described] = []
+
     async def die() -> None:
-        await asyncio.sleep(0.8)
+        await until(lambda: len(seen) > 5)
         await server.stop()
 
-    failure, _ = await asyncio.gather(refusal(live(server.url("/cam1"))), die())
+    failure, _ = await asyncio.gather(refusal(live(server.url("/cam1")), seen), die())
     assert failure.code == "camera_ended"
 
 
 async def test_frozen_server_times_out(server):
+    seen: list[Described] = []
+
     async def freeze() -> None:
-        await asyncio.sleep(0.8)
+        await until(lambda: len(seen) > 5)
         server.freeze("/cam1")
 
-    failure, _ = await asyncio.gather(refusal(live(server.url("/cam1"), read_timeout_s=0.4)), freeze())
+    spec = live(server.url("/cam1"), read_timeout_s=2.0)
+    failure, _ = await asyncio.gather(refusal(spec, seen), freeze())
     assert failure.code in {"camera_timeout", "camera_ended"}
 
 
@@ -222,7 +237,7 @@ async def test_rtsps_from_a_confined_child(tmp_path, clips, slot, bell):
     )
     keeper = CameraKeeper(settings, slot, bell[1], CLOCK)
     await keeper.start()
-    for _ in range(200):
+    for _ in range(800):
         if keeper.status.state == "live" or keeper.status.error_code:
             break
         await asyncio.sleep(0.05)
@@ -245,7 +260,7 @@ async def test_recording_at_its_own_pace(tmp_path):
     began = time.monotonic()
     seen = await read(recorded(clip, realtime=True), 100)
     assert len(seen) == 20
-    assert 0.7 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.7
 
 
 async def test_images_in_order_of_names_at_any_size(tmp_path):

@@ -109,8 +109,8 @@ def test_a_successor_process_continues_in_the_same_slot(pair, slot):
 
 
 def test_stale_frames_are_counted_not_given(slot):
-    writer, reader = FrameWriter(slot.fd), FrameReader(slot.fd, "gate", max_age_s=0.5)
-    publish(writer, 1, captured_ns=time.monotonic_ns() - 10**9)
+    writer, reader = FrameWriter(slot.fd), FrameReader(slot.fd, "gate", max_age_s=10.0)
+    publish(writer, 1, captured_ns=time.monotonic_ns() - 11 * 10**9)
     assert reader.take((0, 0)) is None
     assert reader.take((0, 0)) is None
     assert (reader.stale, reader.forged) == (1, 0)

@@ -104,9 +104,13 @@ class Cycle:
 
     @property
     def wrong(self) -> str:
-        if not self.seen_s <= SEEN_S:
+        return self.judged(1)
+
+    def judged(self, patience: float) -> str:
+        """What is wrong; the bars are so many times as long."""
+        if not self.seen_s <= patience * SEEN_S:
             return f"the loss was seen after {self.seen_s:.1f} s"
-        if not self.back_s <= BACK_S:
+        if not self.back_s <= patience * BACK_S:
             return f"pictures came {self.back_s:.1f} s after the return"
         return self.others
 
@@ -136,9 +140,13 @@ class Period:
 
     @property
     def wrong(self) -> str:
-        if self.stale_s > SEEN_S:
+        return self.judged(1)
+
+    def judged(self, patience: float) -> str:
+        """What is wrong; the bars are so many times as long."""
+        if self.stale_s > patience * SEEN_S:
             return f"a picture of {self.stale_s:.1f} s ago passed for live"
-        if not self.back_s <= BACK_S:
+        if not self.back_s <= patience * BACK_S:
             return f"pictures came {self.back_s:.1f} s after the return"
         return self.others
 

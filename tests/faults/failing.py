@@ -75,9 +75,13 @@ class Silence:
 
     @property
     def wrong(self) -> str:
-        if not self.asked_s <= ASKED_S:
+        return self.judged(1)
+
+    def judged(self, patience: float) -> str:
+        """What is wrong; the bars are so many times as long."""
+        if not self.asked_s <= patience * ASKED_S:
             return f"nobody asked it again for {self.asked_s:.1f} s"
-        return Cycle(self.seen_s, self.back_s, self.others).wrong
+        return Cycle(self.seen_s, self.back_s, self.others).judged(patience)
 
 
 class Moody:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from lfr_edge.capture.frame import Frame
 from lfr_edge.capture.keeper import Backoff, CameraKeeper, CameraStatus
@@ -21,6 +22,12 @@ from lfr_edge.settings import CameraSettings
 
 SEEN_S, BACK_S = 5.0, 10.0  # reliability.md 5: a loss is seen, pictures come after the return
 PERIOD = 50  # pictures of tests.capture.conftest.encode's clip until its brightness repeats itself
+
+# A slice in CI shows that a fault is seen, heals and touches nobody else; how soon is a figure of the trial, which has
+# a machine of its own. A slice waits so many times as long, and does not give its other camera up where the machine
+# stands still for a moment.
+SLICE: Final = 2.0
+PATIENT: Final = {"stall_s": 20.0, "read_timeout_s": 20.0}
 _DIED = frozenset({"camera_child_died", "camera_child_broken", "camera_child_failed"})
 _STEP = 4  # of the brightness, from one picture to the next
 
@@ -157,13 +164,13 @@ class Untouched:
 
 
 @asynccontextmanager
-async def neighbour(clip: Path) -> AsyncIterator[Station]:
+async def neighbour(clip: Path, **settings: float) -> AsyncIterator[Station]:
     """Another camera, on this machine and on no cable, whose every picture is counted; `clip` counts."""
     server = RtspServer()
     await server.start()
     server.add("/yard", clip)
     try:
-        async with Station(server.url("/yard"), "yard") as station:
+        async with Station(server.url("/yard"), "yard", **settings) as station:
             await station.live()
             yield station
     finally:

@@ -154,7 +154,7 @@ async def test_the_last_picture_before_a_silence_is_not_given_out_as_a_new_one(t
 
     def work() -> None:
         clock = SystemClock()
-        with open_reader(live(server.url("/cam1"), read_timeout_s=2.0), clock) as reader:
+        with open_reader(live(server.url("/cam1"), read_timeout_s=3.0), clock) as reader:
             for picture in reader.pictures():
                 taken.append((clock.monotonic_ns(), picture.captured_ns))
 
@@ -164,7 +164,7 @@ async def test_the_last_picture_before_a_silence_is_not_given_out_as_a_new_one(t
             await asyncio.sleep(0.01)
         server.freeze("/cam1")
         frozen_ns = time.monotonic_ns()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.5)
         thawed_ns = time.monotonic_ns()
         server.thaw("/cam1")
         before = len(taken)
@@ -179,9 +179,9 @@ async def test_the_last_picture_before_a_silence_is_not_given_out_as_a_new_one(t
     ended_ns = time.monotonic_ns()
     assert isinstance(done, CameraError)
     assert done.code == "camera_timeout"
-    assert ended_ns - taken[-1][0] < 3.5e9, "it was told after one wait of 2 s, not after two"
+    assert ended_ns - taken[-1][0] < 5.5e9, "it was told after one wait of 3 s, not after two"
     held = next(received for given, received in taken if given > thawed_ns)
-    assert held < frozen_ns + 0.5e9, "the picture from before the pause is as old as the pause"
+    assert held < frozen_ns + 1e9, "the picture from before the pause is as old as the pause"
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,6 +10,7 @@ import pytest
 from lfr_edge.confinement import survey
 from tests.faults import hostile, probing
 from tests.faults.door import Message
+from tests.faults.stations import PATIENT
 from tests.faults.taken_over import probes
 from tests.trials.hostile import attack
 from tests.trials.trial import Attempt
@@ -17,7 +18,7 @@ from tests.trials.trial import Attempt
 
 @pytest.mark.timeout(300)
 def test_hostile_messages_end_nothing_but_their_reader(tmp_path: Path) -> None:
-    outcome = attack(Attempt(300, 7, tmp_path))
+    outcome = attack(Attempt(300, 7, tmp_path), **PATIENT)
     assert outcome.failures == ()
     assert outcome.tried >= 300
     assert int(outcome.facts["answers and descriptions"]) >= 15

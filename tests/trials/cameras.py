@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -90,13 +91,18 @@ async def _lose(attempt: Attempt, kinds: Sequence[tuple[str, float]], settings: 
 
 
 @asynccontextmanager
-async def beside(clip: Path, **settings: float) -> AsyncIterator[tuple[RtspServer, Station, Station]]:
-    """A camera that will fail, its station, and another one's."""
+async def beside(
+    clip: Path, *, other: Mapping[str, float] = MappingProxyType({}), **settings: float
+) -> AsyncIterator[tuple[RtspServer, Station, Station]]:
+    """A camera that will fail, its station, and another one's, which has the settings `other`."""
     server = RtspServer()
     await server.start()
     server.add(failing.PATH, clip)
     try:
-        async with neighbour(clip) as yard, Station(server.url(failing.PATH), "gate", **settings) as gate:
+        async with (
+            neighbour(clip, **other) as yard,
+            Station(server.url(failing.PATH), "gate", **settings) as gate,
+        ):
             yield server, gate, yard
     finally:
         await server.stop()

@@ -49,8 +49,9 @@ class _Attack:
         self.told = done
 
 
-def attack(attempt: Attempt) -> Outcome:
-    return run(_attack(attempt, _PATIENCE_S))
+def attack(attempt: Attempt, **other: float) -> Outcome:
+    """`other`: settings of the other camera, where they are not the product's."""
+    return run(_attack(attempt, _PATIENCE_S, **other))
 
 
 def attack_what_gives_up(attempt: Attempt) -> Outcome:
@@ -63,20 +64,20 @@ def attack_what_gives_up(attempt: Attempt) -> Outcome:
         return run(_attack(attempt, 8.0))
 
 
-async def _attack(attempt: Attempt, patience_s: float) -> Outcome:
+async def _attack(attempt: Attempt, patience_s: float, **other: float) -> Outcome:
     clip = encode(attempt.folder / "h264.mp4")
-    other = encode(attempt.folder / "hevc.mp4", codec="libx265")
+    hevc = encode(attempt.folder / "hevc.mp4", codec="libx265")
     server = RtspServer()
     await server.start()
     server.add(failing.PATH, clip, realtime=False)
-    server.add("/hevc", other, realtime=False)
+    server.add("/hevc", hevc, realtime=False)
     going = _Attack(
         attempt,
         Hostile(attempt.chance("streams"), answers=0.2),
         Hostile(attempt.chance("talks"), answers=1.0, packets=False),
     )
     try:
-        async with neighbour(clip) as yard, Door(server.port) as door, Door(server.port) as talk:
+        async with neighbour(clip, **other) as yard, Door(server.port) as door, Door(server.port) as talk:
             door.treat, talk.treat = going.streams.connection, going.talks.connection
             at_once = Backoff(
                 lambda low, high: 0.02

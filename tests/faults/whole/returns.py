@@ -32,7 +32,7 @@ from tests.trials.sabotage import children_without
 BACK_S: Final = 2.0
 _ROOM: Final = 192 << 20  # what the service may still take when somebody becomes hungry
 _STABLE_S: Final = 31.0  # a camera's second fault within 30 s waits longer on purpose (capture/keeper.py)
-_WAIT_S: Final = 40.0  # for each step; how long it really took is judged
+_WAIT_S: Final = 90.0  # for each step; how long it really took is judged
 _MOST_ENDS: Final = 3  # of the recogniser that a deployment survives (service/warden.py)
 _WHO: Final = {"recogniser": b"lfr_edge.recogniser", "capture": b"lfr_edge.capture.child"}
 _HOW: Final = ("killed", "hung", "out of memory")

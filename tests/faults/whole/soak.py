@@ -91,8 +91,11 @@ class Uplink:
 class Soak:
     """One process, many faults. `seconds` after the warm-up count."""
 
-    def __init__(self, box: Box, uplink: Uplink, chance: random.Random, course: Course) -> None:
+    def __init__(
+        self, box: Box, uplink: Uplink, chance: random.Random, course: Course, *, back_s: float = BACK_S
+    ) -> None:
         self.box, self.uplink, self.chance, self.course = box, uplink, chance, course
+        self._back_s = back_s
         self.work = Work(box, chance)
         self._ends_left = _RECOGNISER
         self._clients: list[asyncio.Task[None]] = []
@@ -181,7 +184,7 @@ class Soak:
             self.course.failures.append(f"{name}: {error!r}")
 
     async def _healed(self) -> None:
-        operator, deadline = self.work.operator, time.monotonic() + BACK_S
+        operator, deadline = self.work.operator, time.monotonic() + self._back_s
         frames, status = -1, {}
         while time.monotonic() < deadline:
             with contextlib.suppress(RefusedError, aiohttp.ClientError):
@@ -191,7 +194,7 @@ class Soak:
                         return
                     frames = status["counters"]["frames"] if frames < 0 else frames
             await asyncio.sleep(0.5)
-        self.course.failures.append(f"not well {BACK_S:g} s after a fault: {status.get('troubles')}")
+        self.course.failures.append(f"not well {self._back_s:g} s after a fault: {status.get('troubles')}")
 
     def _sample(self, at_s: float) -> Sample:
         pid = self.box.tree()[0]
@@ -327,6 +330,7 @@ async def soak(
     *,
     warm_up_s: float = WARM_UP_S,
     every_s: float = EVERY_S,
+    back_s: float = BACK_S,
     step: Callable[[], None] = lambda: None,
     sabotage: bool = False,
 ) -> None:
@@ -351,7 +355,7 @@ async def soak(
                 box.environment = dict(os.environ)
                 await box.start()
             await box.ready()
-            work = Soak(box, uplink, chance, course)
+            work = Soak(box, uplink, chance, course, back_s=back_s)
             await work.run(warm_up_s + seconds, every_s, step)
             await box.stop()
             work.judge()
