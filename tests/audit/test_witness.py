@@ -325,7 +325,7 @@ def test_a_device_that_is_no_longer_trusted_is_unknown(box: Box, running: Runnin
 
 def test_http_limits(running: Running) -> None:
     def ask(path: str, body: bytes | None, headers: dict[str, str] | None = None) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", running.server.server_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", running.server.server_port, timeout=20)
         connection.putrequest("POST", path)
         for name, value in (headers or {"Content-Length": str(len(body or b""))}).items():
             connection.putheader(name, value)
