@@ -23,10 +23,10 @@ PUBLISHED: Final = {"1k3d68": 143_607_619, "2d106det": 5_030_888, "genderage": 1
 BESIDE: Final = "68 landmarks, 106 landmarks, gender and age (random weights)"
 
 
-def analysis_network(name: str) -> Built:
-    """One of :data:`PUBLISHED`."""
+def analysis_network(name: str, *, small: bool = False) -> Built:
+    """One of :data:`PUBLISHED`; `small` makes the large one cheap, for a slice without a figure."""
     if name == "1k3d68":
-        return _ResNet(name, 68).build()
+        return _ResNet(name, 68, small=small).build()
     if name == "2d106det":
         return _MobileNet(name, 106, share=2, side=192, head=68, outputs=212).build()
     return _MobileNet(name, 96, share=4, side=96, head=51, outputs=3).build()
@@ -35,17 +35,23 @@ def analysis_network(name: str) -> Built:
 class _ResNet(Net):
     """ResNet-50 with bottlenecks at 192 × 192; 1103 points of three coordinates, of which 68 are used."""
 
+    def __init__(self, name: str, seed: int, *, small: bool) -> None:
+        super().__init__(name, seed)
+        self._share = 8 if small else 1
+        self._blocks = (1, 1, 1, 1) if small else (3, 4, 6, 3)
+
     def build(self) -> Built:
         x, inside, size = self.conv("data", 3, 64, 96, kernel=7, stride=2), 64, 48
         x = self.graph.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
-        for stage, (planes, blocks) in enumerate(zip((64, 128, 256, 512), (3, 4, 6, 3), strict=True)):
+        for stage, (wide, blocks) in enumerate(zip((64, 128, 256, 512), self._blocks, strict=True)):
+            planes = wide // self._share
             size //= 2 if stage else 1
             for block in range(blocks):
                 x = self._bottleneck(x, inside, planes, size, stride=2 if stage and not block else 1)
                 inside = 4 * planes
-        wide = 2304  # what is missing to the published size
-        x = self.conv(self.graph.add("GlobalAveragePool", x), inside, wide, 1, kernel=1)
-        return self.built("data", 192, self.dense(x, wide, 3309), 3309)
+        last = 2304 // self._share  # what is missing to the published size
+        x = self.conv(self.graph.add("GlobalAveragePool", x), inside, last, 1, kernel=1)
+        return self.built("data", 192, self.dense(x, last, 3309), 3309)
 
     def _bottleneck(self, x: str, inside: int, planes: int, size: int, *, stride: int) -> str:
         straight = x

@@ -56,9 +56,9 @@ def random_pack(*, small: bool = False, half: bool = False) -> RandomPack:
     return RandomPack(manifest, {network.file: data for network, data in made}, gflops)
 
 
-def r50() -> bytes:
+def r50(*, small: bool = False) -> bytes:
     """IResNet-50 alone, as an ONNX file."""
-    return _IResNet(small=False).build().data
+    return _IResNet(small).build().data
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,13 +137,15 @@ def scrfd_pack(default: Pack) -> Iterator[tuple[Pack, Path]]:
 
 
 @contextlib.contextmanager
-def five_networks() -> Iterator[tuple[Pack, Path]]:
+def five_networks(*, small: bool = False) -> Iterator[tuple[Pack, Path]]:
     """A folder like InsightFace's buffalo_m (SCRFD-2.5G, R50, landmarks twice, gender and age), and our pack of it.
 
     All but the detector have random weights. Our importer takes detector and embedder and leaves the others lying.
+    `small` gives smaller networks to the same loop: for a slice, for no figure.
     """
-    others = {name: analysis_network(name).data for name in PUBLISHED}
-    with _beside_scrfd({"w600k_r50": r50()} | others) as both:
+    others = {name: analysis_network(name, small=small).data for name in PUBLISHED}
+    assert small or all(abs(len(others[name]) / size - 1) < 0.01 for name, size in PUBLISHED.items())
+    with _beside_scrfd({"w600k_r50": r50(small=small)} | others) as both:
         yield both
 
 

@@ -93,7 +93,7 @@ def test_the_full_size_is_that_of_scrfd_10g_and_r50() -> None:
     assert (eye.size / 1e6, mind.size / 1e6) == (pytest.approx(16.9, abs=0.3), pytest.approx(174, abs=2))
 
 
-@pytest.mark.parametrize("name", [pytest.param("1k3d68", marks=pytest.mark.slow), "2d106det", "genderage"])
+@pytest.mark.parametrize("name", ["2d106det", "genderage"])
 def test_a_peers_other_networks_are_as_large_as_the_published_ones_and_never_imported(name: str) -> None:
     """They are there to be timed in the peer's loop. The product recognises none of them."""
     built = analysis_network(name)

@@ -184,6 +184,9 @@ def test_peers_names_who_was_skipped(default_pack: object, shared: Path) -> None
     assert set(line["ratios"]) | set(line["skipped"]) == set(wanted)
     assert all(line["skipped"].values()), "each with its reason"
     assert all(ratio > 0 for ratio in line["ratios"].values())
+    if "insightface" in line["ratios"]:  # all five networks run, and give no figure in a slice
+        assert line["systems"]["insightface_default"]["faces_embedded_per_frame"] > 0
+        assert "insightface_default" in line["skipped"]
 
 
 @pytest.mark.slow
