@@ -142,7 +142,8 @@ class Soak:
                     self.course.samples.append(self._sample(time.monotonic() - began))
                 await self._delivered()
             finally:
-                desk.cancel()
+                for task in (desk, *self._clients):
+                    task.cancel()
                 await asyncio.gather(desk, *self._clients, return_exceptions=True)
         self.course.failures += self.work.troubles()
 
@@ -237,16 +238,18 @@ class Soak:
 
     async def _read_nothing(self) -> None:
         slow = Person(self.box.address, OPERATOR)
-        with contextlib.suppress(aiohttp.ClientError, RefusedError, ConnectionError):
-            await slow.sign_in()
-            async with slow.session.ws_connect("/live", receive_timeout=None, autoclose=False) as socket:
-                transport = socket.get_extra_info("socket")
-                assert transport is not None
-                connection = socket._conn
-                if connection is not None and connection.transport is not None:
-                    connection.transport.pause_reading()
-                await asyncio.sleep(15)
-        await slow.leave()
+        try:
+            with contextlib.suppress(aiohttp.ClientError, RefusedError, ConnectionError):
+                await slow.sign_in()
+                async with slow.session.ws_connect("/live", receive_timeout=None, autoclose=False) as socket:
+                    transport = socket.get_extra_info("socket")
+                    assert transport is not None
+                    connection = socket._conn
+                    if connection is not None and connection.transport is not None:
+                        connection.transport.pause_reading()
+                    await asyncio.sleep(15)
+        finally:
+            await slow.leave()
 
     async def _vanishing_clients(self) -> None:
         for _ in range(5):
