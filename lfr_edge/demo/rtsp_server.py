@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import secrets
 import signal
+import socket
 import ssl
 import struct
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -53,6 +56,7 @@ class RtspServer:
         self._ssl = ssl
         self._mounts: dict[str, Mount] = {}
         self._server: asyncio.Server | None = None
+        self._let_go: weakref.finalize[[int], RtspServer] | None = None  # of the port that is kept
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -60,12 +64,23 @@ class RtspServer:
             self._connected, self._host, self.port, ssl=self._ssl, limit=_REQUEST_BYTES
         )
         self.port = self._server.sockets[0].getsockname()[1]
+        if self._let_go is not None:
+            self._let_go()
+
+    def _keep_port(self) -> None:
+        """Until :meth:`start`: whoever asks is refused, and no other process on the machine is given it meanwhile."""
+        with socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET) as place:
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):  # a name instead of an address, or somebody was quicker
+                place.bind((self._host, self.port))
+                self._let_go = weakref.finalize(self, os.close, place.detach())
 
     async def stop(self) -> None:
         """Like pulling the plug: every connection ends at once. :meth:`start` brings the same port back."""
         if self._server is not None:
             self._server.close()
             self._server = None
+            self._keep_port()
         for mount in self._mounts.values():
             await mount.stop()
         for task in tuple(self._connections):

@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -113,6 +114,8 @@ async def test_kill_and_restart_on_the_same_port(server):
     await server.stop()
     with pytest.raises(av.error.ConnectionRefusedError):
         await asyncio.to_thread(play, server.url("/cam1"), 3)
+    with pytest.raises(OSError, match="in use"), socket.socket() as other:
+        other.bind(("127.0.0.1", port))  # another process that was given a released port
     await server.start()
     assert server.port == port
     assert await asyncio.to_thread(play, server.url("/cam1"), 3)
