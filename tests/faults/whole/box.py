@@ -139,7 +139,11 @@ class Box:
 
     def tree(self) -> list[int]:
         """Every process of the service that lives, the desk first."""
-        return [pid for pid in _tree(self.pid) if _state(pid) not in "ZX"] if self.pid else []
+        return [pid for pid in _tree(self.pid) if state_of(pid) not in "ZX"] if self.pid else []
+
+    def children(self, part: str) -> list[int]:
+        """Living processes of a part of the service: recogniser, capture."""
+        return [pid for pid in self.tree()[1:] if part_of(pid) == part]
 
     def freeze(self) -> None:
         """Stop every thread of every process, and wait until each has left the kernel: an fdatasync under way ends
@@ -150,7 +154,7 @@ class Box:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
-            if all(_state(task) in "TZX" for pid in pids for task in _tasks(pid)) and pids == self.tree():
+            if all(state_of(task) in "TZX" for pid in pids for task in _tasks(pid)) and pids == self.tree():
                 return
             if time.monotonic() > deadline:
                 raise TimeoutError("the service does not stop")
@@ -179,7 +183,7 @@ class Box:
 
     async def _gone(self, pids: list[int], patience_s: float) -> None:
         deadline = time.monotonic() + patience_s
-        while any(_state(pid) not in "ZX" for pid in pids):
+        while any(state_of(pid) not in "ZX" for pid in pids):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the service does not end: {self.said[-3:]}")
             await asyncio.sleep(0.005)
@@ -231,6 +235,16 @@ def cpu_s(pids: list[int]) -> float:
     return total
 
 
+def part_of(pid: int) -> str:
+    """Of the service: recogniser, capture or desk."""
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        for part in ("recogniser", "capture"):
+            if any(word == f"lfr_edge.{part}" or word.startswith(f"lfr_edge.{part}.") for word in words):
+                return part
+    return "desk"
+
+
 def _tree(root: int) -> list[int]:
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -250,7 +264,8 @@ def _tasks(pid: int) -> list[int]:
     return []
 
 
-def _state(task: int) -> str:
+def state_of(task: int) -> str:
+    """The kernel's letter for a process or thread; X for one that is gone."""
     try:
         return Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -9,7 +9,6 @@ enrolled list is there now.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
@@ -21,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tests.faults.whole.box import Box
+from tests.faults.whole.box import Box, part_of, state_of
 from tests.faults.whole.needles import Needles, differing, sealed_memory
 from tests.faults.whole.work import Work
 
@@ -114,7 +113,7 @@ class Watch:
     async def settle(self) -> None:
         """Nobody is in view and something was met before: what the sealed memory looks like when it holds no face."""
         deadline = time.monotonic() + _MET_S
-        while not (found := [pid for pid in self.box.tree() if _name(pid) == "recogniser"]):
+        while not (found := self.box.children("recogniser")):
             assert time.monotonic() < deadline, "there is no recogniser"
             await asyncio.sleep(0.2)
         self.recogniser = found[0]
@@ -173,7 +172,7 @@ class Watch:
         seen = Seen()
         for pid in self.box.tree():
             if kinds := needles.in_memory(pid):
-                seen.finds.append(Find(f"{_name(pid)} ({pid})", kinds))
+                seen.finds.append(Find(f"{part_of(pid)} ({pid})", kinds))
             seen.mib += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 // 1024
         listed = Needles(np.unique(rows[:, :128].copy().view(np.uint64))).in_memory(self.recogniser)
         seen.listed = sum(map(len, listed.values()))
@@ -187,7 +186,9 @@ class Watch:
 
     def _stop(self) -> None:
         os.kill(self.recogniser, signal.SIGSTOP)
-        while Path(f"/proc/{self.recogniser}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        while (state := state_of(self.recogniser)) != "T":
+            if state in "ZX":
+                raise ProcessLookupError
             time.sleep(0.001)
 
     def _go_on(self) -> None:
@@ -229,10 +230,7 @@ async def freeze_and_scan(
                 late_s = await watch.gone()
                 began = time.monotonic()
                 seen = await watch.scan(groups, box.street.lists.rows, done.slowest_s)
-            except (
-                ProcessLookupError,
-                FileNotFoundError,
-            ):  # the desk took a recogniser that we stopped for hung
+            except (ProcessLookupError, FileNotFoundError):  # the desk took it for hung while we stopped it
                 done.replaced += 1
                 assert done.replaced < _TOO_SLOW + count, "the recogniser is replaced again and again"
                 groups = []
@@ -255,12 +253,3 @@ async def freeze_and_scan(
             done.oldest_s = max(done.oldest_s, seen.oldest_s)
             step(1)
     return done
-
-
-def _name(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        for name in ("recogniser", "capture"):
-            if any(f"lfr_edge.{name}" in word for word in words):
-                return name
-    return "desk"

@@ -14,7 +14,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from typing import Any, Final
 import aiohttp
 
 from lfr_edge.audit.verify import verify
-from tests.faults.whole.box import Box, RefusedError, cpu_s, entries_of
+from tests.faults.whole.box import Box, RefusedError, cpu_s, entries_of, state_of
 from tests.faults.whole.memory_group import MemoryGroup, memory_group
 from tests.faults.whole.readiness import Readiness, Stopwatch
 from tests.faults.whole.street import Street
@@ -34,7 +34,7 @@ _ROOM: Final = 192 << 20  # what the service may still take when somebody become
 _STABLE_S: Final = 31.0  # a camera's second fault within 30 s waits longer on purpose (capture/keeper.py)
 _WAIT_S: Final = 90.0  # for each step; how long it really took is judged
 _MOST_ENDS: Final = 3  # of the recogniser that a deployment survives (service/warden.py)
-_WHO: Final = {"recogniser": b"lfr_edge.recogniser", "capture": b"lfr_edge.capture.child"}
+_WHO: Final = ("recogniser", "capture")
 _HOW: Final = ("killed", "hung", "out of memory")
 FAULTS: Final = tuple(f"{who} {how}" for how in _HOW for who in _WHO)
 
@@ -127,7 +127,7 @@ class Faults:
 
     async def _suffer(self, fault: str) -> None:
         who, _, how = fault.partition(" ")
-        pid, began, kills = self._child(who), time.monotonic(), self.group.kills
+        pid, began, kills = self.box.children(who)[0], time.monotonic(), self.group.kills
         if self._desk_first:  # now: whoever it starts later inherits this
             Path(f"/proc/{self.box.pid}/oom_score_adj").write_text("1000", encoding="ascii")
         if how == "out of memory":
@@ -156,14 +156,14 @@ class Faults:
         while time.monotonic() < deadline:
             self._desk_lives(fault)
             status = await self._status()
-            replaced = any(pid != dead for pid in self._children(who))
+            replaced = any(pid != dead for pid in self.box.children(who))
             if replaced and status.get("recognising"):
                 seen = status["counters"]["frames"]
                 if frames is None:
                     frames = seen
                 elif seen > frames:
                     took_s, others = watch.read()
-                    used = cpu_s([pid for pid in self._children(who) if pid != dead])
+                    used = cpu_s([pid for pid in self.box.children(who) if pid != dead])
                     self.told.cpu_s[who] = max(self.told.cpu_s.get(who, 0.0), used)
                     self.told.back_s.setdefault(fault, []).append(took_s)
                     self.told.failures += self.told.judged.judge(f"{fault}: back", took_s, others)
@@ -187,21 +187,9 @@ class Faults:
         if not _alive(self.box.pid):
             raise DeskDiedError(f"{fault}: the desk died of it")
 
-    def _child(self, who: str) -> int:
-        return next(self._children(who))
-
-    def _children(self, who: str) -> Iterator[int]:
-        for pid in self.box.tree()[1:]:
-            with contextlib.suppress(OSError):
-                if _WHO[who] in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    yield pid
-
 
 def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    return state_of(pid) not in "ZX"
 
 
 async def suffer(

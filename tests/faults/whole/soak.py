@@ -208,13 +208,13 @@ class Soak:
     # ── the faults ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _kill_recogniser(self) -> None:
-        os.kill(self._child(b"lfr_edge.recogniser"), signal.SIGKILL)
+        os.kill(self._child("recogniser"), signal.SIGKILL)
 
     async def _hang_recogniser(self) -> None:
-        os.kill(self._child(b"lfr_edge.recogniser"), signal.SIGSTOP)  # the watchdog kills it
+        os.kill(self._child("recogniser"), signal.SIGSTOP)  # the watchdog kills it
 
     async def _kill_capture(self) -> None:
-        os.kill(self._child(b"lfr_edge.capture.child"), signal.SIGKILL)
+        os.kill(self._child("capture"), signal.SIGKILL)
 
     async def _camera_gone(self) -> None:
         await asyncio.to_thread(self.box.street.camera.end)
@@ -290,12 +290,10 @@ class Soak:
             os.close(handle)
             ballast.unlink()
 
-    def _child(self, name: bytes) -> int:
-        for pid in self.box.tree()[1:]:
-            with contextlib.suppress(OSError):
-                if name in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    return pid
-        raise OSError(f"there is no {name.decode()}")
+    def _child(self, part: str) -> int:
+        if not (found := self.box.children(part)):
+            raise OSError(f"there is no {part}")
+        return found[0]
 
 
 def slope_mib_h(samples: list[Sample]) -> float:
