@@ -40,7 +40,7 @@ async def test_a_camera_that_dies_freezes_or_changes_its_picture_heals_and_alert
     await van.server.stop()
     await until(lambda: _camera(service).state != "live", 10, "the dead camera is noticed")
     assert not View(service).status().recognising
-    await until(lambda: any("gate" in trouble.text for trouble in View(service).status().troubles), 5)
+    await until(lambda: any("gate" in trouble.text for trouble in View(service).status().troubles), 30)
     await van.server.start()
     await until(lambda: _camera(service).state == "live", 20, "the camera is back")
     await _another_alert(service)
@@ -79,7 +79,7 @@ async def test_a_wrong_camera_password_is_said_and_never_shown(van, start, caplo
     assert yard.error_code == "camera_auth_refused"
     assert yard.error_hint
     await until(lambda: _camera(service).state == "live", 20, "the other camera")
-    await until(lambda: "camera.lost" in van.verbs(), 10, "the record says so")
+    await until(lambda: "camera.lost" in van.verbs(), 30, "the record says so")
     shown = repr((service.run.cameras.statuses, View(service).status(), van.entries()))
     read = 0
     for pid in (os.getpid(), *children()):
@@ -128,7 +128,7 @@ async def test_a_withdrawal_and_a_pause_survive_a_recogniser_that_dies(van, star
     service = await start()
     view = View(service)
     os.kill(service.run.warden.handle.pid, signal.SIGKILL)
-    await until(lambda: service.run.warden.restarts == 1, 10)
+    await until(lambda: service.run.warden.restarts == 1, 30)
     actor = _actor()
     await view.withdraw(SOUGHT, actor, "found")  # while there is no recogniser at all
     await view.pause(actor, "the van is moved")

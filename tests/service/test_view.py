@@ -20,7 +20,7 @@ async def test_what_the_pages_show(van, start) -> None:
     service = await start()
     view = View(service)
     alert = (await until(service.run.desk.open_alerts, what="an alert"))[0]
-    await until(lambda: view.status().cameras[0].fps > 0, 10, "the camera's second heartbeat")
+    await until(lambda: view.status().cameras[0].fps > 0, 30, "the camera's second heartbeat")
     status = view.status()
     (gate,) = status.cameras
     assert (gate.id, gate.state, gate.note) == ("gate", "live", "")
