@@ -57,24 +57,32 @@ def join_heads(graph: Any) -> int:
     return len(gone) // 2
 
 
+def is_pointwise(node: Any, weights: Mapping[str, Any]) -> bool:
+    """A convolution of one pixel at a time that mixes channels, with weights and a bias that never change."""
+    if not _plain(node, weights):
+        return False
+    known, kernel = _attributes(node), list(weights[node.input[1]].dims)[2:]
+    alone = kernel == [1, 1] and known.get("group", 1) == 1
+    return alone and not any(known.get("pads", ())) and set(known.get("strides", (1,))) == {1}
+
+
+def is_depthwise(node: Any, weights: Mapping[str, Any], channels: int) -> bool:
+    """A convolution that takes each of so many channels for itself, with weights and a bias that never change."""
+    if not _plain(node, weights):
+        return False
+    wide, deep, *_ = weights[node.input[1]].dims
+    return bool(wide == channels and deep == 1 and _attributes(node).get("group", 1) == channels)
+
+
 def _branch(
     node: Any, weights: Mapping[str, Any], readers: Mapping[str, Sequence[Any]], results: set[str]
 ) -> _Branch | None:
     """The pair that begins with this node, or None."""
     after = readers.get(node.output[0], ())
-    if (
-        len(after) != 1
-        or node.output[0] in results
-        or not _plain(node, weights)
-        or not _plain(after[0], weights)
-    ):
+    if len(after) != 1 or node.output[0] in results or not is_pointwise(node, weights):
         return None
-    channels, _, *kernel = weights[node.input[1]].dims
-    wide, deep, *_ = weights[after[0].input[1]].dims
-    known = _attributes(node)
-    pointwise = kernel == [1, 1] and known.get("group", 1) == 1 and not any(known.get("pads", ()))
-    depthwise = wide == channels and deep == 1 and _attributes(after[0]).get("group", 1) == channels
-    if not pointwise or not depthwise or set(known.get("strides", (1,))) != {1} or channels >= BLOCK:
+    channels = int(weights[node.input[1]].dims[0])
+    if channels >= BLOCK or not is_depthwise(after[0], weights, channels):
         return None
     return _Branch(node, after[0], channels)
 

@@ -21,6 +21,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from lfr_edge.models.convert.graph import copied, set_attribute
+from lfr_edge.models.groups import in_groups
 from lfr_edge.models.heads import join_heads
 
 # What the largest layer of one strip may take: a processor's own second-level cache (YuNet at 1280 with 1 MiB of it,
@@ -78,6 +79,7 @@ def in_strips(model: bytes, height: int, width: int, *, mean: float, scale: floa
     nodes = [copied(node) for node in nodes]
     del graph.node[:]
     graph.node.extend([*nodes, *rest])
+    in_groups(graph)
     del graph.value_info[:]
     return bytes(whole.SerializeToString())
 
