@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,7 @@ from lfr_edge.capture.source import SourceSpec
 from lfr_edge.clock import SystemClock
 from lfr_edge.errors import MatchingError, ModelError
 from lfr_edge.matching.judge import Judge, Policy
-from lfr_edge.matching.threshold import choose, load_calibrations
+from lfr_edge.matching.threshold import calibrations_of, choose
 from lfr_edge.models.fetch import cache_folder, fetch_member
 from lfr_edge.models.recipes import pull
 from lfr_edge.models.store import ModelStore, Pack
@@ -126,11 +125,9 @@ def _frame(camera: str, sequence: int, picture: object) -> Frame:
 
 
 def threshold(of: Pack, people: int) -> float:
-    with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
-        calibrations = load_calibrations(shipped)
     try:
         return choose(
-            calibrations, fingerprint=of.fingerprint, provider="cpu", precision="fp32", list_size=people,
+            calibrations_of(None), fingerprint=of.fingerprint, provider="cpu", precision="fp32", list_size=people,
             target_fpir=0.01,
         ).threshold  # fmt: skip
     except MatchingError:

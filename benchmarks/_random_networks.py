@@ -97,8 +97,8 @@ class Net:
         weights = self._weights((outside, inside // groups, kernel, kernel), gain)
         shift = self.graph.weight(np.full(outside, bias, np.float32))
         self._gflops += 2e-9 * outside * (inside // groups) * kernel**2 * size**2
-        how = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [kernel // 2] * 4}
-        made = self.graph.add("Conv", x, weights, shift, **how, group=groups)
+        how: dict[str, Any] = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "group": groups}
+        made = self.graph.add("Conv", x, weights, shift, pads=[kernel // 2] * 4, **how)
         return self.graph.add("Relu", made) if relu else made
 
     def dense(self, x: str, inside: int, outside: int, output: str = "") -> str:

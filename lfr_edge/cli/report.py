@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -146,7 +145,7 @@ def _pack(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _annexes(args: argparse.Namespace, words: Sequence[str]) -> int:
-    from lfr_edge.matching.threshold import load_calibrations
+    from lfr_edge.matching.threshold import calibrations_of
     from lfr_edge.models.store import ModelStore
     from lfr_edge.settings import load_settings
 
@@ -161,10 +160,8 @@ def _annexes(args: argparse.Namespace, words: Sequence[str]) -> int:
         raise ConfigError("report_format_unfit", f"an annex has no {shown}", hint="--format html or pdf")
     settings = load_settings(args.config)
     pack = ModelStore(settings.models.store).load(settings.models.pack)
-    with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
-        calibrations = load_calibrations(settings.matching.calibration or shipped)
     documents: dict[str, Document] = {
-        "model-card": model_card(settings, pack, calibrations),
+        "model-card": model_card(settings, pack, calibrations_of(settings.matching.calibration)),
         "dpia-annex": dpia_annex(settings, pack),
         "apd-annex": apd_annex(settings),
     }

@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lfr_edge.confinement import harden_process
-from lfr_edge.console.compile_order import Order, calibrations
+from lfr_edge.console.compile_order import Order
 from lfr_edge.errors import LfrError
 from lfr_edge.matching.forecast import scale_for
+from lfr_edge.matching.threshold import calibrations_of
 from lfr_edge.models.store import ModelStore
 from lfr_edge.sentences import packed
 from lfr_edge.watchlist.bundle import Limits as ArchiveLimits
@@ -95,7 +96,7 @@ def _seal(order: Order, found: Survey, teller: Teller) -> None:
 
     pack = ModelStore(order.store).load(order.pack)
     scale = scale_for(
-        calibrations(order.calibration),
+        calibrations_of(order.calibration),
         fingerprint=pack.fingerprint,
         provider="cpu",
         precision=pack.precision,

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 
-from lfr_edge.matching.threshold import Calibration, load_calibrations
 from lfr_edge.models.licence import Purpose
 
 
@@ -42,9 +40,3 @@ class Order:
             raw[name] = None if raw[name] is None else Path(raw[name])
         raw["trusted"] = {key_id: bytes.fromhex(key) for key_id, key in raw["trusted"].items()}
         return Order(**raw)
-
-
-def calibrations(path: Path | None) -> tuple[Calibration, ...]:
-    """Those of `path`, or the ones that came with this program. Raises MatchingError."""
-    with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
-        return load_calibrations(path or shipped)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from lfr_edge.alerts.record import Plain
 from lfr_edge.console.bodies import Body, read_body
-from lfr_edge.console.compile_order import Order, calibrations
+from lfr_edge.console.compile_order import Order
 from lfr_edge.console.compiling import MOST_BYTES, Compiler, spoken_row
 from lfr_edge.console.door.guard import session_of
 from lfr_edge.console.keys import COMPILER, PORTS, RULES
@@ -22,6 +22,7 @@ from lfr_edge.console.recording import record
 from lfr_edge.console.views import category_title, source_title
 from lfr_edge.errors import DeploymentError, WatchlistError
 from lfr_edge.matching.forecast import forecast
+from lfr_edge.matching.threshold import calibrations_of
 from lfr_edge.sentences import say
 from lfr_edge.settings import Settings
 from lfr_edge.watchlist.bundle import Limits as ArchiveLimits
@@ -88,7 +89,7 @@ async def expected(request: web.Request) -> web.Response:
         raise WatchlistError("compile_not_done", "no compiled list waits", hint="send a bundle first")
     threshold = result["resemblance"]["scale"]["look_alike"]
     found = forecast(
-        await asyncio.to_thread(calibrations, settings.matching.calibration),
+        await asyncio.to_thread(calibrations_of, settings.matching.calibration),
         fingerprint=result["fingerprint"],
         provider=settings.models.providers[0],
         precision=result["precision"],

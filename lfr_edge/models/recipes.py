@@ -122,7 +122,7 @@ FR_FEATURE: Final = Source(
 )
 
 # Weight: with lists and strangers dealt into halves twenty times, every weight from 1.5 to 3 finds the same share of
-# the other half's people within 0.2 points (docs/accuracy.md).
+# the other half's people within 0.04 points at 1 % FPIR and 0.4 at 0.1 % (docs/accuracy.md).
 INTEL_REID: Final = Source(
     registry=None,
     package="Open Model Zoo",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
-
 from lfr_edge.errors import MatchingError
 from lfr_edge.matching.standing import Standing, standing
-from lfr_edge.matching.threshold import Calibration, choose, load_calibrations
+from lfr_edge.matching.threshold import calibrations_of, choose
 from lfr_edge.models.store import Pack
 from lfr_edge.settings import Settings
 
@@ -21,7 +19,7 @@ def threshold_for(settings: Settings, pack: Pack, list_size: int) -> float:
     if matching.threshold is not None:
         return matching.threshold
     return choose(
-        _calibrations(settings),
+        calibrations_of(settings.matching.calibration),
         fingerprint=pack.fingerprint,
         provider=models.providers[0],
         precision=pack.precision,
@@ -38,7 +36,7 @@ def standing_of(
     `on_cpu`: the recogniser fell back to the CPU (``models.allow_cpu``), whose numbers are not its first provider's.
     """
     try:
-        known = _calibrations(settings)
+        known = calibrations_of(settings.matching.calibration)
     except MatchingError:
         known = ()
     return standing(
@@ -49,8 +47,3 @@ def standing_of(
         threshold=threshold,
         list_size=list_size,
     )
-
-
-def _calibrations(settings: Settings) -> tuple[Calibration, ...]:
-    with as_file(files("lfr_edge.matching") / "calibrations.json") as shipped:
-        return load_calibrations(settings.matching.calibration or shipped)

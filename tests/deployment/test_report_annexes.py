@@ -12,7 +12,7 @@ from lfr_edge.cli.main import main
 from lfr_edge.deployment.report.annexes import apd_annex, dpia_annex, model_card
 from lfr_edge.deployment.report.document import Document
 from lfr_edge.deployment.report.html import page
-from lfr_edge.matching.threshold import Calibration, load_calibrations
+from lfr_edge.matching.threshold import Calibration, calibrations_of
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.settings import load_settings
 
@@ -45,9 +45,7 @@ def configured(folder: Path, store: ModelStore, **changes: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def calibrations() -> tuple[Calibration, ...]:
-    import lfr_edge.matching
-
-    return load_calibrations(Path(lfr_edge.matching.__file__).parent / "calibrations.json")
+    return calibrations_of(None)
 
 
 def texts(document: Document) -> str:
