@@ -72,7 +72,9 @@ def main(line: list[str]) -> int:
     return alone(line[line[0] == "audit" :])
 """
 PARTS = ("__init__.py", "errors.py", "clock.py", "sentences.py", "audit", "cli/__init__.py", "cli/audit.py")
-OTHER_PROGRAMS = ("test_independent.py", "test_syscalls.py", "test_every_edit.py", "test_power.py")
+OTHER_PROGRAMS = (
+    "test_independent.py", "test_syscalls.py", "test_every_edit.py", "test_power.py", "test_mutation.py",
+)  # fmt: skip
 MEMORY_BYTES = 4 << 30  # a mutant may ask for everything
 KILLED, SLOW, LIVES, UNREACHED = "killed", "stopped or crashed", "lives", "no test reaches it"
 FAILED, NEW_PROCESS = "no verdict", "asks for a new process"
@@ -106,6 +108,7 @@ def lay_out(folder: Path) -> None:
     # The product's own command line would bring the whole product with it.
     (folder / "lfr_edge/cli/main.py").write_text(PRODUCT)
     _copy(REPOSITORY / "tests" / "audit", folder / "tests" / "audit")
+    _copy(REPOSITORY / "tests" / "faults" / "tiny_disk.py", folder / "tests" / "faults" / "tiny_disk.py")
     for name in OTHER_PROGRAMS:
         (folder / "tests" / "audit" / name).unlink(missing_ok=True)
     _copy(REPOSITORY / "audit_logs" / "samples", folder / "audit_logs" / "samples")
