@@ -140,14 +140,14 @@ class Operator:
                 self.told.winners[view["token"]].add(said["winner"]["after"]["looks"][-1]["account"])
 
 
-async def trial(folder: Path, total: int, kills: int) -> tuple[Van, Told]:
+async def trial(folder: Path, total: int, kills: int, seed: int = 0) -> tuple[Van, Told]:
     accounts = Accounts(folder / "accounts.json", SystemClock())
     names = ("miller", "reed", "okafor", "baker")
     for name in names:
         enrol(accounts, name, Role.OPERATOR)
-    van, told, chance = Van(folder, total), Told(), random.Random(total)
+    van, told, chance = Van(folder, total), Told(), random.Random(f"{seed}/{total}")
     await van.start()
-    people = [asyncio.create_task(Operator(n, van, told, random.Random(n)).work()) for n in names]
+    people = [asyncio.create_task(Operator(n, van, told, random.Random(f"{seed}/{n}")).work()) for n in names]
     try:
         goals = [round(total * (n + 1) / (kills + 1)) for n in range(kills)] + [total]
         for goal in goals:

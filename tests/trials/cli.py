@@ -16,11 +16,11 @@ from rich.table import Table
 
 from tests.trials.catalogue import TRIALS
 from tests.trials.page import PAGE, page
-from tests.trials.results import keep, kept
+from tests.trials.results import keep, kept, may_keep
 from tests.trials.running import carry_out, missing
 from tests.trials.trial import NotHereError, Trial
 
-HELD, BROKEN, NOT_HERE = 0, 1, 3  # exit codes; 2 is argparse's
+HELD, BROKEN, WRONG, NOT_HERE, STOPPED = 0, 1, 2, 3, 130  # exit codes; 2 is argparse's too
 _SAY = Console(stderr=True, highlight=False)
 
 
@@ -36,8 +36,29 @@ def main(argv: list[str] | None = None) -> int:
     chosen = [trial for trial in TRIALS if trial.name in names]
     if not chosen:
         _SAY.print(f"trials: there is no trial {args.name!r}; `trials list` names them", markup=False)
-        return 2
-    return max(_run(trial, args) for trial in chosen)
+        return WRONG
+    try:
+        if args.keep:
+            may_keep()
+    except OSError as error:
+        return _not_kept(error)
+    try:
+        codes = {_run(trial, args) for trial in chosen}
+    except KeyboardInterrupt:
+        _SAY.print("STOPPED by hand: of this trial nothing is told and nothing is kept", markup=False)
+        return STOPPED
+    return next(code for code in (BROKEN, WRONG, NOT_HERE, HELD) if code in codes)  # nothing hides what broke
+
+
+def _not_kept(error: OSError) -> int:
+    _SAY.print(f"NOT KEPT: {error}", style="bold red", markup=False)
+    return WRONG
+
+
+def _count(text: str) -> int:
+    if (n := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"it has to be 1 or more, not {n}")
+    return n
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="as JSON")
     run = actions.add_parser("run", help="run one trial (or all), control first; prints one JSON line")
     run.add_argument("name", metavar="NAME", help="a trial's name, or: all")
-    run.add_argument("--n", type=int, metavar="N", help="how often (default: the full figure)")
+    run.add_argument("--n", type=_count, metavar="N", help="how often (default: the full figure)")
     run.add_argument(
         "--seed", type=int, metavar="N", help="repeat an earlier run (default: a new one, printed)"
     )
@@ -73,7 +94,7 @@ def _list(*, as_json: bool) -> int:
         return 0
     table = Table(box=None, pad_edge=False)
     for title in ("trial", "bar", "promise", "slice", "full", "here"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title == "trial")
     for trial in TRIALS:
         lacking = missing(trial)
         here = f"no: {', '.join(lacking)}" if lacking else "yes"
@@ -102,9 +123,14 @@ def _run(trial: Trial, args: argparse.Namespace) -> int:
         return NOT_HERE
     print(json.dumps(result, separators=(",", ":")), flush=True)
     _say(trial, result)
+    code = HELD if result["verdict"] == "held" else BROKEN
     if args.keep:
-        _SAY.print(f"kept in {keep(result)}; {len(kept())} results in all: now `trials page`", markup=False)
-    return HELD if result["verdict"] == "held" else BROKEN
+        try:
+            path = keep(result)
+        except OSError as error:
+            return code or _not_kept(error)
+        _SAY.print(f"kept in {path}; {len(kept())} results in all: now `trials page`", markup=False)
+    return code
 
 
 @contextmanager
@@ -119,11 +145,13 @@ def _say(trial: Trial, result: dict[str, object]) -> None:
     words = {
         "held": "the promise held",
         "broken": "THE PROMISE WAS BROKEN",
-        "blind": "THE CONTROL DID NOT FAIL: this trial shows nothing",
+        "blind": "THE CONTROL DID NOT FAIL: this trial shows nothing"
+        if result["tried"]
+        else "NOTHING WAS TRIED: this run shows nothing",
     }
     _SAY.print(f"{result['tried']:,} {trial.unit}: {words[str(result['verdict'])]}", markup=False)
     bound = result["bound_95"]
-    if isinstance(bound, float):
+    if isinstance(bound, float) and bound < 1:
         _SAY.print(f"rate of failure below {bound:.2g} (3/n, 95 %)", markup=False)
     for failure in result["failed"] if isinstance(result["failed"], list) else ():
         _SAY.print(f"  {failure}", markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -21,21 +22,28 @@ _HEAD: Final = """\
 What this page says is made by `uv run trials page` from the results in `tests/trials/results/`, one JSON line for each
 run; a test holds the two together. A result counts only with its control: the same attack on something sabotaged has to
 fail, in the same run. No failure in n attempts bounds the rate at 3/n (95 %); that is the number to look at, not the
-word *held*. Promises and bars are those of the design's `reliability.md`. A broken run is never taken back: the trial's
-line says so until the cause is known, mended and held by a test, and counts only what came after it.
+word *held*. It bounds what the trial can see: where a control counts every attempt (`service-memory`), those in which
+it did not fail left nothing to find, or it was overlooked; most controls stop at their first failure. Promises and bars
+are those of the design's `reliability.md`. A broken run is never taken back: the trial's line says so until the cause
+is known, mended and held by a test, and counts only what came after it.
 
 ```sh
 uv run trials list                        # every trial, and whether this machine can do it
 uv run trials run NAME --n 300 --seed 7   # control first; progress; one JSON line; exit 0 only if both came out right
 uv run trials run NAME --slice            # what CI does of it
-uv run trials run NAME --keep             # keep the result for this page
+uv run trials run NAME --keep             # keep the result for this page, which `trials page` then writes
 uv run trials run service-soak --n 1440 --keep   # the soak of a release: 24 h, in minutes
 ```
 
 `./scripts/setup dev` comes first; `./scripts/trials` is the same without uv. Exit code 1: the promise was broken, or
-the control did not fail. 3: this machine lacks what the trial needs (root, loop devices, strace …), and nothing was
-tried. The trials are no part of the product's wheel; sabotage is code of the trial, and the product has no switch
-for it.
+the control did not fail. 2: something was asked that is not there, or the result cannot be kept. 3: this machine lacks
+what the trial needs (root, loop devices, strace …), and nothing was tried. 130: stopped by hand. `run all` does every
+trial; what broke comes before what was not tried.
+
+A seed decides what a trial draws: inputs, moments, order. It does not decide how fast the machine is, nor what is drawn
+as a key or a token, so `simulation` tells the same story again to the last step, and a power cut at the same moment
+meets the service somewhere else. (`desk-once` drew by n alone in the runs kept on 2026-11-22.) The trials are no part
+of the product's wheel; sabotage is code of the trial, and the product has no switch for it.
 
 ## The promises and their last result
 """
@@ -108,7 +116,28 @@ def added_up(results: Sequence[dict[str, Any]], known: Collection[int] = ()) -> 
     runs = list(held.values())
     tried = sum(run["tried"] for run in runs)
     control = {name: sum(run["control"][name] for run in runs) for name in ("tried", "failures")}
-    return {**runs[-1], "tried": tried, "bound_95": 3 / tried, "control": control, "runs": len(runs)}
+    facts = runs[-1]["facts"] | in_time(runs)
+    return {
+        **runs[-1],
+        "tried": tried,
+        "bound_95": 3 / tried,
+        "control": control,
+        "runs": len(runs),
+        "facts": facts,
+    }
+
+
+def in_time(runs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """``{"back within 2 s": "47 of 60"}``: what was timed, over all runs. A slow return on a machine that others kept
+    busy breaks no promise and shows none either, so the number belongs beside the word *held*.
+    """
+    told: dict[str, tuple[int, int]] = {}
+    for run in runs:
+        for name, value in run["facts"].items():
+            if found := re.fullmatch(r"(\d+) of (\d+)(?: timed)?", str(value)):
+                met, timed = told.get(name, (0, 0))
+                told[name] = met + int(found[1]), timed + int(found[2])
+    return {name: f"{met:,} of {timed:,}" for name, (met, timed) in told.items()}
 
 
 def _result(trial: Trial, result: dict[str, Any] | None, known: Collection[int], broken: int) -> str:
@@ -122,12 +151,21 @@ def _result(trial: Trial, result: dict[str, Any] | None, known: Collection[int],
         said += f", seed {result['seed']}: {why}"
     elif broken:
         said += ", since a [broken run](#broken-runs-and-what-they-were)"
-    control = result["control"]
-    told = "**none in this run**" if control is None else _failures(control)
+    if result["verdict"] == "held":
+        for name, value in in_time([result]).items():
+            met, timed = value.split(" of ")
+            said += f"; {name}: {value} timed" + (", the others on a busy machine" if met != timed else "")
     bound = f"{result['bound_95']:.1g}" if result["bound_95"] else "–"
     n = f"{result['tried']:,} {trial.unit}" + (f" in {result['runs']} runs" if "runs" in result else "")
     n = f"{result['failures']} of {n}" if result["verdict"] == "broken" else n
-    return f"{said} | {n} | {bound} | {told}"
+    return f"{said} | {n} | {bound} | {_control(result)}"
+
+
+def _control(result: dict[str, Any]) -> str:
+    if result["control"] is None:
+        return "**none in this run**"
+    told = _failures(result["control"])
+    return told if result["control"]["failures"] else f"**{told}: this run shows nothing**"
 
 
 def _failures(control: dict[str, Any]) -> str:
@@ -150,9 +188,10 @@ def _attacks() -> str:
 def _history(results: Sequence[dict[str, Any]]) -> str:
     lines = [
         "## Every kept run\n",
-        "| Ran (UTC) | Trial | n | Failures | Figures | Minutes | Seed | Commit |",
+        "With a + behind the commit, files of `lfr_edge` differed from it; with none, nobody wrote it down.\n",
+        "| Ended (UTC) | Trial | n | Failures | Control | Figures | Minutes | Seed | Commit |",
     ]
-    lines.append("|---|---|---|---|---|---|---|---|")
+    lines.append("|---|---|---|---|---|---|---|---|---|")
     for result in results:
         facts = ", ".join(
             f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
@@ -160,8 +199,8 @@ def _history(results: Sequence[dict[str, Any]]) -> str:
         )
         lines.append(
             f"| {result['ran'][:16].replace('T', ' ')} | `{result['trial']}` | {result['tried']:,} "
-            f"| {result['failures']} | {facts} | {result['took_s'] / 60:.1f} | {result['seed']} "
-            f"| {result['commit']} |"
+            f"| {result['failures']} | {_control(result)} | {facts} | {result['took_s'] / 60:.1f} "
+            f"| {result['seed']} | {result['commit'] or '–'} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -170,7 +209,7 @@ def _explained(results: Sequence[dict[str, Any]]) -> str:
     """Broken runs: what was wrong, with the service or with the trial."""
     lines = [
         "## Broken runs, and what they were\n",
-        "| Ran (UTC) | Trial | Seed | Failures | At fault | What it was | Mended in | Held by |",
+        "| Ended (UTC) | Trial | Seed | Failures | At fault | What it was | Mended in | Held by |",
         "|---|---|---|---|---|---|---|---|",
     ]
     why = {(one["trial"], one["seed"]): one for one in explanations()}

@@ -30,7 +30,7 @@ _AT_A_TIME: Final = 500  # erased items of one deployment
 
 def decide_once(attempt: Attempt) -> Outcome:
     kills = max(1, attempt.n // _KILL_EVERY)
-    van, told = run(once.trial(attempt.folder, attempt.n, kills))
+    van, told = run(once.trial(attempt.folder, attempt.n, kills, attempt.seed))
     once.check(attempt.folder, attempt.n, told)
     attempt.step(attempt.n)
     return Outcome(

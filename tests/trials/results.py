@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +17,17 @@ def keep(result: dict[str, Any], folder: Path = RESULTS) -> Path:
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(result, separators=(",", ":")) + "\n")
     return path
+
+
+def may_keep(folder: Path = RESULTS) -> None:
+    """Asked before a run, so that no hour is lost.
+
+    Raises:
+        OSError: no result could be kept there.
+    """
+    folder.mkdir(exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "it may not be written to", str(folder))
 
 
 def kept(folder: Path = RESULTS) -> list[dict[str, Any]]:

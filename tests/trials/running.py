@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -43,7 +44,7 @@ def carry_out(
     began, cpu = time.monotonic(), _cpu_s()
     seen = _attempt(trial.control, trial.control_n, seed, lambda done: None) if control else None
     outcome = _attempt(trial.run, n, seed, step)
-    blind = seen is not None and not seen.failures
+    blind = not outcome.tried or (seen is not None and not seen.failures)
     verdict: Verdict = "broken" if outcome.failures else "blind" if blind else "held"
     return {
         "trial": trial.name,
@@ -75,7 +76,13 @@ def _attempt(code: Code, n: int, seed: int, step: Callable[[int], None]) -> Outc
             return code(Attempt(n, seed, Path(scratch), step))
         except AssertionError as error:
             # Code shared with a test says so by an assertion, at the first failure.
-            return Outcome(n, (str(error) or repr(error),), {"stopped": "at the first failure"})
+            return Outcome(n, (_told(error),), {"stopped": "at the first failure"})
+
+
+def _told(error: AssertionError) -> str:
+    """What it says; where that is nothing, which assertion it was."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return str(error) or f"{Path(last.filename).name}:{last.lineno}: {last.line}"
 
 
 def within(attempt: Attempt, name: str, n: int | None = None) -> Attempt:

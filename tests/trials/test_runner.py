@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import tomllib
@@ -70,8 +71,19 @@ def test_an_assertion_is_a_failure() -> None:
     assert (result["verdict"], result["failed"]) == ("broken", ["entry 5 is another one"])
 
 
+def test_an_assertion_without_words_says_where_it_stands() -> None:
+    def asserts(attempt: Attempt) -> Outcome:
+        # pytest puts words into the assertions of a test; the runner's process does not.
+        raise AssertionError
+
+    (failed,) = running.carry_out(replace(HOLDS, run=asserts), 10, 1)["failed"]
+    assert re.fullmatch(r"test_runner\.py:\d+: raise AssertionError", failed)
+
+
 def test_a_control_that_does_not_fail_is_no_success() -> None:
     assert running.carry_out(replace(HOLDS, control=HOLDS.run), 10, 1)["verdict"] == "blind"
+    nothing = replace(HOLDS, run=lambda attempt: Outcome(0))
+    assert running.carry_out(nothing, 10, 1)["verdict"] == "blind", "nor is what tried nothing"
 
 
 def test_what_is_missing_is_said_and_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +108,54 @@ def test_the_command(
     assert cli.main(["run", "gone"]) == cli.NOT_HERE
     assert "NOT TRIED" in capsys.readouterr().err
     assert cli.main(["run", "nonesuch"]) == 2
-    monkeypatch.setattr(cli, "TRIALS", (replace(HOLDS, run=HOLDS.control),))
-    assert cli.main(["run", "all", "--n", "50"]) == cli.BROKEN
+    gone = replace(HOLDS, name="gone", needs=("strace",))
+    monkeypatch.setattr(cli, "TRIALS", (replace(HOLDS, run=HOLDS.control), gone))
+    assert cli.main(["run", "all", "--n", "50"]) == cli.BROKEN, "what was not tried hides nothing"
+    monkeypatch.setattr(cli, "TRIALS", (HOLDS, gone))
+    assert cli.main(["run", "all", "--n", "50"]) == cli.NOT_HERE
+
+
+@pytest.mark.parametrize("n", ["0", "-5", "many"])
+def test_a_number_that_is_none_is_refused(n: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        cli.main(["run", "erased-items", "--n", n])
+    assert refused.value.code == cli.WRONG
+    out, err = capsys.readouterr()
+    assert (out, "argument --n: " in err) == ("", True)
+
+
+def test_nothing_is_tried_where_nothing_can_be_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def refuse() -> None:
+        results.may_keep(tmp_path / "file")
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(cli, "TRIALS", (HOLDS,))
+    monkeypatch.setattr(cli, "may_keep", refuse)
+    assert cli.main(["run", "sample", "--keep"]) == cli.WRONG
+    out, err = capsys.readouterr()
+    assert (out, "NOT KEPT" in err) == ("", True)
+
+    def full(result: dict[str, Any]) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cli, "may_keep", lambda: None)
+    monkeypatch.setattr(cli, "keep", full)
+    assert cli.main(["run", "sample", "--keep"]) == cli.WRONG
+    out, err = capsys.readouterr()
+    assert json.loads(out)["verdict"] == "held", "it was said, and is not lost"
+    assert "NOT KEPT" in err
+
+
+def test_stopped_by_hand(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(attempt: Attempt) -> Outcome:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "TRIALS", (replace(HOLDS, run=stopped),))
+    assert cli.main(["run", "sample"]) == cli.STOPPED
+    out, err = capsys.readouterr()
+    assert (out, "STOPPED" in err) == ("", True)
 
 
 def test_results_are_added_and_never_replaced(tmp_path: Path) -> None:
@@ -164,7 +222,14 @@ def test_the_page_calls_a_trial_broken_until_the_cause_is_known(
 def test_runs_of_other_seeds_add_up_and_the_same_seed_does_not() -> None:
     def ran(seed: int, tried: int, verdict: str = "held", control: int = 1) -> dict[str, Any]:
         told = {"tried": 1, "failures": 2} if control else None
-        return {"verdict": verdict, "tried": tried, "seed": seed, "control": told, "bound_95": 3 / tried}
+        return {
+            "verdict": verdict,
+            "tried": tried,
+            "seed": seed,
+            "control": told,
+            "bound_95": 3 / tried,
+            "facts": {},
+        }
 
     assert added_up([]) is None
     assert added_up([ran(1, 60)]) == ran(1, 60)
@@ -177,6 +242,19 @@ def test_runs_of_other_seeds_add_up_and_the_same_seed_does_not() -> None:
     since = added_up([ran(1, 60), ran(3, 60, "broken"), ran(4, 10), ran(5, 10)], {3})
     assert since is not None
     assert since["tried"] == 20
+
+
+def test_what_was_not_in_time_stands_beside_the_word_held(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trial = replace(HOLDS, adds_up=True)
+    for seed, met in ((1, "9 of 12 timed"), (2, "8 of 8 timed")):
+        result = running.carry_out(trial, 60, seed)
+        results.keep(result | {"facts": {"back within 2 s": met, "slowest": "2 to 3"}}, tmp_path)
+    monkeypatch.setattr("tests.trials.page.TRIALS", (trial,))
+    text = page(tmp_path)
+    assert "; back within 2 s: 17 of 20 timed, the others on a busy machine | 120 throws in 2 runs |" in text
+    assert "slowest" not in text.split("## How each")[0]
 
 
 def test_every_trial_says_what_it_is() -> None:
