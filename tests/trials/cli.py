@@ -56,9 +56,9 @@ def _not_kept(error: OSError) -> int:
 
 
 def _count(text: str) -> int:
-    if (n := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"it has to be 1 or more, not {n}")
-    return n
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"it has to be a number from 1 on, not {text!r}")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,7 +128,8 @@ def _run(trial: Trial, args: argparse.Namespace) -> int:
         try:
             path = keep(result)
         except OSError as error:
-            return code or _not_kept(error)
+            wrong = _not_kept(error)
+            return wrong if code == HELD else code
         _SAY.print(f"kept in {path}; {len(kept())} results in all: now `trials page`", markup=False)
     return code
 

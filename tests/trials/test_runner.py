@@ -121,7 +121,7 @@ def test_a_number_that_is_none_is_refused(n: str, capsys: pytest.CaptureFixture[
         cli.main(["run", "erased-items", "--n", n])
     assert refused.value.code == cli.WRONG
     out, err = capsys.readouterr()
-    assert (out, "argument --n: " in err) == ("", True)
+    assert (out, "argument --n: it has to be a number from 1 on" in err) == ("", True)
 
 
 def test_nothing_is_tried_where_nothing_can_be_kept(
