@@ -26,5 +26,7 @@ def open_table(
             if columns is not None and list(rows.fieldnames or ()) != list(columns):
                 raise ValueError(f"the first line must be {','.join(columns)}")
             yield rows
-    except (OSError, ValueError, csv.Error) as error:
+    except OSError as error:
+        raise EvaluationError(code, f"{path}: {error.strerror}", hint=hint) from None
+    except (ValueError, csv.Error) as error:
         raise EvaluationError(code, f"{path}: {error}", hint=hint) from None

@@ -213,6 +213,7 @@ def test_files_and_folders_that_are_not_what_they_should_be(line, code, place, c
     assert f"[{code}]" in error
     assert status in {1, 2}
     assert "→" in error, "what to do next"
+    assert "Errno" not in error, "a person reads it, and the path stands there once"
 
 
 @pytest.mark.parametrize(
