@@ -279,6 +279,31 @@ def test_a_reshape_that_folds_the_batch_is_refused():
     assert caught.value.code == "model_conversion_failed"
 
 
+def test_a_bias_that_is_reshaped_stays_a_bias():
+    """As onnxruntime's dynamic quantisation writes it behind each convolution."""
+    weights = {
+        "bias": np.arange(3, dtype=np.float32),
+        "spread": np.array([1, -1, 1, 1]),
+        "flat": np.array([1, -1]),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["bias", "spread"], ["wide"]),
+        helper.make_node("Add", ["x", "wide"], ["sum"]),
+        helper.make_node("Reshape", ["sum", "flat"], ["y"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s)
+        for n, s in (("x", (1, 3, 2, 2)), ("y", (1, 12)))
+    ]
+    tensors = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    ours = rewrite.embedder_batched(model.SerializeToString())
+    x = pixels(2, 3, 2, 2)
+    expected = (x + weights["bias"].reshape(1, 3, 1, 1)).reshape(2, 12)
+    np.testing.assert_array_equal(run(ours, x)["embedding"], expected)
+
+
 @pytest.mark.parametrize(
     "convert",
     [rewrite.yunet_any_size, rewrite.centerface_any_size, rewrite.scrfd_batched, rewrite.embedder_batched],

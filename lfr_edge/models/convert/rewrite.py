@@ -154,7 +154,8 @@ def embedder_batched(data: bytes) -> bytes:
         raise _refused("the embedder", "it is not one image to one vector")
     targets = _constants(graph)
     for node in graph.node:
-        if node.op_type == "Reshape" and node.input[1] in targets:
+        # What is reshaped of a constant holds no face: a quantised network's bias, which it brings to (1, -1, 1, 1).
+        if node.op_type == "Reshape" and node.input[1] in targets and node.input[0] not in targets:
             target = targets[node.input[1]].tolist()
             if target[0] == 1 and -1 in target[1:]:
                 _set_constant(graph, node.input[1], np.array([0, *target[1:]], np.int64))
