@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -152,9 +153,18 @@ def test_an_edited_journal_is_said(program: Path, root: Path) -> None:
 
 
 def _cuts(
-    program: Path, root: Path, release: Release, keys: Keys, tmp_path: Path, cuts: int, seed: int
+    program: Path,
+    root: Path,
+    release: Release,
+    keys: Keys,
+    tmp_path: Path,
+    cuts: int,
+    seed: int,
+    at_the_switch: float = 0.0,
 ) -> dict[str, int]:
-    """SIGKILL at random moments of an installation; afterwards the old release runs or the new one, whole."""
+    """SIGKILL at random moments of an installation; afterwards the old release runs or the new one, whole.
+    `at_the_switch`: share of them that fall in the third of a second after the new release is marked complete.
+    """
     ends = {"old": 0, "new": 0}
     chance = random.Random(seed)
     serial, longest = 1, 10.0
@@ -174,10 +184,16 @@ def _cuts(
             str(root),
             *_install(program, root, bundle, tmp_path),
         ]
+        marked = _marked(root)
         work = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
         )
-        time.sleep(chance.uniform(0, longest * 1.1))
+        if at_the_switch and chance.random() < at_the_switch:
+            while work.poll() is None and _marked(root) <= marked:
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.3))
+        else:
+            time.sleep(chance.uniform(0, longest * 1.1))
         if chance.random() < 0.5:
             os.killpg(work.pid, signal.SIGKILL)  # as the power goes
         else:
@@ -197,6 +213,15 @@ def _cuts(
         ends["new" if current["serial"] == serial else "old"] += 1
         old = current["serial"]
     return ends
+
+
+def _marked(root: Path) -> int:
+    """When the latest release was marked complete."""
+    times = [0]
+    for mark in root.glob("slots/*/complete"):
+        with contextlib.suppress(FileNotFoundError):  # cleared meanwhile
+            times.append(mark.stat().st_mtime_ns)
+    return max(times)
 
 
 def test_a_cut_leaves_the_old_or_the_new(

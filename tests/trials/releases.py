@@ -66,7 +66,7 @@ def _cut(attempt: Attempt, program: Path) -> Outcome:
         folder = within(attempt, f"box-{done}").folder
         root = plain(install.root)(program, keys, folder)
         release = plain(parts.release)(folder, keys)
-        ends.update(install._cuts(program, root, release, keys, folder, some, attempt.seed + done))
+        ends.update(install._cuts(program, root, release, keys, folder, some, attempt.seed + done, 0.5))
         shutil.rmtree(folder)
         done += some
         attempt.step(some)
@@ -92,7 +92,8 @@ TRIALS: Final = (
         name="install-cuts",
         bar="A2",
         promise="a cut during an upgrade leaves the old release or the new one, whole",
-        does="SIGKILL at a random moment of an installation; after `recover` one whole release runs",
+        does="SIGKILL at a random moment of an installation, half of them at its switch; after `recover` one whole "
+        "release runs",
         sabotage="an installer that writes over the release in use",
         unit="cuts",
         slice=2,
@@ -102,5 +103,6 @@ TRIALS: Final = (
         control_n=3,
         ci="tests/deploy/test_install.py::test_a_cut_leaves_the_old_or_the_new",
         about="20 min",
+        adds_up=True,
     ),
 )
