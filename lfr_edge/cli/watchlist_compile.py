@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
+from lfr_edge.cli.evaluation_inputs import real
 from lfr_edge.cli.packs import add_pack, counting, progress_bar
 from lfr_edge.cli.watchlist_keys import ask_passphrase
 from lfr_edge.cli.watchlist_words import check_json, check_lines, seal_lines
@@ -112,10 +113,28 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
 
 def _add_deployment(parser: argparse.ArgumentParser) -> None:
     crowd = parser.add_argument_group("the planned deployment", "for look-alikes and expected false alerts")
-    crowd.add_argument("--faces-per-hour", type=float, metavar="N", help="people who will pass in an hour")
-    crowd.add_argument("--hours", type=float, default=1.0, metavar="H", help="how long (default: 1)")
-    crowd.add_argument("--threshold", type=float, metavar="COSINE", help="default: the calibrated one")
-    crowd.add_argument("--target-fpir", type=float, default=0.01, metavar="SHARE", help="default: 0.01")
+    crowd.add_argument(
+        "--faces-per-hour",
+        type=real("--faces-per-hour", 0, 100_000),
+        metavar="N",
+        help="people who will pass in an hour",
+    )
+    crowd.add_argument(
+        "--hours", type=real("--hours", 0, 10_000), default=1.0, metavar="H", help="how long (default: 1)"
+    )
+    crowd.add_argument(
+        "--threshold",
+        type=real("--threshold", -1, 1, what="a cosine"),
+        metavar="COSINE",
+        help="default: the calibrated one",
+    )
+    crowd.add_argument(
+        "--target-fpir",
+        type=real("--target-fpir", 0, 1, open_ends=True, what="a rate"),
+        default=0.01,
+        metavar="SHARE",
+        help="default: 0.01",
+    )
     crowd.add_argument("--calibration", type=Path, metavar="FILE", help="default: the one that came along")
 
 

@@ -144,7 +144,9 @@ class Findings:
             for gap in found:
                 self.problem(line, f"{where}{gap.field}", gap.message, gap.hint)
         else:
-            self._unsaid.update({gap.field for gap in found})
+            self._unsaid.update(
+                dict.fromkeys((gap.field for gap in found), 1)
+            )  # in their order, each once an entry
 
     def day_of(self, line: int | None, name: str, text: str, *, future: bool = False) -> date | None:
         """A date in the one form that is taken, YYYY-MM-DD; None and a problem for anything else."""

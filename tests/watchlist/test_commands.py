@@ -306,3 +306,33 @@ def test_an_import_that_is_not_there(tmp_path):
     with pytest.raises(WatchlistError) as caught:
         destroy_import(tmp_path / "absent")
     assert caught.value.code == "watchlist_not_destroyed"
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--faces-per-hour -1", "--hours nan", "--threshold 9", "--target-fpir 0"],
+    ids=lambda text: text.split()[0],
+)
+def test_numbers_of_a_deployment_that_cannot_be_are_refused(option, tmp_path, capsys):
+    assert main(["watchlist", "check", str(tmp_path), *option.split()]) == 2
+    assert "[option_invalid]" in capsys.readouterr().err
+
+
+def test_warnings_come_in_one_order(tmp_path, capsys):
+    (tmp_path / "watchlist.csv").write_text(
+        "reference,category,response,images\nW-1,court_order,amber,a.jpg\n"
+    )
+    (tmp_path / "a.jpg").write_bytes(b"")
+    main(["watchlist", "check", str(tmp_path), "--rows-only"])
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    fields = [line.split(":")[1].strip() for line in told if "operational" in line]
+    assert fields == [
+        "legal_basis",
+        "holding_statement",
+        "reason",
+        "originating_officer",
+        "date_of_birth",
+        "review_date",
+        "image_source",
+        "image_taken",
+    ]
