@@ -32,6 +32,7 @@ from lfr_edge.watchlist.container import SealedWatchlist, seal
 from lfr_edge.watchlist.entry import categories
 from lfr_edge.watchlist.header import file_digest
 from lfr_edge.watchlist.keys import new_key, read_key_file, write_key_file
+from tests import waiting
 from tests.console.conftest import Person
 from tests.fakes.box import ListRecorder, enrol, house
 from tests.watchlist.lists import person
@@ -127,13 +128,15 @@ async def until(person: Person, *phases: str) -> dict:
     raise AssertionError(state)
 
 
-def compiling() -> int:
-    """The process that compiles."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    (found,) = [
-        pid for pid in map(int, children) if b"compile_job" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-    return found
+async def compiling() -> int:
+    """The process that compiles. A process that has just begun has no command line yet."""
+
+    def found() -> int:
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        names = ((int(pid), Path(f"/proc/{pid}/cmdline")) for pid in children)
+        return next((pid for pid, name in names if name.exists() and b"compile_job" in name.read_bytes()), 0)
+
+    return await waiting.until(found, what="a process that compiles")
 
 
 def left(box) -> set[str]:
@@ -273,7 +276,7 @@ async def test_cancel_ends_the_process_and_erases(box, officer, bundle):
     await send(officer, bundle)
     status, state = await call(officer, "start")
     assert (status, state["phase"]) == (200, "running")
-    os.kill(compiling(), signal.SIGSTOP)  # it is not to be over before it is cancelled
+    os.kill(await compiling(), signal.SIGSTOP)  # it is not to be over before it is cancelled
     assert (await call(officer, "start"))[1]["error"] == "compile_busy"
     assert (await send(officer, bundle))[1]["error"] == "compile_busy"
     status, state = await call(officer, "cancel")
@@ -287,7 +290,7 @@ async def test_cancel_ends_the_process_and_erases(box, officer, bundle):
 async def test_a_killed_process_is_a_refusal(box, officer, bundle):
     await send(officer, bundle)
     await call(officer, "start")
-    process = compiling()
+    process = await compiling()
     assert os.getpriority(os.PRIO_PROCESS, process) >= os.getpriority(os.PRIO_PROCESS, 0)
     os.kill(process, signal.SIGKILL)
     state = await until(officer, "refused")
