@@ -27,7 +27,9 @@ def delete_everybody(folder: Path, now: datetime) -> dict[str, Any]:
     found = [folder / name for name in PERSONAL if (folder / name).exists()]
     if not found:
         raise EvaluationError(
-            "fieldtest_nothing_to_delete", f"{folder} holds no participants", hint="they were deleted before"
+            "fieldtest_nothing_to_delete",
+            f"{folder} holds no participants",
+            hint="its deleted.json says when they were deleted; without one it is not the folder of a test",
         )
     files = [{"file": path.name, "sha256": _digest(path), "bytes": destroy_file(path)} for path in found]
     return _receipt(folder, {"at": now.isoformat(timespec="seconds"), "what": "everybody", "files": files})

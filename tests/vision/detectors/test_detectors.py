@@ -233,15 +233,17 @@ def test_in_strips_the_same_faces_are_found(networks, group, name, monkeypatch):
     assert not network.planes.any()
 
 
-def test_strips_that_change_a_number_are_not_used(networks, monkeypatch):
+def test_strips_that_change_a_number_are_not_used_and_that_is_said(networks, monkeypatch, caplog):
     monkeypatch.setattr(strips, "WORTH_BYTES", 2**20)
     plan = networks.detector("yunet-s").manifest
     model, make = networks.path("yunet-s").read_bytes(), strips.in_strips
     assert striped(Runtime(threads=1), model, plan, 384, 640) is not None
+    assert not caplog.messages
     monkeypatch.setattr(
         strips, "in_strips", lambda model, h, w, **numbers: make(model, h, w, mean=9, scale=1)
     )
     assert striped(Runtime(threads=1), model, plan, 384, 640) is None
+    assert ["plain form" in message for message in caplog.messages] == [True]
 
 
 @pytest.mark.parametrize("colour", ["bgr", "rgb"])
