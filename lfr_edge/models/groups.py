@@ -8,8 +8,7 @@ together. Every number is computed as before (21.5 to 20.2 ms of CPU in two grou
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from onnx import helper, numpy_helper
 
 from lfr_edge.models.convert.graph import copied, set_attribute
 from lfr_edge.models.heads import BLOCK, is_depthwise, is_pointwise
+from lfr_edge.models.wiring import Wiring, exchange
 
 GROUPS: Final = 2
 LEAST_CHANNELS: Final = GROUPS * BLOCK  # each group is whole blocks of the runtime
@@ -24,31 +24,16 @@ LEAST_CHANNELS: Final = GROUPS * BLOCK  # each group is whole blocks of the runt
 
 def in_groups(graph: Any) -> int:
     """Cut every chain of pointwise, depthwise, Relu (or none) and MaxPool in place; returns how many there were."""
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    results = {entry.name for entry in graph.output}
-    readers: dict[str, list[Any]] = defaultdict(list)
-    for node in graph.node:
-        for name in node.input:
-            readers[name].append(node)
-    chains = {}
-    for node in graph.node:
-        chain = _chain(node, weights, readers, results)
-        if chain:
-            chains[node.output[0]] = chain
-    gone = {node.output[0] for chain in chains.values() for node in chain}
-    nodes = []
-    for node in graph.node:
-        if node.output[0] in chains:
-            nodes += _cut(chains[node.output[0]], weights, graph)
-        elif node.output[0] not in gone:
-            nodes.append(copied(node))
-    del graph.node[:]
-    graph.node.extend(nodes)
+    wiring = Wiring.of(graph)
+    chains = [chain for node in graph.node if (chain := _chain(node, wiring))]
+    made = {chain[0].output[0]: _cut(chain, wiring.weights, graph) for chain in chains}
+    exchange(graph, made, gone={node.output[0] for chain in chains for node in chain})
     return len(chains)
 
 
-def _chain(first: Any, weights: Any, readers: Any, results: set[str]) -> list[Any]:
+def _chain(first: Any, wiring: Wiring) -> list[Any]:
     """From this node to the pooling, each the only reader of the one before; empty where it is no such chain."""
+    weights = wiring.weights
     if not is_pointwise(first, weights):
         return []
     channels = int(weights[first.input[1]].dims[0])
@@ -56,10 +41,9 @@ def _chain(first: Any, weights: Any, readers: Any, results: set[str]) -> list[An
         return []
     chain = [first]
     while chain[-1].op_type != "MaxPool":
-        after = readers[chain[-1].output[0]]
-        if len(after) != 1 or chain[-1].output[0] in results:
+        node, at = wiring.only_reader(chain[-1].output[0]), len(chain)
+        if node is None:
             return []
-        node, at = after[0], len(chain)
         fits = is_depthwise(node, weights, channels) if at == 1 else node.op_type in {"Relu", "MaxPool"}
         if not fits or len(node.output) != 1 or at > 3:
             return []
@@ -67,7 +51,7 @@ def _chain(first: Any, weights: Any, readers: Any, results: set[str]) -> list[An
     return chain if len(chain) > 2 else []
 
 
-def _cut(chain: Sequence[Any], weights: Any, graph: Any) -> list[Any]:
+def _cut(chain: Sequence[Any], weights: Mapping[str, Any], graph: Any) -> list[Any]:
     nodes, ends = [], []
     for group in range(GROUPS):
         tensor = chain[0].input[0]

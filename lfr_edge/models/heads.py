@@ -17,6 +17,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from lfr_edge.models.convert.graph import copied, set_attribute
+from lfr_edge.models.wiring import Wiring, exchange
 
 BLOCK: Final = 16  # channels; a branch as wide as that wastes nothing
 
@@ -30,30 +31,19 @@ class _Branch:
 
 def join_heads(graph: Any) -> int:
     """Make one of all narrow branches that read the same tensor, in place; returns how many were joined."""
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    results = {entry.name for entry in graph.output}
-    readers: dict[str, list[Any]] = defaultdict(list)
-    for node in graph.node:
-        for name in node.input:
-            readers[name].append(node)
+    wiring = Wiring.of(graph)
     groups: dict[tuple[str, str], list[_Branch]] = defaultdict(list)
     for node in graph.node:
-        branch = _branch(node, weights, readers, results)
+        branch = _branch(node, wiring)
         if branch is not None:
             groups[node.input[0], _shape(branch.depthwise)].append(branch)
     made: dict[str, list[Any]] = {}  # by the first output that they stand in for
     gone: set[str] = set()
     for branches in groups.values():
         if len(branches) > 1:
-            made[branches[0].pointwise.output[0]] = _joined(branches, weights, graph)
+            made[branches[0].pointwise.output[0]] = _joined(branches, wiring.weights, graph)
             gone.update(node.output[0] for one in branches for node in (one.pointwise, one.depthwise))
-    nodes = []
-    for node in graph.node:
-        nodes += made.get(node.output[0], [])
-        if node.output[0] not in gone:
-            nodes.append(copied(node))
-    del graph.node[:]
-    graph.node.extend(nodes)
+    exchange(graph, made, gone)
     return len(gone) // 2
 
 
@@ -74,17 +64,15 @@ def is_depthwise(node: Any, weights: Mapping[str, Any], channels: int) -> bool:
     return bool(wide == channels and deep == 1 and _attributes(node).get("group", 1) == channels)
 
 
-def _branch(
-    node: Any, weights: Mapping[str, Any], readers: Mapping[str, Sequence[Any]], results: set[str]
-) -> _Branch | None:
+def _branch(node: Any, wiring: Wiring) -> _Branch | None:
     """The pair that begins with this node, or None."""
-    after = readers.get(node.output[0], ())
-    if len(after) != 1 or node.output[0] in results or not is_pointwise(node, weights):
+    after = wiring.only_reader(node.output[0])
+    if after is None or not is_pointwise(node, wiring.weights):
         return None
-    channels = int(weights[node.input[1]].dims[0])
-    if channels >= BLOCK or not is_depthwise(after[0], weights, channels):
+    channels = int(wiring.weights[node.input[1]].dims[0])
+    if channels >= BLOCK or not is_depthwise(after, wiring.weights, channels):
         return None
-    return _Branch(node, after[0], channels)
+    return _Branch(node, after, channels)
 
 
 def _plain(node: Any, weights: Mapping[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from onnx import helper, numpy_helper
 from lfr_edge.models.convert.graph import copied, set_attribute
 from lfr_edge.models.groups import in_groups
 from lfr_edge.models.heads import join_heads
+from lfr_edge.models.wiring import Wiring, exchange
 
 # What the largest layer of one strip may take: a processor's own second-level cache (YuNet at 1280 with 1 MiB of it,
 # CPU ms saved of 28.2 at 0.5, 0.75, 1, 1.5 and 2 MiB: 2.6, 2.8, 3.2, 3.1, 1.8).
@@ -75,10 +76,7 @@ def in_strips(model: bytes, height: int, width: int, *, mean: float, scale: floa
         made = _Strip(number, nodes, graph)
         strips.append(made.build(source, layers, first, last, mean=mean, scale=scale))
     nodes.append(helper.make_node("Concat", strips, [cut], axis=2))
-    rest = [copied(node) for node in graph.node if all(node is not layer.node for layer in layers)]
-    nodes = [copied(node) for node in nodes]
-    del graph.node[:]
-    graph.node.extend([*nodes, *rest])
+    exchange(graph, {layers[0].node.output[0]: nodes}, gone={layer.node.output[0] for layer in layers})
     in_groups(graph)
     del graph.value_info[:]
     return bytes(whole.SerializeToString())
@@ -100,19 +98,14 @@ def _first_layers(graph: Any, height: int, width: int) -> list[_Layer] | None:
 
 def _chain(graph: Any, height: int, width: int) -> list[_Layer]:
     """Layers from the graph's only input on, each the only reader of the one before."""
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    inputs = [entry.name for entry in graph.input if entry.name not in weights]
-    results = {entry.name for entry in graph.output}
-    readers: dict[str, list[Any]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    wiring = Wiring.of(graph)
+    inputs = [entry.name for entry in graph.input if entry.name not in wiring.weights]
     layers: list[_Layer] = []
     tensor, channels = inputs[0], 3
-    while len(readers.get(tensor, ())) == 1 and tensor not in results:
-        node = readers[tensor][0]
+    while (node := wiring.only_reader(tensor)) is not None:
         if node.op_type == "Conv":
-            channels = weights[node.input[1]].dims[0] if node.input[1] in weights else 0
+            kernels = wiring.weights.get(node.input[1])
+            channels = kernels.dims[0] if kernels is not None else 0
         layer = _layer(node, channels, height, width)
         if layer is None:
             break

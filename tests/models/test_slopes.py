@@ -61,3 +61,11 @@ def test_one_slope_becomes_one_operator(slope: float):
 def test_anything_else_stays(data: bytes):
     assert operators(leaky_embedder(data)) == operators(data)
     np.testing.assert_allclose(run(leaky_embedder(data)), run(data), atol=1e-6)
+
+
+def test_a_middle_that_the_graph_gives_out_stays():
+    model = onnx.ModelProto.FromString(network(np.array([0.25])))
+    model.graph.node[-1].output[0] = "unread"
+    model.graph.output[0].name = next(n.output[0] for n in model.graph.node if n.op_type == "Relu")
+    data = model.SerializeToString()
+    assert operators(leaky_embedder(data)) == operators(data)

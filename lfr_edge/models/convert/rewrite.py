@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 from lfr_edge.errors import ModelError
 from lfr_edge.models.convert.graph import serialise, tensor
 from lfr_edge.models.graph_check import parse_graph
+from lfr_edge.models.wiring import exchange
 
 Convert = Callable[[bytes], bytes]
 
@@ -161,7 +162,7 @@ def embedder_batched(data: bytes) -> bytes:
                 _set_constant(graph, node.input[1], np.array([0, *target[1:]], np.int64))
             elif target[0] not in (0, -1) or len(target) < 2:
                 raise _refused("the embedder", f"a reshape to {target}")
-    _replace_nodes(graph, "PRelu", lambda node: _prelu_nodes(graph, node))
+    _write_prelus_out(graph)
     initial = {weight.name for weight in graph.initializer}
     keep = [entry for entry in graph.input if entry.name not in initial]
     del graph.input[:]
@@ -171,6 +172,11 @@ def embedder_batched(data: bytes) -> bytes:
     _set_outputs(graph, {"embedding": ("batch", dimension)})
     _drop_unused_weights(graph)
     return serialise(model)
+
+
+def _write_prelus_out(graph: onnx.GraphProto) -> None:
+    bent = [node for node in graph.node if node.op_type == "PRelu"]
+    exchange(graph, {node.output[0]: _prelu_nodes(graph, node) for node in bent})
 
 
 def _prelu_nodes(graph: onnx.GraphProto, node: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -187,14 +193,6 @@ def _prelu_nodes(graph: onnx.GraphProto, node: onnx.NodeProto) -> list[onnx.Node
         helper.make_node("Mul", [f"{out}_relu", f"{out}_bend"], [f"{out}_bent"]),
         helper.make_node("Add", [f"{out}_straight", f"{out}_bent"], [out]),
     ]
-
-
-def _replace_nodes(
-    graph: onnx.GraphProto, operator: str, rewrite: Callable[[onnx.NodeProto], Sequence[onnx.NodeProto]]
-) -> None:
-    nodes = [new for node in graph.node for new in (rewrite(node) if node.op_type == operator else (node,))]
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def _parsed(data: bytes, label: str) -> onnx.ModelProto:

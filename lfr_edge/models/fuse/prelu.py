@@ -6,11 +6,11 @@ The importer writes PReLU out as ``slope · x + (1 - slope) · relu(x)``, which 
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
+from lfr_edge.models.wiring import Wiring, exchange
 
 
 def joined(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -18,26 +18,23 @@ def joined(model: onnx.ModelProto) -> onnx.ModelProto:
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph
-    weights = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
+    wiring = Wiring.of(graph)
+    weights = {name: numpy_helper.to_array(weight) for name, weight in wiring.weights.items()}
     maker = {name: node for node in graph.node for name in node.output}
-    readers = Counter(name for node in graph.node for name in node.input)
-    readers.update(output.name for output in graph.output)
     gone: set[str] = set()
-    replaced: dict[str, onnx.NodeProto] = {}
+    replaced: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         if node.op_type != "Add":
             continue
         for straight, bent in (node.input, reversed(node.input)):
             found = _pattern(straight, bent, maker, weights)
-            if found is None or any(readers[name] != 1 for name in found[2]):
+            if found is None or any(wiring.only_reader(name) is None for name in found[2]):
                 continue
             x, slope, inner = found
-            replaced[node.output[0]] = helper.make_node("PRelu", [x, slope], [node.output[0]])
+            replaced[node.output[0]] = [helper.make_node("PRelu", [x, slope], [node.output[0]])]
             gone.update(inner)
             break
-    nodes = [replaced.get(n.output[0], n) for n in graph.node if n.output[0] not in gone]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    exchange(graph, replaced, gone)
     used = {name for node in graph.node for name in node.input}
     kept = [weight for weight in graph.initializer if weight.name in used]
     del graph.initializer[:]
