@@ -69,4 +69,9 @@ def searches(
 
 
 def _numbered(samples: Sequence[Sample]) -> npt.NDArray[np.intp]:
+    """People in the order of their names.
+
+    Resampling draws by number: in another order (evaluation/identities.py has that of their first appearance) the
+    published intervals would move (a fifth of the faces, random scores: TPIR to 77.1 instead of 77.0 %).
+    """
     return np.unique([sample.identity for sample in samples], return_inverse=True)[1]
