@@ -11,7 +11,7 @@ from lfr_edge.audit.disk import write_new
 from lfr_edge.cli.evaluation_inputs import add_rate, add_seed, add_whole, check_output, real
 from lfr_edge.cli.verbs import add_verb
 from lfr_edge.errors import EvaluationError
-from lfr_edge.evaluation.drawing import rate
+from lfr_edge.evaluation.drawing import counted, rate
 from lfr_edge.evaluation.fieldtest.analysis import analyse, read_passages, report
 from lfr_edge.evaluation.fieldtest.deletion import delete_everybody, delete_participant
 from lfr_edge.evaluation.fieldtest.people import Participant, read_participants
@@ -99,12 +99,12 @@ def _run_plan(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     save_plan(args.folder, plan)
-    values = " × ".join(f"{len(values)} {name}" for name, values in plan.groups.items())
-    print(f"{plan.participants} people on the blue list{f', evenly over {values}' if values else ''}")
-    print(f"{plan.decoys} decoys, {plan.passages} passages each")
-    print(
-        f"{(plan.participants + plan.decoys) * plan.passages} passages in all; ± {plan.half_width:g} at each camera"
-    )
+    evenly = " and over ".join(f"{name} ({', '.join(values)})" for name, values in plan.groups.items())
+    people = counted(plan.participants, "person", "people")
+    print(f"{people} on the blue list{f', evenly over {evenly}' if evenly else ''}")
+    print(f"{counted(plan.decoys, 'decoy', 'decoys')}, {_passages(plan.passages)} each")
+    every = (plan.participants + plan.decoys) * plan.passages
+    print(f"{_passages(every)} in all; ± {plan.half_width:g} at each camera")
     print(
         f"now write {args.folder / 'participants.csv'} and draw the sheets: lfr-edge fieldtest sheets {args.folder}"
     )
@@ -129,7 +129,8 @@ def _run_sheets(args: argparse.Namespace) -> int:
     write_passages(table, walks)
     write_new(sheets, sheet(plan, walks).encode())
     listed = sum(one.role == "listed" for one in people)
-    print(f"{len(walks)} passages of {listed} listed people and {len(people) - listed} decoys")
+    decoys = counted(len(people) - listed, "decoy", "decoys")
+    print(f"{_passages(len(walks))} of {counted(listed, 'listed person', 'listed people')} and {decoys}")
     if listed < plan.participants:
         print(f"only {listed} of {plan.participants} planned people: the interval will be wider than planned")
     return 0
@@ -145,11 +146,10 @@ def _run_analyse(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result, indent=2))
         return 0
-    print(f"TRR {rate(result['trr'])}, {result['trr']['n']} passages")
+    print(f"TRR {rate(result['trr'])}, {_passages(result['trr']['n'])}")
     decoys = result["decoys"]
-    print(
-        f"decoys: {rate(decoys['false_alerts'])} raised a false alert, {decoys['false_alerts']['n']} passages"
-    )
+    walked = _passages(decoys["false_alerts"]["n"])
+    print(f"decoys: {rate(decoys['false_alerts'])} raised a false alert, {walked}")
     for column, body in result["by_group"].items():
         print(f"{column}: {body['verdict']}; {body['power']}")
     print(f"the rest is in {args.folder / 'result.html'}")
@@ -164,6 +164,10 @@ def _run_delete(args: argparse.Namespace) -> int:
         receipt = delete_participant(args.folder, args.participant, now)
     print(json.dumps(receipt, indent=2))
     return 0
+
+
+def _passages(number: int) -> str:
+    return counted(number, "passage", "passages")
 
 
 def _read(folder: Path) -> tuple[Plan, tuple[Participant, ...]]:
