@@ -13,7 +13,7 @@ from lfr_edge.audit.disk import write_new
 from lfr_edge.audit.exits import never_altered_by_accident
 from lfr_edge.audit.folder import LogFolder
 from lfr_edge.audit.keys import FileKeyStore
-from lfr_edge.audit.note import LOG_KEY, WITNESS_KEY, MemorySigner, VerifierKey, read_key_file
+from lfr_edge.audit.note import LOG_KEY, WITNESS_KEY, MemorySigner, VerifierKey, is_key_name, read_key_file
 from lfr_edge.audit.timestamp import HttpStamper, stamp
 from lfr_edge.audit.view import LogView
 from lfr_edge.audit.witness import HttpWitness, deliver
@@ -88,6 +88,7 @@ def add_stamp_command(commands: argparse._SubParsersAction[argparse.ArgumentPars
 
 
 def run_new_key(arguments: argparse.Namespace) -> int:
+    _refuse_no_name(arguments.name)
     store = FileKeyStore(arguments.store)
     if store.read("witness") is not None:
         raise AuditError(
@@ -103,6 +104,7 @@ def run_new_key(arguments: argparse.Namespace) -> int:
 
 
 def run_serve(arguments: argparse.Namespace) -> int:
+    _refuse_no_name(arguments.name)
     seed = FileKeyStore(arguments.store).read("witness")
     if seed is None:
         raise AuditError("audit_key_missing", f"{arguments.store} holds no key", hint="make one with new-key")
@@ -118,6 +120,15 @@ def run_serve(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             sys.stdout.write("stopped\n")
     return 0
+
+
+def _refuse_no_name(name: str) -> None:
+    if not is_key_name(name):
+        raise AuditError(
+            "audit_witness_name",
+            say("{name} cannot be a witness's name", name=repr(name)),
+            hint="without white space and +, such as force.example/witness",
+        )
 
 
 def _public_key(store: Path) -> Path:

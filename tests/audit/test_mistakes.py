@@ -288,6 +288,19 @@ def test_a_witness_keeps_its_name(folder: Path, tmp_path: Path, capsys: Capture)
     assert "audit_key_invalid" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["", "bad name", "force+1", "force\x1b[2J"])
+def test_a_witness_is_told_which_names_there_are(name: str, tmp_path: Path, capsys: Capture) -> None:
+    store = tmp_path / "store"
+    trusted = ["--trust", str(tmp_path)]
+    for command in (["new-key", name], ["serve", name, *trusted]):
+        assert main(["witness", *command, "--store", str(store)]) == 3
+        said = capsys.readouterr().err
+        assert f"{name!r} cannot be a witness's name [audit_witness_name]" in said
+        assert "such as force.example/witness" in said
+        assert "verifier key" not in said
+    assert not store.exists()
+
+
 def test_a_store_of_before_learns_its_public_key(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
