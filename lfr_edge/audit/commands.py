@@ -185,7 +185,16 @@ def _kept(path: Path) -> Checkpoint:
     """The head in a file: one checkpoint, or the last one of a copy of a log's ``checkpoints``."""
     text = read_text_file(path)
     several = parse_checkpoints(text.encode()).whole
-    return several[-1] if several else parse_checkpoint(text)
+    if several:
+        return several[-1]
+    try:
+        return parse_checkpoint(text)
+    except AuditError as error:
+        raise AuditError(
+            error.code,
+            say("{path} holds no checkpoint: {reason}", path=path, reason=error.message),
+            hint="--since takes what was kept of the log before: a copy of its file checkpoints, or a witness's *.note",
+        ) from None
 
 
 def _authorities(path: Path) -> Path:

@@ -17,7 +17,7 @@ from lfr_edge.audit.__main__ import main
 from lfr_edge.audit.anchor import MISREAD_MAX, find_printed, printed_code, read_printed
 from lfr_edge.audit.checkpoint import Head
 from lfr_edge.audit.event import Event
-from lfr_edge.audit.note import WITNESS_KEY, MemorySigner
+from lfr_edge.audit.note import WITNESS_KEY, MemorySigner, sign_note
 from lfr_edge.audit.verify import verify
 from lfr_edge.audit.witness_server import WitnessBook, WitnessServer
 from lfr_edge.cli.main import main as product
@@ -267,6 +267,31 @@ def test_a_medium_that_cannot_be_written(
     said = capsys.readouterr().err
     assert f"{folder / 'anchors'}: Read-only file system [audit_files_refused]" in said
     assert "Traceback" not in said
+
+
+# --- a head kept from before -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kept", "why"),
+    [
+        ("", "text, blank line and signatures are not all there"),
+        ("# lfr-edge\n\nA box that looks for faces.\n", "a signature line is malformed"),
+        ("van.example/3/d1\n10\n", "text, blank line and signatures are not all there"),
+        (f"a letter\n\n{sign_note('t' + chr(10), WITNESS).signatures[0].line}", "not origin, size and root"),
+    ],
+    ids=["nothing", "a page", "half a checkpoint", "another note"],
+)
+def test_what_is_no_checkpoint_is_told_what_is(
+    kept: str, why: str, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "kept").write_text(kept)
+    assert main(["verify", str(folder), "--since", str(tmp_path / "kept")]) == 3
+    said = capsys.readouterr()
+    assert f"{tmp_path / 'kept'} holds no checkpoint: " in said.err
+    assert why in said.err
+    assert "a copy of its file checkpoints, or a witness's *.note" in said.err
+    assert said.out == ""
 
 
 # --- the witness -----------------------------------------------------------------------------------------------------
