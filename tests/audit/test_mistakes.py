@@ -77,6 +77,45 @@ def test_a_code_is_read_as_people_write_it() -> None:
     assert find_printed(code, ["A" * 32]) is None
 
 
+@pytest.mark.parametrize(
+    "command", [main, lambda words: product(["audit", *words])], ids=["alone", "product"]
+)
+def test_a_code_without_quotation_marks_is_one_code(command: Any, box: Box, capsys: Capture) -> None:
+    folder = box.closed("vans")  # four letters, as a group has
+    code = printed_code(box.origin("vans"), last(folder).head)
+    ways = (
+        ["--code", code, str(folder)],
+        [str(folder), "--code", *code.split()],
+        ["--code", *code.lower().split(), str(folder), "--json"],
+        [str(folder), "--code", *code.split(), "--code", *code.split()],
+        [str(folder), "--code", *code.split(), "--code", code],
+    )
+    for words in ways:
+        assert command(["verify", *words]) == 0
+        assert "printed code" in capsys.readouterr().out
+    for typed in (["ABCD"], code.split()[:7], [code.split()[0].replace(code[0], "0"), *code.split()[1:]]):
+        assert command(["verify", str(folder), "--code", *typed, "--json"]) == 3
+        assert "audit_code_mistyped" in capsys.readouterr().err
+
+
+def test_a_folder_after_a_code_is_no_part_of_it(
+    box: Box, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    folder = box.closed("vans")
+    code = printed_code(box.origin("vans"), last(folder).head)
+    monkeypatch.chdir(folder.parent)
+    for typed in ([code], code.split(), [code.replace(" ", "-")]):
+        assert main(["verify", "--code", *typed, "vans"]) == 0
+        assert "printed code" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["lfr-edge-audit", "verify", "vans", "--code", *code.split()])
+    assert main() == 0
+    assert "printed code" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", "vans", "--code", *code.split(), "ABCD"])
+    assert ended.value.code == 3
+    assert "unrecognized arguments: ABCD" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("places", [1, 2, MISREAD_MAX])
 def test_a_misread_letter_is_no_contradiction(box: Box, folder: Path, places: int) -> None:
     code = altered(printed_code(box.origin(), last(folder).head), places)
