@@ -60,11 +60,6 @@ class CameraBank:
         )
 
     @property
-    def descriptors(self) -> tuple[int, ...]:
-        """What the recogniser inherits."""
-        return tuple(fd for line in self._lines for fd in (line.slot.fd, line.bell_read))
-
-    @property
     def statuses(self) -> tuple[CameraStatus, ...]:
         """What each keeper knows; after :meth:`stop`, what it knew last."""
         return self._last or tuple(line.keeper.status for line in self._lines)

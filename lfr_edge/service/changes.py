@@ -108,7 +108,7 @@ async def _change_threshold(run: Run, proposal: Proposal, actor: Actor) -> None:
     await run.record("threshold.changed", actor=actor, data=data)
     run.threshold = e4 / 10_000  # a recogniser that is restarting now starts with it
     with contextlib.suppress(RecogniserError):
-        await run.warden.handle.request("threshold", {"threshold": run.threshold})
+        await run.warden.team.tell("threshold", {"threshold": run.threshold})
 
 
 def _refuse_below_floor(run: Run, role: str, wanted: float) -> None:

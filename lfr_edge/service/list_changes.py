@@ -51,7 +51,7 @@ async def withdraw(run: Run, reference: str, actor: Actor, why: str) -> None:
     joined = listing.joined_with(reference)
     listing.withdrawn.add(reference)  # the desk drops its hits from here on, whatever the recogniser does
     with contextlib.suppress(RecogniserError):
-        await run.warden.handle.request("withdraw", {"reference": reference})
+        await run.warden.team.tell("withdraw", {"reference": reference})
     await run.record(
         "watchlist.withdrawn",
         actor=actor,
@@ -174,7 +174,7 @@ async def send_addition(run: Run, sealed: SealedWatchlist) -> WatchlistError | N
     """Hand it to the recogniser; why it was refused, or None. One that is restarting gets it at its start."""
     try:
         parts = sealed.template_part(), sealed.template_key()
-        answer = await run.warden.handle.request("add", parts=parts)
+        answer = await run.warden.team.add(parts)
     except RecogniserError:
         return None
     if "code" not in answer.body:

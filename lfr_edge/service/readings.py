@@ -93,9 +93,7 @@ def readings_of(run: Run) -> Readings:
         briefed=dict(run.standing.briefed),
         standing=None
         if listing is None or run.threshold is None
-        else standing_of(
-            settings, run.pack, run.threshold, len(listing), on_cpu=bool(run.warden.ready.get("degraded"))
-        ),
+        else standing_of(settings, run.pack, run.threshold, len(listing), on_cpu=bool(run.warden.degraded)),
         resuming=run.resuming,
     )
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lfr_edge.errors import RecogniserError
 from lfr_edge.recogniser.channel import Message
-from lfr_edge.recogniser.handle import RecogniserHandle
 from lfr_edge.recogniser.spec import StartSpec
+from lfr_edge.recogniser.team import RecogniserTeam
 from lfr_edge.service.drift import watches_for
 from lfr_edge.service.warden import Warden
 
@@ -23,7 +23,7 @@ class Recognition:
 
     def __init__(self, run: Run, on_alert: Callable[[Message], None]) -> None:
         self._run = run
-        self._looking = False  # the recogniser starts paused and looks once the start is on the record
+        self._looking = False  # recognisers start paused and look once the start is on the record
         self._tasks: list[asyncio.Task[None]] = []
         self.warden = Warden(
             run.clock,
@@ -41,13 +41,13 @@ class Recognition:
         """The start is durable: faces may be looked at from here on."""
         self._looking = True
         if not self._run.paused:
-            await self.warden.handle.request("resume")
+            await self.warden.team.tell("resume")
 
     async def look_until(self, remaining_s: float | None) -> None:
         """The authority's end, or its extension's: the process itself looks at nobody after it."""
         if remaining_s is not None:
             with contextlib.suppress(RecogniserError):  # one that is restarting learns it at its start
-                await self.warden.handle.request("until", {"remaining_s": remaining_s})
+                await self.warden.team.tell("until", {"remaining_s": remaining_s})
 
     def keep_going(self, *more: Coroutine[Any, Any, None]) -> None:
         """Restart what dies, count every minute, and do `more`, until :meth:`stop`."""
@@ -65,7 +65,7 @@ class Recognition:
         self._tasks.clear()
         await self.warden.stop()
 
-    def _specification(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+    def _specification(self) -> tuple[StartSpec, tuple[bytes, ...]]:
         run = self._run
         assert run.listing is not None, "unsealed before the start"
         assert run.threshold is not None, "set with the list"
@@ -80,15 +80,15 @@ class Recognition:
             remaining_s=run.warrant.remaining_s,
             paused=run.paused or not self._looking,
         )
-        return spec.model_dump(mode="json"), run.listing.parts()
+        return spec, run.listing.parts()
 
-    async def _restore(self, handle: RecogniserHandle) -> None:
-        """A fresh recogniser learns what people decided since the list was sealed."""
+    async def _restore(self, team: RecogniserTeam) -> None:
+        """Fresh recognisers learn what people decided since the list was sealed."""
         run = self._run
         assert run.listing is not None, "unsealed before the start"
         for part in run.listing.added:
-            await handle.request("add", parts=(part.template_part(), part.template_key()))
+            await team.add((part.template_part(), part.template_key()))
         for reference in tuple(run.listing.withdrawn):  # one more may be withdrawn while we wait
-            await handle.request("withdraw", {"reference": reference})
+            await team.tell("withdraw", {"reference": reference})
         if run.paused:
-            await handle.request("pause")
+            await team.tell("pause")

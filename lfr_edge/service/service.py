@@ -216,7 +216,7 @@ class Service:
                 site=self.settings.site,
                 tls=tls,
                 settings=self.settings,
-                explain=lambda probe, candidate: explain(self.run.warden.handle, probe, candidate),
+                explain=lambda probe, candidate: explain(self.run.warden.team.idlest, probe, candidate),
                 counts_at_end=lambda: self.run.counts_at_end,
                 approvals_now=self._approvals,
                 carry_out=lambda proposal, actor: carry_out(self.run, proposal, actor),

@@ -95,7 +95,7 @@ class View:
         """Looked up once for each threshold and list: the page asks every second."""
         if run.threshold is None or run.listing is None:
             return None
-        on_cpu = bool(run.warden.ready.get("degraded"))
+        on_cpu = bool(run.warden.degraded)
         at = (run.pack.fingerprint, run.threshold, len(run.listing), on_cpu)
         if at not in self._stands:
             stands = standing_of(run.settings, run.pack, run.threshold, len(run.listing), on_cpu=on_cpu)
@@ -104,9 +104,8 @@ class View:
 
     async def tile(self, camera: str) -> bytes | None:
         try:
-            answer = await self._service.run.warden.handle.request(
-                "tile", {"camera": camera, "width": TILE_WIDTH}
-            )
+            looking = self._service.run.warden.team.of(camera)
+            answer = await looking.request("tile", {"camera": camera, "width": TILE_WIDTH})
         except RecogniserError:
             return None
         return answer.parts[0] if answer.parts else None
@@ -115,7 +114,7 @@ class View:
         run = self._running()
         run.paused = True  # a recogniser that is restarting now starts paused
         with contextlib.suppress(RecogniserError):
-            await run.warden.handle.request("pause")
+            await run.warden.team.tell("pause")
         await run.record("recognition.paused", actor=actor, why=why)
 
     async def resume(self, actor: Actor, why: str) -> None:
@@ -123,7 +122,7 @@ class View:
         await run.record("recognition.resumed", actor=actor, why=why)
         run.paused = False
         with contextlib.suppress(RecogniserError):
-            await run.warden.handle.request("resume")
+            await run.warden.team.tell("resume")
 
     async def withdraw(self, reference: str, actor: Actor, why: str) -> None:
         await withdraw(self._service.run, reference, actor, why)
@@ -229,12 +228,12 @@ class View:
                 troubles.append(
                     Trouble("degraded", say("camera {id} gives no picture", id=camera.id), camera.note)
                 )
-        if run.warden.ready.get("degraded"):
+        if run.warden.degraded:
             hint = say(
                 "the threshold may have been chosen for {provider}: how often it is wrong is now told for the CPU",
                 provider=run.settings.models.providers[0],
             )
-            troubles.append(Trouble("degraded", str(run.warden.ready["degraded"]), hint))
+            troubles.append(Trouble("degraded", run.warden.degraded, hint))
         if service.lag.worst_ms > _MOST_LAG_MS:
             troubles.append(
                 Trouble(

@@ -1,4 +1,4 @@
-"""Keeps the sealed process running: start, restart, end, and the accounts of what it did."""
+"""Keeps the sealed processes running: start, restart, end, and the accounts of what they did."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any, Final, Protocol
 from lfr_edge.clock import Clock
 from lfr_edge.errors import AuditError, LfrError, RecogniserError
 from lfr_edge.recogniser.channel import Message
-from lfr_edge.recogniser.handle import Ending, RecogniserHandle
+from lfr_edge.recogniser.handle import Ending
+from lfr_edge.recogniser.spec import StartSpec
+from lfr_edge.recogniser.team import RecogniserTeam
 from lfr_edge.sentences import say
 from lfr_edge.service.cameras import CameraBank
 from lfr_edge.service.census import Census
@@ -23,7 +25,7 @@ log = logging.getLogger("lfr_edge.service")
 MOST_RESTARTS: Final = 3  # then a loud stopped state, never a silent one (reliability.md 5)
 COUNT_EVERY_S: Final = 60.0
 
-Specification = Callable[[], tuple[dict[str, Any], tuple[bytes, ...]]]
+Specification = Callable[[], tuple[StartSpec, tuple[bytes, ...]]]
 
 
 class Record(Protocol):
@@ -31,11 +33,11 @@ class Record(Protocol):
 
 
 class Warden:
-    """One recogniser at a time. **Thread rule:** one event loop.
+    """One team of recognisers at a time. **Thread rule:** one event loop.
 
     Args:
-        specification: body and parts of the ``start`` message, made anew for each process.
-        restore: brings a fresh process to what people decided since (withdrawals, a pause).
+        specification: what a team is started with, made anew for each, and the sealed list's parts.
+        restore: brings a fresh team to what people decided since (withdrawals, a pause).
         fail: told why recognition cannot go on.
         on_alert: takes a hit; must return at once.
     """
@@ -47,7 +49,7 @@ class Warden:
         latencies: Latencies,
         *,
         specification: Specification,
-        restore: Callable[[RecogniserHandle], Awaitable[None]],
+        restore: Callable[[RecogniserTeam], Awaitable[None]],
         record: Record,
         fail: Callable[[str], None],
         on_alert: Callable[[Message], None],
@@ -68,51 +70,49 @@ class Warden:
         self._record = record
         self._fail = fail
         self._on_alert = on_alert
-        self._handle: RecogniserHandle | None = None
+        self._team: RecogniserTeam | None = None
         self._ending: asyncio.Task[None] | None = None
         self._census = Census(clock.monotonic_ns())
 
     @property
-    def handle(self) -> RecogniserHandle:
+    def degraded(self) -> str:
+        """Why another provider runs than the one that was wanted; empty where none does."""
+        return str(self.ready.get("degraded") or "")
+
+    @property
+    def team(self) -> RecogniserTeam:
         """Raises RecogniserError ``recogniser_gone``."""
-        if self._handle is None:
+        if self._team is None:
             raise RecogniserError(
                 "recogniser_gone", "the recogniser is not running", hint="see the System page"
             )
-        return self._handle
+        return self._team
 
     async def start(self) -> None:
-        handle = RecogniserHandle(self._clock, self._cameras.descriptors, self._hear)
-        try:
-            self.ready = await handle.start(*self._specification())
-        except BaseException:
-            await handle.kill()
-            raise
-        self._handle = handle
+        team = RecogniserTeam(self._clock, self._hear)
+        self.ready = await team.start(*self._specification())
+        self._team = team
         self._census.restarted()
-        await self._restore(handle)
+        await self._restore(team)
         await self._record(
             "recogniser.started",
-            data={"providers": self.ready["providers"], "not_confined_by": self.ready["not_confined_by"]},
+            data={name: self.ready[name] for name in ("providers", "not_confined_by", "recognisers")},
         )
 
     async def stop(self) -> None:
-        """End it in order, with its receipt; whoever asks twice waits for the same end.
+        """End them in order, with their receipts; whoever asks twice waits for the same end.
 
-        The end runs on when its caller is cancelled: a process whose handle got lost would outlive us.
+        The end runs on when its caller is cancelled: processes whose team got lost would outlive us.
         """
-        if self._handle is not None:
-            handle, self._handle = self._handle, None
-            self._ending = asyncio.create_task(self._end(handle))
+        if self._team is not None:
+            team, self._team = self._team, None
+            self._ending = asyncio.create_task(self._end(team))
         if self._ending is not None:
             await asyncio.shield(self._ending)
 
-    async def _end(self, handle: RecogniserHandle) -> None:
-        self.ending = await handle.stop()
-        if self.ending.counters is not None:
-            self.pulse = self.ending.counters
-            self.totals.update(self.ending.counters["ledger"])
-        else:
+    async def _end(self, team: RecogniserTeam) -> None:
+        self.ending = await team.stop()
+        if self.ending.counters is None:
             self.totals.died()
         with contextlib.suppress(AuditError):
             await self._count()
@@ -120,12 +120,17 @@ class Warden:
                 "recogniser.stopped", data={"wiped": self.ending.wiped or 0, "why": self.ending.code}
             )
 
+    async def _lose(self, team: RecogniserTeam) -> None:
+        """One of them died: the others end in order, and what it held itself went with its memory."""
+        await team.stop()
+        self.totals.died()
+
     async def supervise(self, failed: asyncio.Event) -> None:
         """Restart a recogniser that died, at most three times; end it once `failed` is set."""
         failing = asyncio.create_task(failed.wait())
         try:
             while not failed.is_set():
-                ended = asyncio.create_task(self.handle.ended())
+                ended = asyncio.create_task(self.team.ended())
                 await asyncio.wait({ended, failing}, return_when=asyncio.FIRST_COMPLETED)
                 if failed.is_set():
                     break
@@ -152,8 +157,10 @@ class Warden:
 
     async def _recover(self, ending: Ending) -> None:
         log.error("recogniser ended: %s", ending.message)
-        self._handle = None
-        self.totals.died()
+        if self._team is not None:
+            team, self._team = self._team, None
+            self._ending = asyncio.create_task(self._lose(team))
+            await asyncio.shield(self._ending)
         with contextlib.suppress(AuditError):
             await self._record(
                 "recogniser.stopped", data={"why": ending.code, "message": ending.message[:200]}

@@ -37,7 +37,19 @@ class ModelSettings(Section):
         description="Continue on the CPU when a wanted provider is missing (said loudly).",
     )
     threads: int = Field(
-        0, ge=0, le=256, title="Threads", description="Inference threads; 0 takes the cgroup quota."
+        0,
+        ge=0,
+        le=256,
+        title="Threads",
+        description="Inference threads of all recognisers together; 0 takes the cgroup quota.",
+    )
+    recognisers: int = Field(
+        0,
+        ge=0,
+        le=64,
+        title="Recognisers",
+        description="Sealed processes that share the cameras out, each with the networks and the list to itself. 0: one"
+        " for each camera as far as there are threads; with a GPU one.",
     )
     graph: Literal["plain", "pixels", "frames"] = Field(
         "plain",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,10 @@ from lfr_edge.models.store import Pack
 from lfr_edge.recogniser.loop import Recogniser
 from lfr_edge.settings import VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
+from lfr_edge.watchlist.container import Enrolled, SealedWatchlist, seal
+from lfr_edge.watchlist.entry import CandidateImage, Entry, Response
 from lfr_edge.watchlist.index import WatchlistIndex
+from lfr_edge.watchlist.keys import new_key
 
 FRAME_NS = 40_000_000
 THRESHOLD = 0.45
@@ -82,3 +86,25 @@ def build(vision: VisionStack, sought: np.ndarray) -> Build:
         return Recogniser(vision, index, judge, VisionSettings(), dict.fromkeys(cameras, 960))
 
     return make
+
+
+@pytest.fixture
+def sealed(tmp_path: Path, default_pack: Pack, sought: np.ndarray) -> Iterator[SealedWatchlist]:
+    """A sealed list of one: the sought person."""
+    key, path = new_key(), tmp_path / "list.sealed"
+    entry = Entry(
+        "SOUGHT-1",
+        "missing_person",
+        Response.AMBER,
+        (CandidateImage("a.png", "custody", datetime.now(UTC).date()),),
+    )
+    seal(
+        path,
+        [Enrolled(entry, (b"picture",), sought)],
+        key=key,
+        fingerprint=default_pack.fingerprint,
+        dimension=sought.shape[1],
+    )
+    opened = SealedWatchlist.open(path, key)
+    yield opened
+    opened.close()

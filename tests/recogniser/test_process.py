@@ -9,26 +9,21 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from lfr_edge.capture.slot import FrameSlot, FrameWriter
 from lfr_edge.clock import SystemClock
 from lfr_edge.errors import RecogniserError
 from lfr_edge.models.store import ModelStore, Pack
 from lfr_edge.recogniser.channel import Message
 from lfr_edge.recogniser.explanation import GRID, explain
 from lfr_edge.recogniser.handle import HANG_S, RecogniserHandle
-from lfr_edge.recogniser.spec import CameraPlan, StartSpec
-from lfr_edge.settings import MatchingSettings, ModelSettings, VisionSettings
-from lfr_edge.watchlist.container import Enrolled, SealedWatchlist, seal
-from lfr_edge.watchlist.entry import CandidateImage, Entry, Response
-from lfr_edge.watchlist.keys import new_key
+from lfr_edge.recogniser.spec import StartSpec
+from lfr_edge.watchlist.container import SealedWatchlist
 from tests.recogniser.conftest import picture
+from tests.recogniser.street import Street, specification
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(120)]
 
@@ -37,29 +32,12 @@ class Desk:
     """A camera whose pictures the test draws, a sealed list of one, and whatever the recogniser says."""
 
     def __init__(self, pack: Pack, sealed: SealedWatchlist, store: ModelStore) -> None:
-        self.slot = FrameSlot.create(1280, 720)
-        self.bell_read, self.bell_write = os.pipe()
-        self.writer = FrameWriter(self.slot.fd)
+        self.street = Street("cam")
         self.sealed = sealed
         self.said: list[Message] = []
-        self.number = 0
-        self.spec = StartSpec(
-            store=store.root,
-            models=ModelSettings(pack=pack.name, purpose="evaluation", store=store.root),
-            vision=VisionSettings(),
-            matching=MatchingSettings(),
-            threshold=0.45,
-            cameras=(
-                CameraPlan(
-                    id="cam",
-                    slot_fd=self.slot.fd,
-                    bell_fd=self.bell_read,
-                    detector_side=960,
-                    max_frame_age_s=2,
-                ),
-            ),
-        )
-        self.handle = RecogniserHandle(SystemClock(), (self.slot.fd, self.bell_read), self.hear)
+        self.spec = specification(pack, store, self.street.plan)
+        plan = self.street.plan
+        self.handle = RecogniserHandle(SystemClock(), (plan.slot_fd, plan.bell_fd), self.hear)
 
     async def hear(self, message: Message) -> None:
         self.said.append(message)
@@ -72,19 +50,7 @@ class Desk:
         )
 
     def show(self, bgr: np.ndarray) -> None:
-        i420 = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)
-        height, width = bgr.shape[:2]
-        flat, luma, chroma = i420.reshape(-1), height * width, height * width // 4
-        y = flat[:luma].reshape(height, width)
-        u = flat[luma : luma + chroma].reshape(height // 2, width // 2)
-        v = flat[luma + chroma :].reshape(height // 2, width // 2)
-        clock = SystemClock()
-        self.number += 1
-        self.writer.publish(
-            y, u, v, epoch=1, sequence=self.number,
-            captured_ns=clock.monotonic_ns(), captured_wall_ns=clock.wall_ns(),
-        )  # fmt: skip
-        os.write(self.bell_write, b"!")
+        self.street.show(bgr)
 
     async def show_walk(self, portrait: np.ndarray, *, seconds: float, until: str = "") -> None:
         for step in range(int(seconds / 0.1)):
@@ -98,31 +64,12 @@ class Desk:
 
 
 @pytest.fixture
-def sealed(tmp_path: Path, default_pack: Pack, sought: np.ndarray) -> SealedWatchlist:
-    key, path = new_key(), tmp_path / "list.sealed"
-    entry = Entry(
-        "SOUGHT-1",
-        "missing_person",
-        Response.AMBER,
-        (CandidateImage("a.png", "custody", datetime.now(UTC).date()),),
-    )
-    seal(
-        path,
-        [Enrolled(entry, (b"picture",), sought)],
-        key=key,
-        fingerprint=default_pack.fingerprint,
-        dimension=sought.shape[1],
-    )
-    return SealedWatchlist.open(path, key)
-
-
-@pytest.fixture
 async def desk(default_pack: Pack, model_store: ModelStore, sealed: SealedWatchlist) -> AsyncIterator[Desk]:
     desk = Desk(default_pack, sealed, model_store)
     yield desk
     if desk.handle.pid is not None:
         await desk.handle.kill()
-    sealed.close()
+    desk.street.close()
 
 
 async def test_a_deployment_from_the_first_frame_to_the_receipt(desk: Desk, portrait: np.ndarray) -> None:

@@ -103,12 +103,12 @@ async def test_a_killed_recogniser_comes_back_three_times_and_then_stops_loudly(
     service = await start()
     await _another_alert(service)
     for restart in range(1, MOST_RESTARTS + 1):
-        os.kill(service.run.warden.handle.pid, signal.SIGKILL)
+        os.kill(service.run.warden.team.members[0].pid, signal.SIGKILL)
         await until(lambda n=restart: service.run.warden.restarts == n, 10, "the death is noticed")
-        await until(lambda: service.run.warden._handle is not None, 60, "a new recogniser")
+        await until(lambda: service.run.warden._team is not None, 60, "a new recogniser")
     assert not service.run.failed.is_set()
     await _another_alert(service)
-    os.kill(service.run.warden.handle.pid, signal.SIGKILL)
+    os.kill(service.run.warden.team.members[0].pid, signal.SIGKILL)
     await asyncio.wait_for(service.run.failed.wait(), ALERT_S)
     status = View(service).status()
     assert not status.recognising
@@ -124,16 +124,54 @@ async def test_a_killed_recogniser_comes_back_three_times_and_then_stops_loudly(
     assert verify(van.log()).intact
 
 
+async def test_of_two_recognisers_one_dies_and_both_come_back_with_an_exact_account(van, start) -> None:
+    yard = {**van.cameras[0], "id": "yard"}
+    service = await start(cameras=[van.cameras[0], yard], models={"recognisers": 2})
+    warden = service.run.warden
+    await _looked_at_by_both(service)
+    gate, other = warden.team.of("gate").pid, warden.team.of("yard").pid
+    frames = warden.totals["frames"]
+    os.kill(gate, signal.SIGKILL)
+    await until(lambda: warden.restarts == 1 and warden._team is not None, 60, "new recognisers")
+    assert not {gate, other} & children(), "those before have ended, both of them"
+    assert warden.totals["frames"] >= frames, "what they counted is not lost"
+    await View(service).withdraw(SOUGHT, _actor(), "found")
+    await _looked_at_by_both(service, since=warden.pulse)
+    raised = service.run.desk.counts().raised
+    frames = warden.totals["frames"]
+    await until(lambda: warden.totals["frames"] > frames + 240, what="a whole walk past both")
+    assert service.run.desk.counts().raised == raised, "withdrawn from both"
+    await service.stop()
+    assert warden.ending.code == "recogniser_stopped"
+    totals = warden.totals
+    assert totals["held"] == 0
+    assert totals["probes"] == totals["processed"] == totals["erased"] + totals["retained"] > 0
+    assert van.verbs().count("recogniser.started") == 2, "the two of them are one on the record"
+    assert verify(van.log()).intact
+
+
+async def _looked_at_by_both(service, since: object = None) -> None:
+    """By pulses of recognisers that are running: not by `since`, the last one of those before."""
+    warden = service.run.warden
+
+    def both() -> bool:
+        views = {} if warden.pulse is since else warden.pulse.get("cameras", {})
+        frames = [view["counts"]["frames"] for view in views.values()]
+        return len(frames) == 2 and min(frames) > 25
+
+    await until(both, 30, "both are looked at")
+
+
 async def test_a_withdrawal_and_a_pause_survive_a_recogniser_that_dies(van, start) -> None:
     service = await start()
     view = View(service)
-    os.kill(service.run.warden.handle.pid, signal.SIGKILL)
+    os.kill(service.run.warden.team.members[0].pid, signal.SIGKILL)
     await until(lambda: service.run.warden.restarts == 1, 30)
     actor = _actor()
     await view.withdraw(SOUGHT, actor, "found")  # while there is no recogniser at all
     await view.pause(actor, "the van is moved")
     await until(lambda: van.verbs().count("recogniser.started") == 2, 60, "a new recogniser")
-    assert (await service.run.warden.handle.request("read")).body["paused"] is True
+    assert (await service.run.warden.team.tell("read"))[0].body["paused"] is True
     await view.resume(actor, "the van stands")
     frames = service.run.warden.totals["frames"]
     raised = service.run.desk.counts().raised
@@ -152,7 +190,7 @@ async def test_a_threshold_that_two_persons_changed_survives_a_recogniser_that_d
         await carry_out(run, await approve(service, "threshold.change"), APPROVER)
 
     await change("0.99")
-    os.kill(run.warden.handle.pid, signal.SIGKILL)
+    os.kill(run.warden.team.members[0].pid, signal.SIGKILL)
     await until(lambda: van.verbs().count("recogniser.started") == 2, 60, "a new recogniser")
     raised, frames = run.desk.counts().raised, run.warden.totals["frames"]
     await until(lambda: run.warden.totals["frames"] > frames + 120, what="a whole walk")
@@ -180,7 +218,7 @@ async def test_no_record_no_recognition(van, start, monkeypatch, failure) -> Non
     monkeypatch.setattr(RealDisk, "append", broken)
     shown = service.run.desk.counts().offered
     await asyncio.wait_for(service.run.failed.wait(), ALERT_S)
-    await until(lambda: service.run.warden._handle is None, 10, "the recogniser is ended")
+    await until(lambda: service.run.warden._team is None, 10, "the recogniser is ended")
     assert service.run.desk.counts().offered == shown
     assert "log" in service.run.failure
     assert View(service).status().troubles[0].health == "failed"

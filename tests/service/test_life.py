@@ -150,7 +150,7 @@ async def test_the_authority_ends_it_by_itself_and_no_hand_on_the_clock_lengthen
     await until(lambda: frames() > seen, 5, "it still runs")
     clock.set_by_s = 31  # past the end at once
     jumped = time.monotonic()
-    await until(lambda: run.warden._handle is None, 2, "recognition stops")
+    await until(lambda: run.warden._team is None, 2, "recognition stops")
     assert time.monotonic() - jumped < 1.0
     await until(lambda: run.phase is Phase.ENDED, 20, "the end")
     assert run.why_ended == "the authority has ended"

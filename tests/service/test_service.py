@@ -58,9 +58,9 @@ async def test_from_the_camera_to_the_record(van, start, at_console) -> None:
 
     paused = await person.post("/api/pause", {"why": "the van is moved"})
     assert paused["recognising"] is False
-    frames = (await service.run.warden.handle.request("read")).body["ledger"]["frames"]
+    frames = (await service.run.warden.team.tell("read"))[0].body["ledger"]["frames"]
     await asyncio.sleep(1)
-    assert (await service.run.warden.handle.request("read")).body["ledger"]["frames"] == frames
+    assert (await service.run.warden.team.tell("read"))[0].body["ledger"]["frames"] == frames
     assert (await person.post("/api/resume", {"why": "the van stands"}))["recognising"] is True
 
     await service_view(service).withdraw(SOUGHT, _officer(), "found")
