@@ -12,6 +12,7 @@ EMBEDDINGS_PER_FACE: Final = (
 )
 HEADROOM: Final = 0.8  # of the machine; the rest is console, record, bursts and a warm afternoon
 ASSUMED_DECODING: Final = 0.3  # of a core for 1080p25 H.264 (platform.md 2.2: 0.27 to 0.33)
+_EMBEDS_PER_S: Final = FACES_PER_MIN / 60 * EMBEDDINGS_PER_FACE
 MOST: Final = 64  # more says nothing: no console shows so many cameras
 
 
@@ -32,6 +33,8 @@ class Speed:
     embed: Cost  # one face: cut, embed with every network of the pack
     scrub: Cost  # overwriting what the faces of one look left in the networks
     processors: int
+    threads: int  # of the networks, while this was measured
+    recognisers: int  # the most that share cameras and threads out (recogniser/shares.py)
     decoding: float  # of a core, for one camera
     decoding_measured: bool
 
@@ -40,7 +43,7 @@ class Speed:
 class Verdict:
     side: int
     cameras: int
-    bound_by: str  # "recogniser" (one process looks, one frame after another) or "processors"
+    bound_by: str  # "recogniser" (its looks follow each other) or "processors"
 
     @property
     def text(self) -> str:
@@ -53,20 +56,39 @@ class Verdict:
 def judge(speed: Speed) -> Verdict:
     """The most cameras that are each looked at :data:`LOOKS_PER_S` times a second in the busiest hour published.
 
-    Two budgets, both to :data:`HEADROOM`: the recogniser is one process whose looks follow each other, and all
-    processes together share the processors. Faces are counted for the box: a crowd does not double with a camera.
-    Every look is taken to find somebody, so that what the networks hold is overwritten each time.
+    Two budgets, both to :data:`HEADROOM`: the looks of each recogniser follow each other, and all processes together
+    share the processors. Faces are counted for the box, and taken to stand before the cameras of one recogniser: a
+    crowd does not double with a camera. Every look is taken to find somebody, so that what the networks hold is
+    overwritten each time.
     """
-    embeds = FACES_PER_MIN / 60 * EMBEDDINGS_PER_FACE  # a second
-    look_ms = LOOKS_PER_S * (speed.look.wall_ms + speed.scrub.wall_ms)
-    look_cores = LOOKS_PER_S * (speed.look.cpu_ms + speed.scrub.cpu_ms) / 1000
-    turns = _fitting(HEADROOM * 1000, embeds * speed.embed.wall_ms, look_ms)
-    cores = _fitting(
-        HEADROOM * speed.processors, embeds * speed.embed.cpu_ms / 1000, look_cores + speed.decoding
+    served = max((n for n in range(1, MOST + 1) if _in_turn(speed, n) and _at_once(speed, n)), default=0)
+    bound = "processors" if _in_turn(speed, served + 1) else "recogniser"
+    return Verdict(speed.side, served, bound)
+
+
+def _in_turn(speed: Speed, cameras: int) -> bool:
+    """Whether the recogniser with the most cameras, and the whole crowd, has time for one look after another."""
+    count = min(cameras, speed.recognisers)
+    look, embed, scrub = (_wall_ms(cost, count, speed) for cost in (speed.look, speed.embed, speed.scrub))
+    return -(-cameras // count) * LOOKS_PER_S * (look + scrub) + _EMBEDS_PER_S * embed <= HEADROOM * 1000
+
+
+def _at_once(speed: Speed, cameras: int) -> bool:
+    """Whether the processors do what all cameras ask for."""
+    look_ms = speed.look.cpu_ms + speed.scrub.cpu_ms
+    cores = (
+        cameras * (LOOKS_PER_S * look_ms / 1000 + speed.decoding) + _EMBEDS_PER_S * speed.embed.cpu_ms / 1000
     )
-    return Verdict(speed.side, min(turns, cores, MOST), "recogniser" if turns <= cores else "processors")
+    return cores <= HEADROOM * speed.processors
 
 
-def _fitting(budget: float, shared: float, each: float) -> int:
-    """How often `each` fits into what `shared` leaves of `budget`."""
-    return MOST if each <= 0 else max(0, int((budget - shared) / each))
+def _wall_ms(cost: Cost, recognisers: int, speed: Speed) -> float:
+    """Of a run that was measured with every thread, where so many recognisers share them out.
+
+    Part of a run gains from a second thread and part does not (Amdahl): with one thread it takes by the clock what it
+    takes of processors. What waits for a card waits as long.
+    """
+    if recognisers == 1 or cost.cpu_ms <= cost.wall_ms or speed.threads == 1:
+        return cost.wall_ms
+    divided = (cost.cpu_ms - cost.wall_ms) / (1 - 1 / speed.threads)
+    return cost.cpu_ms - divided + divided / max(1, speed.threads // recognisers)

@@ -15,10 +15,11 @@ from lfr_edge.capture.source import parse_address
 from lfr_edge.clock import Clock
 from lfr_edge.errors import CameraError, ConfigError
 from lfr_edge.models.store import ModelStore
+from lfr_edge.recogniser.shares import how_many
 from lfr_edge.sentences import say
 from lfr_edge.settings import CameraSettings, Settings
 from lfr_edge.setup.answers import Draft
-from lfr_edge.setup.capacity import Speed, Verdict, judge
+from lfr_edge.setup.capacity import MOST, Speed, Verdict, judge
 from lfr_edge.setup.certificate import certificate_trouble
 from lfr_edge.setup.finding import Finding
 from lfr_edge.setup.neighbours import Neighbours
@@ -26,6 +27,7 @@ from lfr_edge.setup.speed import measure
 from lfr_edge.setup.storage import examine_storage
 from lfr_edge.setup.time_source import examine_clock
 from lfr_edge.setup.write import SECRETS, Written, keep_password, write_box
+from lfr_edge.vision.threads import available_cpus
 from lfr_edge.vision.twins.options import Acceleration
 
 SIDES: Final = (640, 960, 1280)  # of the detector; the cameras' own are measured besides
@@ -190,6 +192,7 @@ class Preparation:
         neighbours = Neighbours()
         speeds = measure(
             pack, sides, providers=models.providers, threads=models.threads, allow_cpu=models.allow_cpu,
+            recognisers=how_many(models, MOST, cpus=available_cpus(), list_bytes=0),
             acceleration=Acceleration.of(models, self.at(models.store)),
             seconds=seconds, decoding=max(self.decoding, default=None), say=tell,
         )  # fmt: skip

@@ -31,6 +31,7 @@ def measure(
     *,
     providers: Sequence[Provider] = ("cpu",),
     threads: int = 0,
+    recognisers: int = 1,
     allow_cpu: bool = False,
     acceleration: Acceleration = _PLAIN,
     seconds: float = 20.0,
@@ -38,6 +39,8 @@ def measure(
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Speed, ...]:
     """One :class:`Speed` for each of `sides`. `decoding` is a camera's measured share of a core, where known.
+
+    `recognisers`: the most that will share the cameras out; one is measured, with every thread.
 
     The picture is drawn: a network's cost does not depend on what it sees, and nobody has to be in front of a
     camera. At least three rounds, however little time is given. One frame at a time, also where a card would be given
@@ -81,6 +84,8 @@ def measure(
             embed=_median(embeds[1:]),
             scrub=_median(scrubs[1:]),
             processors=available_cpus(),
+            threads=threads or available_cpus(),
+            recognisers=recognisers,
             decoding=ASSUMED_DECODING if decoding is None else decoding,
             decoding_measured=decoding is not None,
         )

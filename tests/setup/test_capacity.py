@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,12 +17,16 @@ from lfr_edge.setup.capacity import (
     Cost,
     Speed,
     Verdict,
+    _wall_ms,
     judge,
 )
 
 
-def speed(look, embed, scrub, processors=2, decoding=0.3, side=1280):
-    return Speed(side, Cost(*look), Cost(*embed), Cost(*scrub), processors, decoding, decoding_measured=False)
+def speed(look, embed, scrub, processors=2, decoding=0.3, side=1280, recognisers=1):
+    return Speed(
+        side, Cost(*look), Cost(*embed), Cost(*scrub), processors, processors, recognisers, decoding,
+        decoding_measured=False,
+    )  # fmt: skip
 
 
 def test_two_cores_serve_two_cameras_as_measured():
@@ -44,6 +49,20 @@ def test_one_slow_process_is_full_before_many_processors_are():
     assert verdict.text == "1 camera at detector size 1280"
 
 
+def test_several_recognisers_use_the_processors_that_one_leaves_idle():
+    slow = (100, 600), (3, 18), (3, 18)  # 16 threads: six times as fast as one
+    alone = judge(speed(*slow, processors=16))
+    assert alone == Verdict(1280, 1, "recogniser")
+    shared = judge(speed(*slow, processors=16, recognisers=16))
+    assert shared == Verdict(1280, 2, "recogniser"), "a third would leave each five threads"
+
+
+def test_on_a_card_a_second_recogniser_waits_for_the_first():
+    """What takes longer by the clock than of processors is the card's, and the card is one."""
+    on_card = speed((20, 2), (5, 1), (5, 1), processors=16, recognisers=4)
+    assert _wall_ms(on_card.look, 4, on_card) == 20
+
+
 def test_a_box_that_is_too_slow_is_told_so():
     assert judge(speed((900, 900), (90, 90), (90, 90))).text == "no camera at detector size 1280"
 
@@ -53,6 +72,18 @@ def test_nothing_costs_nothing():
 
 
 ms = st.floats(0.01, 400)
+
+
+@given(st.floats(0.5, 400), st.floats(0.01, 1), st.integers(1, 64), st.integers(1, 64))
+def test_fewer_threads_take_longer_and_one_takes_what_it_takes_of_processors(
+    cpu, share, threads, recognisers
+):
+    """Against Amdahl's law as it is usually written: what cannot be divided, and the rest by the threads."""
+    alone = cpu * share
+    cost = Cost(alone + (cpu - alone) / threads, cpu)
+    found = _wall_ms(cost, recognisers, speed((1, 1), (1, 1), (1, 1), threads))
+    left = threads if recognisers == 1 else max(1, threads // recognisers)
+    assert found == pytest.approx(alone + (cpu - alone) / left)
 
 
 @given(ms, ms, ms, ms, ms, ms, st.integers(1, 64), st.floats(0.01, 2))
