@@ -62,11 +62,13 @@ async def van(
     threads: int,
     cut: float,
     side: int,
+    recognisers: int = 0,
     on_started: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Service]:
     """A started service whose cameras are live. `found.clips` are dealt out to the cameras in turn.
 
-    `on_started` is called between the service's start and the first camera's picture.
+    `recognisers` as models.recognisers. `on_started` is called between the service's start and the first camera's
+    picture.
     """
     with tempfile.TemporaryDirectory(prefix="lfr-van-") as scratch:
         folder = Path(scratch)
@@ -85,6 +87,7 @@ async def van(
                     "store": model_store().root,
                     "purpose": "evaluation",
                     "threads": threads,
+                    "recognisers": recognisers,
                 },
                 # A clip comes round every 20 s: without a short cool-down each person would raise one alert for all.
                 "matching": {"threshold": cut, "cooldown_s": 1.0},

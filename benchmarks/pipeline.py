@@ -38,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         "--seconds", type=float, metavar="S", help="of each live run (default: 40; quick: 10)"
     )
     options.add_argument("--frames", type=int, metavar="N", help="of the fast run (default: 1000; quick: 75)")
+    options.add_argument(
+        "--recognisers", type=int, default=0, metavar="N", help="of the live runs, as models.recognisers"
+    )
     options.add_argument("--only", choices=("fast", "live"), help="one half of the benchmark")
     args = options.parse_args(argv)
     report = _line.Report("pipeline", args)
@@ -96,8 +99,9 @@ async def _one(
 ) -> dict[str, Any]:
     """One live run; the counters are differences over its `seconds`."""
     async with van(
-        found, watchlist, cameras=cameras, pack=args.pack, threads=args.threads, cut=cut, side=args.side
-    ) as service:
+        found, watchlist, cameras=cameras, pack=args.pack, threads=args.threads, cut=cut, side=args.side,
+        recognisers=args.recognisers,
+    ) as service:  # fmt: skip
         await asyncio.sleep(_SETTLE_S)
         earlier = len(service.run.latencies.offered)
         before, began = family(), _counters(service)
@@ -106,11 +110,13 @@ async def _one(
         latencies = list(service.run.latencies.offered)[earlier:]
         stages = service.run.warden.pulse.get("stages_ms", {})
         lag_ms = service.lag.worst_ms
+        recognisers = len(service.run.warden.team.members)
     change = {name: ended[name] - began[name] for name in ended}
     cpu = spent(before, after)
     looked, offered = change["looked"], change["looked"] + change["dropped"]
     return {
         "cameras": cameras,
+        "recognisers": recognisers,
         "seconds": seconds,
         "latency_ms": _line.percentiles(latencies, 1),
         "alerts": len(latencies),
