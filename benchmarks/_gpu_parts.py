@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +43,9 @@ class Bench:
     engines: Path
     report: _line.Report
     quick: bool
+    about: dict[str, Any] = field(default_factory=dict)  # what another process opens the same from
+    cameras: tuple[int, ...] = ()  # how many, one number a run
+    recognisers: tuple[int, ...] = (1,)  # that share them out, one number for all those runs
 
     @property
     def side(self) -> int:

@@ -45,6 +45,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def at_least_one(text: str) -> int:
+    """An option's number of things. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
 class Report:
     """Collects one JSON line. Times the whole program, and says how busy the machine was."""
 

@@ -43,7 +43,12 @@ def test_every_part_runs_as_a_slice(tmp_path: Path) -> None:
     assert all(row["cosine"] >= 0.999 for row in by_name["prove"]["compared"].values())
     assert not any("refused" in row for row in by_name["options"]["options"])
     assert by_name["decode"]["decoders"][0]["pictures"] == 10
-    assert by_name["cameras"]["cameras"][-1]["ledger"]["faces"] > 0
+    runs = by_name["cameras"]["cameras"]
+    assert [(row["cameras"], row["recognisers"]) for row in runs] == [(1, 1), (2, 1), (2, 2)]
+    for row in runs:
+        assert row["ledger"]["faces"] > 0
+        assert row["worst_p95_ms"] >= row["latency_ms"]["p50"] > 0
+        assert 0 <= row["drops"] < 1
 
 
 def test_the_shell_script_refuses_what_it_cannot_do(tmp_path: Path) -> None:
