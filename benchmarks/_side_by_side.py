@@ -144,7 +144,9 @@ class _Several:
         while waiting := [child for child in self._children if child not in heard]:
             ready, _, _ = select.select(waiting, [], [], max(0.0, ends - time.monotonic()))
             if not ready:
-                raise ChildError(f"{len(waiting)} processes did not answer within {self._longest_s:g} s")
+                raise ChildError(
+                    f"{len(waiting)} of {len(self._children)} processes did not answer within {self._longest_s:g} s"
+                )
             heard |= {child: child.hear() for child in ready}
         return [heard[child] for child in self._children]
 

@@ -64,7 +64,7 @@ def test_whoever_fails_fails_the_benchmark(when: str, what: str, said: str) -> N
 
 
 def test_whoever_hangs_fails_the_benchmark() -> None:
-    with pytest.raises(ChildError, match="1 processes did not answer within 2 s"):
+    with pytest.raises(ChildError, match="1 of 2 processes did not answer within 2 s"):
         measured([{"number": 0}, {"number": 1, "measuring": "hang"}], longest_s=2)
 
 
@@ -116,8 +116,6 @@ def test_the_loop_in_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
     assert two["cameras_carried"] == pytest.approx(each["least"] + each["most"], abs=0.2)
     assert alone["cameras_carried"] == alone["cameras_carried_each"]["least"]
     assert two["cameras_carried_by_the_clock"] > 0
-        "no clock is slower than a CPU's"
-    )
     assert two["most_passages"] == 2 * 192, "each has slots of its own"
     assert two["slots_mib"] > alone["slots_mib"]
     assert two["held"] == pytest.approx(alone["held"], rel=0.4), "as many people, if other ones"
