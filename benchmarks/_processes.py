@@ -21,7 +21,7 @@ class Usage:
     role: str
     cpu_s: float  # user and system since the process began
     rss_mib: float
-    descriptors: int
+    descriptors: int | None  # None: it does not let us look
 
 
 def family() -> dict[int, Usage]:
@@ -52,11 +52,11 @@ def _usage(entry: Path, own: int) -> Usage | None:
         return None  # it ended while we looked
 
 
-def _descriptors(entry: Path) -> int:
+def _descriptors(entry: Path) -> int | None:
     try:
         return len(list((entry / "fd").iterdir()))
     except OSError:
-        return -1  # sealed processes do not let anybody look
+        return None  # sealed processes let nobody look but root
 
 
 def spent(before: dict[int, Usage], after: dict[int, Usage]) -> dict[str, float]:

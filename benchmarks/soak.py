@@ -2,14 +2,18 @@
 
 python -m benchmarks.soak --quick --json
 python -m benchmarks.soak --minutes 60 --cameras 2 --threads 0
+
+How many recognisers shared the cameras stands under ``processes``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import statistics
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--minutes", type=float, metavar="M", help="default: 60; quick: 0.4")
     options.add_argument("--cameras", type=int, default=1, metavar="N")
     options.add_argument("--side", type=int, default=1280, metavar="PX")
+    options.add_argument("--recognisers", type=int, default=0, metavar="N", help="as models.recognisers")
     args = options.parse_args(argv)
     report = _line.Report("soak", args)
     minutes = args.minutes or (0.4 if args.quick else 60.0)
@@ -54,7 +59,7 @@ async def _soak(
         del stack
         async with van(
             found, watchlist, cameras=args.cameras, pack=args.pack, threads=args.threads,
-            cut=threshold(loaded, found.listed), side=args.side,
+            cut=threshold(loaded, found.listed), side=args.side, recognisers=args.recognisers,
         ) as service:  # fmt: skip
             loop = asyncio.get_running_loop()
             began = loop.time()
@@ -81,28 +86,41 @@ async def _soak(
 
 
 def _trends(samples: list[tuple[float, dict[int, Usage]]]) -> dict[str, Any]:
-    """By role: memory and descriptors at the end, and what they gain an hour after the warm-up."""
-    rows: dict[str, list[tuple[float, float, int]]] = {}
-    for at, processes in samples:
-        for role in {usage.role for usage in processes.values()}:
-            mine = [usage for usage in processes.values() if usage.role == role]
-            rows.setdefault(role, []).append(
-                (at, sum(usage.rss_mib for usage in mine), sum(usage.descriptors for usage in mine))
-            )
+    """By role, summed over its processes: memory and descriptors at the end, and what they gain an hour after warm-up.
+
+    A sample with more or fewer processes than usual (one is starting anew) is left out of the slope: memory that is
+    away for a moment is no trend. What pages several processes share counts for each.
+    """
     table = {}
-    for role, points in rows.items():
-        steady = np.array(points[int(_WARM_SHARE * len(points)) :], np.float64)
-        slope: list[float | None] = [None, None]
-        if len(steady) >= 3 and np.ptp(steady[:, 0]) > 0:
-            slope = [round(float(np.polyfit(steady[:, 0], steady[:, c], 1)[0]) * 3600, 2) for c in (1, 2)]
+    for role in dict.fromkeys(usage.role for _, processes in samples for usage in processes.values()):
+        found = [(at, [usage for usage in now.values() if usage.role == role]) for at, now in samples]
+        found = [(at, mine) for at, mine in found if mine]
+        usual = statistics.mode(len(mine) for _, mine in found)
+        steady = [(at, mine) for at, mine in found[int(_WARM_SHARE * len(found)) :] if len(mine) == usual]
+        memory = [sum(usage.rss_mib for usage in mine) for _, mine in found]
         table[role] = {
-            "rss_mib": round(points[-1][1], 1),
-            "rss_mib_peak": round(max(point[1] for point in points), 1),
-            "rss_mib_per_hour": slope[0],
-            "descriptors": points[-1][2],
-            "descriptors_per_hour": slope[1],
+            "processes": usual,
+            "rss_mib": round(memory[-1], 1),
+            "rss_mib_peak": round(max(memory), 1),
+            "rss_mib_per_hour": _slope([(at, sum(usage.rss_mib for usage in mine)) for at, mine in steady]),
+            "descriptors": _descriptors(found[-1][1]),
+            "descriptors_per_hour": _slope([(at, _descriptors(mine)) for at, mine in steady]),
         }
     return table
+
+
+def _descriptors(mine: Sequence[Usage]) -> int | None:
+    """None where one of them does not let us look: a sum without it would be too small."""
+    counts = [usage.descriptors for usage in mine if usage.descriptors is not None]
+    return sum(counts) if len(counts) == len(mine) else None
+
+
+def _slope(points: Sequence[tuple[float, float | None]]) -> float | None:
+    """An hour's gain; None for fewer than three points, or where one is not known."""
+    known = np.array([point for point in points if point[1] is not None], np.float64)
+    if len(known) < max(3, len(points)) or np.ptp(known[:, 0]) == 0:
+        return None
+    return round(float(np.polyfit(known[:, 0], known[:, 1], 1)[0]) * 3600, 2)
 
 
 if __name__ == "__main__":

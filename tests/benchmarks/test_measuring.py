@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import _line, peers
+from benchmarks import _line, peers, soak
 from benchmarks._bare import Bare, best
 from benchmarks._drive import Block, Drive
 from benchmarks._meter import Meter, is_network
-from benchmarks._processes import family, memory, spent
+from benchmarks._processes import Usage, family, memory, spent
 
 
 def burn(seconds: float) -> None:
@@ -146,6 +146,39 @@ def test_children_are_seen_with_their_cpu_time() -> None:
             assert memory(now)["desk"] > 10
         finally:
             child.kill()
+
+
+def sample(at: float, *processes: tuple[str, float, int | None]) -> tuple[float, dict[int, Usage]]:
+    return at, {pid: Usage(role, 0.0, mib, fds) for pid, (role, mib, fds) in enumerate(processes, start=1)}
+
+
+def test_two_recognisers_grow_as_their_sum() -> None:
+    samples = [
+        sample(360.0 * n, ("desk", 100.0, 30), ("recogniser", 200.0 + n, 8), ("recogniser", 300.0 + n, 8))
+        for n in range(20)
+    ]
+    table = soak._trends(samples)
+    both = table["recogniser"]
+    assert (both["processes"], table["desk"]["processes"]) == (2, 1)
+    assert both["rss_mib"] == both["rss_mib_peak"] == 538
+    assert both["rss_mib_per_hour"] == pytest.approx(20), "each gains 10 an hour"
+    assert (both["descriptors"], both["descriptors_per_hour"]) == (16, 0)
+    assert table["desk"]["rss_mib_per_hour"] == 0
+
+
+def test_a_recogniser_that_starts_anew_is_no_trend() -> None:
+    one, two, three = ([("recogniser", 200.0, 8)] * number for number in (1, 2, 3))
+    samples = [sample(60.0 * n, *(one if n == 18 else three if n == 19 else two)) for n in range(20)]
+    both = soak._trends(samples)["recogniser"]
+    assert (both["processes"], both["rss_mib_per_hour"], both["rss_mib_peak"]) == (2, 0, 600)
+
+
+def test_descriptors_that_nobody_may_see_are_not_counted() -> None:
+    samples = [sample(60.0 * n, ("recogniser", 200.0, 8), ("recogniser", 200.0, None)) for n in range(20)]
+    both = soak._trends(samples)["recogniser"]
+    assert (both["descriptors"], both["descriptors_per_hour"]) == (None, None)
+    assert both["rss_mib_per_hour"] == 0
+    assert soak._trends(samples[:2])["recogniser"]["rss_mib_per_hour"] is None, "two samples are no slope"
 
 
 def test_the_line_is_one_line_and_is_kept(

@@ -215,6 +215,7 @@ def test_soak(default_pack: object) -> None:
     ledger = line["ledger"]
     assert ledger["processed"] == ledger["erased"] + ledger["retained"]
     assert line["recogniser_restarts"] == 0
+    assert line["processes"]["recogniser"]["processes"] == 1, "one camera, one recogniser"
 
 
 @pytest.mark.browser
