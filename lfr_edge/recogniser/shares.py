@@ -1,7 +1,8 @@
 """Which recogniser looks at which camera, and with how many threads.
 
-Networks use a second thread badly: on two processors, two recognisers of one thread each look at 1.3 to 1.5 times the
-frames of one recogniser with two (docs/performance.md). What they pay for it is a copy of networks and list each.
+Networks use a second thread badly, and one recogniser looks at all its cameras in one step: on two processors, two
+recognisers of one thread each look at 1.2 to 2.2 times the frames of one recogniser with two (docs/performance.md).
+What they pay for it is a copy of networks and list each.
 """
 
 from __future__ import annotations
@@ -58,11 +59,17 @@ def shares(
     dealt: list[list[CameraPlan]] = [[] for _ in range(count)]
     for plan in sorted(cameras, key=lambda plan: -plan.detector_side):
         min(dealt, key=_work).append(plan)
-    each, more = divmod(max(count, models.threads or cpus), count)
+    ordered = sorted(dealt, key=_work, reverse=True)
     return tuple(
-        Share(tuple(plan for plan in cameras if plan in mine), each + (number < more))
-        for number, mine in enumerate(sorted(dealt, key=_work, reverse=True))
+        Share(tuple(plan for plan in cameras if plan in mine), threads)
+        for mine, threads in zip(ordered, threads_of(models.threads or cpus, count), strict=True)
     )
+
+
+def threads_of(threads: int, count: int) -> list[int]:
+    """So many threads shared out among `count`, at least one each; who comes first has one more."""
+    each, more = divmod(max(count, threads), count)
+    return [each + (number < more) for number in range(count)]
 
 
 def _work(cameras: Sequence[CameraPlan]) -> int:

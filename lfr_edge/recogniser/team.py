@@ -28,14 +28,15 @@ class _Member:
     share: Share
     handle: RecogniserHandle
     counters: dict[str, Any] | None = None  # its last pulse, or its receipt
+    fresh: bool = False  # counted since the team's last pulse
 
 
 class RecogniserTeam:
     """**Thread rule:** one event loop. **Lifetime:** one start, one end; the next start is another team.
 
     Args:
-        on_message: as :class:`~lfr_edge.recogniser.handle.RecogniserHandle`. A ``pulse`` holds the sums of all, from
-            the moment on when each has sent one.
+        on_message: as :class:`~lfr_edge.recogniser.handle.RecogniserHandle`. A ``pulse`` holds the sums of all, and
+            comes when each has sent one: four a second, however many they are.
     """
 
     def __init__(self, clock: Clock, on_message: OnMessage) -> None:
@@ -80,13 +81,17 @@ class RecogniserTeam:
 
     async def ended(self) -> Ending:
         """Wait for the first end of any of them, whoever caused it. The others go on until :meth:`stop`."""
-        waiting = [asyncio.create_task(member.handle.ended()) for member in self._members]
+        waiting = {asyncio.create_task(member.handle.ended()): member for member in self._members}
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            return done.pop().result()
         finally:
             for task in waiting:
                 task.cancel()
+        first = done.pop()
+        if len(waiting) == 1:
+            return first.result()
+        cameras = ", ".join(plan.id for plan in waiting[first].share.cameras)
+        return replace(first.result(), message=f"{first.result().message} (it looked at {cameras})")
 
     def of(self, camera: str) -> RecogniserHandle:
         """Who looks at this camera. Raises KeyError where nobody does."""
@@ -137,14 +142,12 @@ class RecogniserTeam:
         endings = await asyncio.gather(*(member.handle.stop() for member in self._members))
         for member, ending in zip(self._members, endings, strict=True):
             member.counters = ending.counters or member.counters
-        counted = [member.counters for member in self._members if member.counters is not None]
-        if counted:  # who never said a word looked at nobody
-            await self._on_message(Message("pulse", together(counted)))
+        await self._pulse()
         failed = next((ending for ending in endings if ending.counters is None), None)
         if failed is not None:
             return failed
         wiped = sum(ending.wiped or 0 for ending in endings)
-        return replace(endings[0], wiped=wiped, counters=together(counted))
+        return replace(endings[0], wiped=wiped, counters=self._counted())
 
     async def kill(self) -> None:
         """SIGKILL, for all of them."""
@@ -155,20 +158,27 @@ class RecogniserTeam:
         fds = [fd for plan in share.cameras for fd in (plan.slot_fd, plan.bell_fd)]
 
         async def hear(message: Message) -> None:
-            if message.kind == "pulse":
-                member.counters = message.body
-                await self._pulse()
-            else:
+            if message.kind != "pulse":
                 await self._on_message(message)
+                return
+            member.counters, member.fresh = message.body, True
+            if all(one.fresh for one in self._members):
+                for one in self._members:
+                    one.fresh = False
+                await self._pulse()
 
         member = _Member(share, RecogniserHandle(self._clock, fds, hear))
         return member
 
     async def _pulse(self) -> None:
-        """Once each has said something: a sum without one of them would fall short and then jump."""
+        counted = self._counted()
+        if counted is not None:
+            await self._on_message(Message("pulse", counted))
+
+    def _counted(self) -> dict[str, Any] | None:
+        """None before the first word. Who died before saying one looked at nobody that anybody knows of."""
         counted = [member.counters for member in self._members if member.counters is not None]
-        if len(counted) == len(self._members):
-            await self._on_message(Message("pulse", together(counted)))
+        return together(counted) if counted else None
 
 
 def together(counted: Sequence[dict[str, Any]]) -> dict[str, Any]:
