@@ -52,6 +52,7 @@ class CameraStatus:
     epoch: int
     note: str = ""  # why it is not live, in words, without any address
     drift: Mapping[str, float] = field(default_factory=dict)  # PSI by measure; empty: not enough passages yet
+    looks_per_s: float | None = None  # frames looked at; None: not for ten seconds on end yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class Passages:
             camera.tracker.restart()
         update = camera.tracker.update(faces, frame.captured_ns)
         self._end(camera, update.ended)
-        camera.view.looked.append(frame.captured_ns)
+        camera.view.look(frame.captured_ns)
         camera.view.counts.frames += 1
         camera.view.counts.detections += len(faces)
         wanted: list[tuple[int, Passage]] = []

@@ -10,6 +10,12 @@ from typing import Any, Final
 
 SCORE_BIN_E4: Final = 200  # 0.02 of cosine: about forty bins over all scores in use
 WINDOW_NS: Final = 60_000_000_000
+RATE_NS: Final = 10_000_000_000  # over which looks are counted
+# Longer without a look is a pause or a camera that was gone, and no slowness: who shows no progress for two seconds
+# is ended (handle.py).
+_GAP_NS: Final = 2_500_000_000
+# A camera with fewer is not served: what a box's verdict is made from (setup/capacity.py), and what the desk warns of.
+LEAST_LOOKS_PER_S: Final = 5.0
 _MOST_SAMPLES: Final = 512  # a minute of a busy street's probes; older ones leave first
 
 
@@ -63,6 +69,18 @@ class View:
         default_factory=lambda: deque(maxlen=_MOST_SAMPLES)
     )  # time, eye distance in pixels, sharpness 0..1, light 0..1; of faces that were cut out
 
+    def look(self, now_ns: int) -> None:
+        """A frame of this camera is looked at."""
+        if self.looked and now_ns - self.looked[-1] > _GAP_NS:
+            self.looked.clear()
+        self.looked.append(now_ns)
+
+    def looks_per_s(self, now_ns: int) -> float | None:
+        """Over the last ten seconds; None before there were as many, and while nothing is looked at."""
+        if not self.looked or now_ns - self.looked[0] < RATE_NS or now_ns - self.looked[-1] > _GAP_NS:
+            return None
+        return round(sum(now_ns - moment < RATE_NS for moment in self.looked) / (RATE_NS / 1e9), 2)
+
     def trim(self, now_ns: int) -> None:
         for times in (self.looked, self.passages):
             while times and now_ns - times[0] > WINDOW_NS:
@@ -72,9 +90,8 @@ class View:
 
     def to_json(self, now_ns: int) -> dict[str, Any]:
         self.trim(now_ns)
-        elapsed_s = (now_ns - self.looked[0]) / 1e9 if self.looked else 0.0
         return {
-            "looks_per_s": round(len(self.looked) / elapsed_s, 2) if elapsed_s > 1 else 0.0,
+            "looks_per_s": self.looks_per_s(now_ns),
             "faces_per_min": float(len(self.passages)),
             "median_eye_px": _median([sample[1] for sample in self.samples]),
             "sharpness": _median([sample[2] for sample in self.samples]),

@@ -29,6 +29,7 @@ from lfr_edge.console.views import category_title
 from lfr_edge.energy import meter
 from lfr_edge.errors import AlertError, DeploymentError, RecogniserError
 from lfr_edge.matching.standing import Standing
+from lfr_edge.recogniser.view import LEAST_LOOKS_PER_S
 from lfr_edge.sentences import say
 from lfr_edge.service.gauges import percentile
 from lfr_edge.service.list_changes import withdraw
@@ -194,6 +195,7 @@ class View:
             drops=int(seen.get("dropped", 0)),
             epoch=kept.epoch,
             drift=dict(run.warden.drift.of(kept.camera).values),
+            looks_per_s=seen.get("looks_per_s") if state == "live" else None,
             note="the picture does not change"
             if kept.frozen
             else kept.error_message
@@ -228,6 +230,11 @@ class View:
                 troubles.append(
                     Trouble("degraded", say("camera {id} gives no picture", id=camera.id), camera.note)
                 )
+            # A camera that gives few pictures is looked at as often as it can be.
+            elif camera.looks_per_s is not None and camera.looks_per_s < min(
+                LEAST_LOOKS_PER_S, 0.8 * camera.fps
+            ):
+                troubles.append(_overlooked(camera.id, camera.looks_per_s))
         if run.warden.degraded:
             hint = say(
                 "the threshold may have been chosen for {provider}: how often it is wrong is now told for the CPU",
@@ -286,6 +293,18 @@ class View:
             checked_wall_ns=service.clock.wall_ns() if full else None,
             lines=lines,
         )
+
+
+def _overlooked(camera: str, looks: float) -> Trouble:
+    """The box is too slow: the rate falls, for every camera alike, and never the size of the detector's picture."""
+    return Trouble(
+        "degraded",
+        say("camera {id} is looked at {looks:.1f} times a second", id=camera, looks=looks),
+        say(
+            "below {least:g} who passes quickly may be missed: fewer cameras, a smaller detector_side, or a faster box",
+            least=LEAST_LOOKS_PER_S,
+        ),
+    )
 
 
 def _ends_wall_ns(run: Run) -> int | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-LOOKS_PER_S: Final = 5.0  # of one camera. With fewer, p95 frame to alert passes 700 ms (docs/performance.md)
+from lfr_edge.recogniser.view import LEAST_LOOKS_PER_S
+
 FACES_PER_MIN: Final = 129.0  # of the whole box: the busiest published deployment (domain.md 6)
 EMBEDDINGS_PER_FACE: Final = (
     12.0  # a walker is in view for some 2.5 s; vision.embeddings_per_track bounds it at 24
@@ -54,7 +55,7 @@ class Verdict:
 
 
 def judge(speed: Speed) -> Verdict:
-    """The most cameras that are each looked at :data:`LOOKS_PER_S` times a second in the busiest hour published.
+    """The most cameras that are each looked at :data:`LEAST_LOOKS_PER_S` times a second in the busiest hour published.
 
     Two budgets, both to :data:`HEADROOM`: the looks of each recogniser follow each other, and all processes together
     share the processors. Faces are counted for the box, and taken to stand before the cameras of one recogniser: a
@@ -70,14 +71,17 @@ def _in_turn(speed: Speed, cameras: int) -> bool:
     """Whether the recogniser with the most cameras, and the whole crowd, has time for one look after another."""
     count = min(cameras, speed.recognisers)
     look, embed, scrub = (_wall_ms(cost, count, speed) for cost in (speed.look, speed.embed, speed.scrub))
-    return -(-cameras // count) * LOOKS_PER_S * (look + scrub) + _EMBEDS_PER_S * embed <= HEADROOM * 1000
+    return (
+        -(-cameras // count) * LEAST_LOOKS_PER_S * (look + scrub) + _EMBEDS_PER_S * embed <= HEADROOM * 1000
+    )
 
 
 def _at_once(speed: Speed, cameras: int) -> bool:
     """Whether the processors do what all cameras ask for."""
     look_ms = speed.look.cpu_ms + speed.scrub.cpu_ms
     cores = (
-        cameras * (LOOKS_PER_S * look_ms / 1000 + speed.decoding) + _EMBEDS_PER_S * speed.embed.cpu_ms / 1000
+        cameras * (LEAST_LOOKS_PER_S * look_ms / 1000 + speed.decoding)
+        + _EMBEDS_PER_S * speed.embed.cpu_ms / 1000
     )
     return cores <= HEADROOM * speed.processors
 

@@ -172,7 +172,7 @@ def test_a_camera_says_how_well_it_sees(build: Build, portrait: np.ndarray) -> N
     walk(recogniser, portrait, 30)
     view = recogniser.views(30 * FRAME_NS)["cam"]
     assert view["faces_per_min"] == 1
-    assert view["looks_per_s"] == pytest.approx(25, rel=0.1)
+    assert view["looks_per_s"] is None, "not for ten seconds yet"
     assert view["median_eye_px"] == pytest.approx(20, abs=8)
     assert recogniser.views(90_000_000_000)["cam"]["median_eye_px"] is None  # a minute later nothing is known
     recogniser.finish()

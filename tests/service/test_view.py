@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -35,6 +35,14 @@ async def test_what_the_pages_show(van, start) -> None:
     service.run.warden.ready["degraded"] = "running on the CPU: a card is missing"
     (told,) = (trouble for trouble in view.status().troubles if "on the CPU" in trouble.text)
     assert "how often it is wrong" in told.hint
+
+    # A box that is too slow for its cameras says so; a camera that gives few pictures is none of its doing.
+    def slow(looks: float | None, fps: float) -> list[str]:
+        camera = replace(status.cameras[0], looks_per_s=looks, fps=fps)
+        return [trouble.text for trouble in view._troubles((camera,)) if "looked at" in trouble.text]
+
+    assert slow(4.9, 25.0) == ["camera gate is looked at 4.9 times a second"]
+    assert slow(5.0, 25.0) == slow(None, 25.0) == slow(3.9, 4.0) == []
 
     # The page says that it is painted: the latency ends there, and no made-up token or time counts.
     view.painted(alert.id.token, time.monotonic_ns(), 0)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lfr_edge.recogniser.view import LEAST_LOOKS_PER_S
 from lfr_edge.setup.capacity import (
     EMBEDDINGS_PER_FACE,
     FACES_PER_MIN,
     HEADROOM,
-    LOOKS_PER_S,
     MOST,
     Cost,
     Speed,
@@ -91,7 +91,7 @@ def test_what_the_verdict_says_fits_and_one_more_does_not(lw, lc, ew, ec, sw, sc
     given_speed = speed((lw, lc), (ew, ec), (sw, sc), processors, decoding)
 
     def fits(cameras: int) -> bool:
-        looks, embeds = cameras * LOOKS_PER_S, FACES_PER_MIN / 60 * EMBEDDINGS_PER_FACE
+        looks, embeds = cameras * LEAST_LOOKS_PER_S, FACES_PER_MIN / 60 * EMBEDDINGS_PER_FACE
         wall = looks * (lw + sw) + embeds * ew
         cpu = cameras * decoding + (looks * (lc + sc) + embeds * ec) / 1000
         return wall <= HEADROOM * 1000 + 1e-6 and cpu <= HEADROOM * processors + 1e-9

@@ -68,6 +68,7 @@ class BoxMetrics(Collector):
         yield state
         gauges: dict[str, tuple[str, str, float]] = {
             "fps": ("camera_frames_per_second", "Frames taken a second.", 1),
+            "looks_per_s": ("camera_looks_per_second", "Frames looked at a second, over ten.", 1),
             "frame_age_ms": ("camera_frame_age_seconds", "Age of the newest frame.", _MILLI),
             "faces_per_min": ("camera_faces_per_minute", "Faces a minute.", 1),
             "median_eye_px": ("camera_inter_eye_pixels", "Median distance between the eyes.", 1),

@@ -4,6 +4,7 @@ import { $, $$, grouped, put, say } from "./dom.js";
 
 const CELLS = {
   fps: (camera) => camera.fps.toFixed(1),
+  looks_per_s: (camera) => (camera.looks_per_s === null ? "–" : camera.looks_per_s.toFixed(1)),
   frame_age_ms: (camera) => (camera.frame_age_ms === null ? "–" : `${camera.frame_age_ms} ms`),
   faces_per_min: (camera) => camera.faces_per_min.toFixed(0),
   median_eye_px: (camera) => (camera.median_eye_px === null ? "–" : `${camera.median_eye_px.toFixed(0)} px`),
