@@ -17,7 +17,7 @@ from lfr_edge.cli.evaluation_inputs import (
     real,
     whole,
 )
-from lfr_edge.cli.evaluation_pack import add_pack_arguments, open_pack
+from lfr_edge.cli.evaluation_pack import add_pack_arguments, open_pack, runs_of
 from lfr_edge.cli.packs import add_box, box_of, counting, counting_each, progress_bar
 from lfr_edge.cli.verbs import add_verb
 from lfr_edge.errors import EvaluationError
@@ -30,8 +30,10 @@ from lfr_edge.evaluation.protocol import Protocol, Role
 from lfr_edge.evaluation.truth import read_truth
 from lfr_edge.matching.judge import Policy
 from lfr_edge.matching.threshold import calibrations_of, choose
+from lfr_edge.recogniser.shares import how_many, threads_of
 from lfr_edge.settings import MatchingSettings, VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
+from lfr_edge.vision.threads import available_cpus
 from lfr_edge.watchlist.keys import read_key_file
 
 _CLIP = """\
@@ -83,6 +85,10 @@ def register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="detector's picture, a multiple of 32 from 320 to 3840 (default: 1280)",
     )
     clip.add_argument("--realtime", action="store_true", help="also at the cameras' pace on this machine")
+    recognisers = (
+        "of --realtime (default: the configuration's models.recognisers, without one 0: as many as fit here)"
+    )
+    add_whole(clip, "--recognisers", 0, 64, help=recognisers)
     add_box(clip)
     add_pack_arguments(clip)
     clip.set_defaults(run=_run_clip)
@@ -120,15 +126,28 @@ def _run_clip(args: argparse.Namespace) -> int:
     if args.realtime:
         with progress_bar() as bar:
             progress = counting(bar, "frames at the cameras' pace")
-            at_pace = replay_at_pace(vision, gallery, replay, progress=progress)
+            stacks = _stacks(args, vision, len(clips))
+            at_pace = replay_at_pace(stacks, gallery, replay, progress=progress)
         result = assess(at_pace, truths, listed)
         result["unhurried"] = {
             name: unhurried[name] for name in ("recognised", "trr", "false_alerts", "frames")
         }
+        result["recognisers"] = len(stacks)
         result["lost_to_drops"] = unhurried["recognised"] - result["recognised"]
     result |= {"threshold": threshold, "threshold_source": source, "list_size": len(listed), "model": model}
     print(json.dumps(result, indent=2) if args.json else _clip_summary(result))
     return 0
+
+
+def _stacks(args: argparse.Namespace, vision: VisionStack, clips: int) -> list[VisionStack]:
+    """As many as a deployment with so many cameras has recognisers here, each with its part of the threads."""
+    runs, cpus = runs_of(args), available_cpus()
+    if args.recognisers is not None:
+        runs = runs.model_copy(update={"recognisers": args.recognisers})
+    count = how_many(runs, clips, cpus=cpus, list_bytes=0)
+    if count == 1:
+        return [vision]
+    return [open_pack(args, threads=threads)[1] for threads in threads_of(runs.threads or cpus, count)]
 
 
 def _protocol(args: argparse.Namespace) -> Protocol | None:
@@ -194,7 +213,8 @@ def _clip_summary(result: dict[str, Any]) -> str:
     ]
     if "unhurried" in result:
         lines.append(
-            f"unhurried  {result['unhurried']['recognised']} recognised; {result['lost_to_drops']} lost"
+            f"unhurried  {result['unhurried']['recognised']} recognised; {result['lost_to_drops']} lost "
+            f"with {result['recognisers']} recogniser{'s' if result['recognisers'] > 1 else ''}"
         )
     lines += [f"missed     {item['identity']} ({item['face_px']} px)" for item in result["missed"]]
     for item in result["alerts"]:

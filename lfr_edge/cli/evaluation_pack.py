@@ -33,18 +33,32 @@ def add_providers(parser: argparse.ArgumentParser, name: str, of: str) -> None:
     )
 
 
-def open_pack(
+def runs_of(
     args: argparse.Namespace, name: str = "", providers: Sequence[Provider] = ("cpu",)
+) -> ModelSettings:
+    """What is to run: the configuration's, or what the arguments say."""
+    box = box_of(args)
+    return box.models if box else ModelSettings(
+        pack=name or args.pack, store=args.store, providers=tuple(providers), threads=args.threads
+    )  # fmt: skip
+
+
+def open_pack(
+    args: argparse.Namespace,
+    name: str = "",
+    providers: Sequence[Provider] = ("cpu",),
+    *,
+    threads: int | None = None,
 ) -> tuple[Pack, VisionStack, dict[str, Any]]:
     """The pack, its networks, and how both are named in a result: with ``--config``, exactly as the service has them.
+
+    `threads` instead of those that were asked for: a share of them.
 
     Raises:
         EvaluationError: ``pack_missing``. VisionError, ModelError: as :meth:`VisionStack.open`.
     """
     box = box_of(args)
-    runs = box.models if box else ModelSettings(
-        pack=name or args.pack, store=args.store, providers=tuple(providers), threads=args.threads
-    )  # fmt: skip
+    runs = runs_of(args, name, providers)
     store, wanted = ModelStore(runs.store), runs.pack
     if wanted not in store.names():
         raise EvaluationError(
@@ -56,7 +70,7 @@ def open_pack(
     vision = VisionStack.open(
         pack,
         providers=runs.providers,
-        threads=runs.threads,
+        threads=runs.threads if threads is None else threads,
         allow_cpu=runs.allow_cpu,
         min_score=(box.vision if box else VisionSettings()).min_score,
         acceleration=Acceleration.of(runs, runs.store),

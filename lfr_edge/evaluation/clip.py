@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import math
 import os
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,9 @@ from lfr_edge.matching.judge import Judge, Policy
 from lfr_edge.recogniser.hit import Hit
 from lfr_edge.recogniser.loop import Recogniser
 from lfr_edge.recogniser.probes import LOOKING_S
-from lfr_edge.settings import CameraSettings, VisionSettings
+from lfr_edge.recogniser.shares import shares
+from lfr_edge.recogniser.spec import CameraPlan
+from lfr_edge.settings import CameraSettings, ModelSettings, VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.enrol import Rules, enrol_list
@@ -147,39 +150,72 @@ def replay_unhurried(
 
 
 def replay_at_pace(
-    stack: VisionStack,
+    stacks: Sequence[VisionStack],
     gallery: Gallery,
     replay: Replay,
     *,
     clock: Clock | None = None,
     progress: Progress | None = None,
 ) -> ClipRun:
-    """As cameras would give it: capture children at the recorded pace, the newest frame wins, the rest is dropped."""
-    return asyncio.run(_at_pace(stack, gallery, replay, clock or SystemClock(), progress))
+    """As cameras would give it: capture children at the recorded pace, the newest frame wins, the rest is dropped.
+
+    Args:
+        stacks: one for each recogniser, at most as many as clips. They share the clips out as a deployment's do, but
+            are threads of this process, where those are processes.
+    """
+    return asyncio.run(_at_pace(stacks, gallery, replay, clock or SystemClock(), progress))
 
 
 async def _at_pace(
-    stack: VisionStack, gallery: Gallery, replay: Replay, clock: Clock, progress: Progress | None
+    stacks: Sequence[VisionStack], gallery: Gallery, replay: Replay, clock: Clock, progress: Progress | None
 ) -> ClipRun:
-    recogniser = _recogniser(stack, gallery, replay, looking_s=LOOKING_S)
-    recogniser.rehearse()
     with ExitStack() as opened:
-        lines = [_Line(camera, path, clock, opened) for camera, path in replay.clips.items()]
+        lines = {
+            camera: _Line(camera, path, replay.side, clock, opened) for camera, path in replay.clips.items()
+        }
+        plans = [line.plan for line in lines.values()]
+        dealt = shares(plans, ModelSettings(recognisers=len(stacks)), cpus=len(stacks), list_bytes=0)
+        groups = [[lines[plan.id] for plan in share.cameras] for share in dealt]
+        recognisers = []
+        for stack, group in zip(stacks, groups, strict=True):
+            part = dataclasses.replace(
+                replay, clips={line.camera: replay.clips[line.camera] for line in group}
+            )
+            recognisers.append(_recogniser(stack, gallery, part, looking_s=LOOKING_S))
+            recognisers[-1].rehearse()
         try:
-            for line in lines:
+            for line in lines.values():
                 await line.keeper.start()
-            alerts, frames = await asyncio.to_thread(_watch, recogniser, lines, replay, clock, progress)
+            told = [progress] + [None] * (len(groups) - 1)  # of the first one's clips
+            watching = zip(recognisers, groups, told, strict=True)
+            watched = await asyncio.gather(
+                *(asyncio.to_thread(_watch, one, group, replay, clock, tell) for one, group, tell in watching)
+            )
         finally:
-            for line in lines:
+            for line in lines.values():
                 await line.keeper.stop()
-        drops = {line.camera: line.dropped for line in lines}
-        return _finish(recogniser, alerts, frames, drops)
+        runs = [
+            _finish(recogniser, alerts, frames, {line.camera: line.dropped for line in group})
+            for recogniser, group, (alerts, frames) in zip(recognisers, groups, watched, strict=True)
+        ]
+    return runs[0] if len(runs) == 1 else _together(runs)
+
+
+def _together(runs: Sequence[ClipRun]) -> ClipRun:
+    alerts = sorted((alert for run in runs for alert in run.alerts), key=lambda alert: alert.time_s)
+    return ClipRun(
+        tuple(alerts),
+        {camera: count for run in runs for camera, count in run.frames.items()},
+        {camera: count for run in runs for camera, count in run.drops.items()},
+        {name: sum(run.ledger[name] for run in runs) for name in runs[0].ledger},
+        sum(run.suppressed for run in runs),
+    )
 
 
 class _Line:
     """One clip as a camera: slot, bell, capture child, read side."""
 
-    def __init__(self, camera: str, path: Path, clock: Clock, opened: ExitStack) -> None:
+    def __init__(self, camera: str, path: Path, side: int, clock: Clock, opened: ExitStack) -> None:
         self.camera = camera
         slot = FrameSlot.create()
         opened.callback(slot.close)
@@ -192,6 +228,13 @@ class _Line:
         self.keeper = CameraKeeper(settings, slot, ring, clock)
         self.reader = FrameReader(slot.fd, camera, max_age_s=settings.max_frame_age_s, clock=clock)
         opened.callback(self.reader.close)
+        self.plan = CameraPlan(
+            id=camera,
+            slot_fd=slot.fd,
+            bell_fd=self.bell,
+            detector_side=side,
+            max_frame_age_s=settings.max_frame_age_s,
+        )
         self.last = (0, 0)
 
     def take(self) -> Frame | None:

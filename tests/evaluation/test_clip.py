@@ -123,15 +123,21 @@ def test_a_slow_machine_puts_looks_off_only_at_the_cameras_pace(piece, stack, ga
         raise StoppedError
 
     monkeypatch.setattr(clip, "Recogniser", recogniser)
-    for run in (replay_unhurried, replay_at_pace):
+    for run, networks in ((replay_unhurried, stack), (replay_at_pace, [stack])):
         with pytest.raises(StoppedError):
-            run(stack, gallery, replay(piece)[0])
+            run(networks, gallery, replay(piece)[0])
     assert limits == [math.inf, LOOKING_S]
 
 
-def test_at_the_cameras_pace_every_frame_is_looked_at_or_counted_as_dropped(piece, stack, gallery):
+@pytest.mark.parametrize("recognisers", [1, 2])
+def test_at_the_cameras_pace_every_frame_is_looked_at_or_counted_as_dropped(
+    piece, stack, default_pack, gallery, recognisers
+):
     plan, truths = replay(piece, cameras=2)
-    run = replay_at_pace(stack, gallery, plan)
+    stacks = [stack, *(VisionStack.open(default_pack, threads=1) for _ in range(recognisers - 1))]
+    run = replay_at_pace(stacks, gallery, plan)
+    assert run.ledger["frames"] == sum(run.frames.values())
+    assert run.ledger["probes"] == run.ledger["erased"] + run.ledger["retained"]
     for camera in truths:
         assert run.frames[camera] > 0
         # The newest frame at the very end may still be untaken when the recording is over.
