@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
+import cv2
 import numpy as np
 
 from lfr_edge.models import families
@@ -77,7 +78,8 @@ class SilentSession:
 
 
 def scripted_stack(crowd: ScriptedCrowd) -> VisionStack:
-    """The product's own stack but for the networks."""
+    """The product's own stack but for the networks, OpenCV's threads included."""
+    cv2.setNumThreads(1)  # as VisionStack.open, which is not called here
     session = cast(Session, SilentSession(_EMBEDDER.dimension or 0))
     embedder = FusedEmbedder([(_EMBEDDER, session)])
     return VisionStack(cast(Detector, crowd), embedder, fingerprint="0" * 64, sessions=[session])

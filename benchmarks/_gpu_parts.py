@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 
 from benchmarks import _line
@@ -46,6 +47,9 @@ class Bench:
     about: dict[str, Any] = field(default_factory=dict)  # what another process opens the same from
     cameras: tuple[int, ...] = ()  # how many, one number a run
     recognisers: tuple[int, ...] = (1,)  # that share them out, one number for all those runs
+
+    def __post_init__(self) -> None:
+        cv2.setNumThreads(1)  # as VisionStack.open, which no part calls
 
     @property
     def side(self) -> int:

@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from benchmarks import gpu, loop
+from benchmarks._crowd import ScriptedCrowd, scripted_stack
 from benchmarks._side_by_side import ChildError, shares, side_by_side
 from lfr_edge.vision.sessions import available_providers
 from tests.benchmarks.test_programs import check
@@ -120,6 +122,21 @@ def test_the_loop_in_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
     assert two["slots_mib"] > alone["slots_mib"]
     assert two["held"] == pytest.approx(alone["held"], rel=0.4), "as many people, if other ones"
     assert sum(two["stage_shares"].values()) == pytest.approx(1, abs=0.01)
+
+
+def test_opencv_has_one_thread_as_in_the_sealed_process(tmp_path: Path) -> None:
+    parts = importlib.import_module("benchmarks._gpu_parts")
+    before = cv2.getNumThreads()
+    try:
+        for build in (
+            lambda: scripted_stack(ScriptedCrowd(["cam1"], 1, 1)),
+            lambda: parts.Bench(None, "cpu", 1, tmp_path, None, True),
+        ):
+            cv2.setNumThreads(2)
+            build()
+            assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_rows_of_several_recognisers_add_up() -> None:
