@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lfr_edge.clock import SystemClock
 from lfr_edge.errors import LfrError
@@ -20,8 +20,12 @@ from lfr_edge.setup.position import position_text
 from lfr_edge.setup.storage import cores, examine_storage, space, swap
 from lfr_edge.setup.time_source import examine_clock
 
+if TYPE_CHECKING:
+    from lfr_edge.settings import Settings
+
 _MARK: Final = {"ok": "  ok  ", "warn": " warn ", "fail": " FAIL "}
 _NEEDED_GIB: Final = 4  # networks, a 20,000-person list, eight camera processes at 70 MB each
+_ANOTHER_GIB: Final = 0.35  # for each further recogniser: networks and list once more (docs/performance.md)
 
 _EPILOG = """\
 examples:
@@ -121,8 +125,7 @@ def _processors() -> Iterator[Finding]:
 
 
 def _memory() -> Iterator[Finding]:
-    facts = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    gib = int(facts["MemAvailable"].split()[0]) / 1024**2
+    gib = _available_gib()
     yield Finding(
         "memory",
         "ok" if gib >= _NEEDED_GIB else "warn",
@@ -136,6 +139,28 @@ def _memory() -> Iterator[Finding]:
         "locked memory", "ok" if enough else "warn", f"{text} may be locked",
         "LimitMEMLOCK=256M in the service unit keeps a 20,000-person list out of swap",
     )  # fmt: skip
+
+
+def _available_gib() -> float:
+    facts = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(facts["MemAvailable"].split()[0]) / 1024**2
+
+
+def _recognisers(settings: Settings) -> Finding:
+    from lfr_edge.recogniser.shares import how_many
+    from lfr_edge.vision.threads import available_cpus
+
+    cameras = len(settings.cameras)
+    count = how_many(settings.models, cameras, cpus=available_cpus(), list_bytes=0)
+    wanted, available = _NEEDED_GIB + (count - 1) * _ANOTHER_GIB, _available_gib()
+    who = "1 recogniser looks" if count == 1 else f"{count} recognisers look"
+    whom = "1 camera" if cameras == 1 else f"{cameras} cameras"
+    return Finding(
+        "recognisers",
+        "ok" if available >= wanted else "warn",
+        f"{who} at {whom}",
+        f"{wanted:g} GiB are wanted for them and {available:.1f} available: choose fewer with models.recognisers",
+    )
 
 
 def _confinement() -> Iterator[Finding]:
@@ -175,6 +200,8 @@ def _configuration(path: Path) -> Iterator[Finding]:
         "configuration", "ok" if settings.cameras else "warn", f"{path}: {len(settings.cameras)} cameras",
         "serve does not start without a camera: lfr-edge setup adds one",
     )  # fmt: skip
+    if settings.cameras:
+        yield _recognisers(settings)
     if settings.models.purpose == "operational" and not position_text(settings):
         yield Finding(
             "position", "warn", "the box does not know where it stands",

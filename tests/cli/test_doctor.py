@@ -142,6 +142,23 @@ def _written(tmp_path: Path, *, purpose: str = "evaluation", more: str = "") -> 
     return path
 
 
+def test_how_many_recognisers_look_and_whether_there_is_memory_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cameras = "".join(f'[[cameras]]\nid = "c{at}"\nurl = "rtsp://192.0.2.1/{at}"\n' for at in range(3))
+    one = _written(tmp_path, more=f"recognisers = 1\n{cameras}")
+    monkeypatch.setattr(doctor, "_available_gib", lambda: 4.5)
+    assert (_state("recognisers", one).state, _state("recognisers", one).text) == (
+        "ok", "1 recogniser looks at 3 cameras",
+    )  # fmt: skip
+    several = _written(tmp_path, more=f"recognisers = 9\n{cameras}")
+    found = _state("recognisers", several)
+    assert (found.state, found.text) == ("warn", "3 recognisers look at 3 cameras")
+    assert found.do.startswith("4.7 GiB are wanted for them and 4.5 available")
+    monkeypatch.setattr(doctor, "_available_gib", lambda: 4.8)
+    assert _state("recognisers", several).state == "ok"
+
+
 def test_a_box_without_a_camera_is_said(tmp_path: Path) -> None:
     found = _state("configuration", _written(tmp_path))
     assert (found.state, found.do.split(":")[0]) == ("warn", "serve does not start without a camera")
