@@ -48,12 +48,15 @@ class Totals:
 
     def died(self) -> None:
         """The process is gone. What it held went with its memory: erased, though not by its own hand."""
-        gone = self.now | {
+        self.now |= {
             "erased": self.now["erased"] + self.now["held"],
             "processed": self.now["probes"],
             "held": 0,
         }
-        self.before = {name: self.before[name] + gone[name] for name in _LEDGER}
+
+    def restarted(self) -> None:
+        """Another one counts from zero."""
+        self.before = {name: self[name] for name in _LEDGER}
         self.now = dict.fromkeys(_LEDGER, 0)
 
     def __getitem__(self, name: str) -> int:

@@ -90,6 +90,7 @@ class Warden:
 
     async def start(self) -> None:
         team = RecogniserTeam(self._clock, self._hear)
+        self.totals.restarted()  # before the first pulse of the new one
         self.ready = await team.start(*self._specification())
         self._team = team
         self._census.restarted()
@@ -121,9 +122,14 @@ class Warden:
             )
 
     async def _lose(self, team: RecogniserTeam) -> None:
-        """One of them died: the others end in order, and what it held itself went with its memory."""
+        """One of them died: the others end in order, and what it held itself went with its memory.
+
+        What they counted since the last minute's entry is recorded now: the next ones count from zero.
+        """
         await team.stop()
         self.totals.died()
+        with contextlib.suppress(AuditError):
+            await self._count()
 
     async def supervise(self, failed: asyncio.Event) -> None:
         """Restart a recogniser that died, at most three times; end it once `failed` is set."""

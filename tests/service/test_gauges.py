@@ -30,6 +30,9 @@ def test_totals_survive_a_recogniser_that_died_with_templates_in_its_memory() ->
     assert (totals["held"], totals["processed"]) == (2, 5)
     totals.died()
     assert (totals["held"], totals["processed"], totals["erased"], totals["retained"]) == (0, 7, 6, 1)
+    assert totals.now["processed"] == 7, "for its last entry on the record"
+    totals.restarted()
+    assert (totals["processed"], totals.now["processed"]) == (7, 0)
     totals.update(ledger)
     assert totals["processed"] == totals["erased"] + totals["retained"] == 12
 
