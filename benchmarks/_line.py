@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from lfr_edge.settings.recognition import MOST_RECOGNISERS
 from lfr_edge.vision.threads import available_cpus
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
@@ -49,6 +50,13 @@ def at_least_one(text: str) -> int:
     """An option's number of things. Raises ArgumentTypeError."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def recognisers(text: str) -> int:
+    """As models.recognisers. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) > MOST_RECOGNISERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MOST_RECOGNISERS}")
     return int(text)
 
 

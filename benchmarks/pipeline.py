@@ -39,7 +39,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     options.add_argument("--frames", type=int, metavar="N", help="of the fast run (default: 1000; quick: 75)")
     options.add_argument(
-        "--recognisers", type=int, default=0, metavar="N", help="of the live runs, as models.recognisers"
+        "--recognisers",
+        type=_line.recognisers,
+        default=0,
+        metavar="N",
+        help="of the live runs, as models.recognisers",
     )
     options.add_argument("--only", choices=("fast", "live"), help="one half of the benchmark")
     args = options.parse_args(argv)

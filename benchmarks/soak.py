@@ -34,7 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--minutes", type=float, metavar="M", help="default: 60; quick: 0.4")
     options.add_argument("--cameras", type=int, default=1, metavar="N")
     options.add_argument("--side", type=int, default=1280, metavar="PX")
-    options.add_argument("--recognisers", type=int, default=0, metavar="N", help="as models.recognisers")
+    options.add_argument(
+        "--recognisers", type=_line.recognisers, default=0, metavar="N", help="as models.recognisers"
+    )
     args = options.parse_args(argv)
     report = _line.Report("soak", args)
     minutes = args.minutes or (0.4 if args.quick else 60.0)

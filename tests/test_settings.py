@@ -47,6 +47,8 @@ def test_relative_paths_count_from_the_file(tmp_path: Path) -> None:
         ("[matching]\nagreement = 21", "config_invalid", "matching.agreement"),
         ("[matching]\nthreshold = 1.5", "config_invalid", "matching.threshold"),
         ("[retention]\nalert_images_h = 745", "config_invalid", "retention.alert_images_h"),
+        ("[models]\nrecognisers = true", "config_invalid", "models.recognisers"),  # and not 1
+        ("[matching]\nthreshold = false", "config_invalid", "matching.threshold"),
         ("[models]\nproviders = []", "config_invalid", "models.providers"),
         ('[models]\npurpose = "covert"', "config_invalid", "models.purpose"),
         (

@@ -32,6 +32,7 @@ from lfr_edge.matching.judge import Policy
 from lfr_edge.matching.threshold import calibrations_of, choose
 from lfr_edge.recogniser.shares import how_many, threads_of
 from lfr_edge.settings import MatchingSettings, VisionSettings
+from lfr_edge.settings.recognition import MOST_RECOGNISERS
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.vision.threads import available_cpus
 from lfr_edge.watchlist.keys import read_key_file
@@ -88,7 +89,7 @@ def register_clip(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     recognisers = (
         "of --realtime (default: the configuration's models.recognisers, without one 0: as many as fit here)"
     )
-    add_whole(clip, "--recognisers", 0, 64, help=recognisers)
+    add_whole(clip, "--recognisers", 0, MOST_RECOGNISERS, help=recognisers)
     add_box(clip)
     add_pack_arguments(clip)
     clip.set_defaults(run=_run_clip)

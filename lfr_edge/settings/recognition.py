@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
 from lfr_edge.settings.section import Fraction, Seconds, Section
+
+MOST_RECOGNISERS: Final = 64
 
 
 class ModelSettings(Section):
@@ -46,7 +48,7 @@ class ModelSettings(Section):
     recognisers: int = Field(
         0,
         ge=0,
-        le=64,
+        le=MOST_RECOGNISERS,
         title="Recognisers",
         description="Sealed processes that share the cameras out, each with the networks and the list to itself. 0: one"
         " for each camera as far as there are threads; with a GPU one.",
