@@ -179,7 +179,9 @@ def _headline(samples: Samples) -> Text:
 
 
 def _cameras(samples: Samples) -> Table:
-    table = Table("camera", "state", "fps", "faces/min", "eyes px", "age ms", "dropped", "blind s", box=None)
+    table = Table(
+        "camera", "state", "fps", "looks/s", "faces/min", "eyes px", "age ms", "dropped", "blind s", box=None
+    )
     states = {
         dict(labels)["camera"]: dict(labels)["state"]
         for labels, on in samples["lfr_camera_state"].items()
@@ -189,6 +191,7 @@ def _cameras(samples: Samples) -> Table:
         at = (("camera", camera),)
         values = (
             _number(samples["lfr_camera_frames_per_second"].get(at)),
+            _number(samples["lfr_camera_looks_per_second"].get(at)),
             _number(samples["lfr_camera_faces_per_minute"].get(at)),
             _number(samples["lfr_camera_inter_eye_pixels"].get(at)),
             _number(samples["lfr_camera_frame_age_seconds"].get(at), 1000),

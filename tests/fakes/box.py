@@ -203,8 +203,8 @@ class FakeSystem:
 
 
 def van_status() -> SystemStatus:
-    north = CameraStatus("north", "live", 24.9, 41, 38.0, 41.5, 0.72, 0.55, 0, 118, 1)
-    south = CameraStatus("south", "live", 25.0, 38, 21.0, 33.0, 0.64, 0.48, 130, 97, 2)
+    north = CameraStatus("north", "live", 24.9, 41, 38.0, 41.5, 0.72, 0.55, 0, 118, 1, looks_per_s=19.8)
+    south = CameraStatus("south", "live", 25.0, 38, 21.0, 33.0, 0.64, 0.48, 130, 97, 2, looks_per_s=21.2)
     models = (
         ModelStatus(
             "yunet-2023mar", "detector", "MIT", True, "8f2383e4dd3cfbb4553ea8718107fc0423210dc9", "CPU"
