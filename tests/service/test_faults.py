@@ -149,7 +149,9 @@ async def test_of_two_recognisers_one_dies_and_both_come_back_with_an_exact_acco
     assert van.verbs().count("recogniser.started") == 2, "the two of them are one on the record"
     found = verify(van.log())
     assert found.intact
-    assert found.logs[0].duties.processed == totals["processed"], "what they counted before the death is on it, too"
+    assert found.logs[0].duties.processed == totals["processed"], (
+        "what they counted before the death is on it, too"
+    )
 
 
 async def _looked_at_by_both(service, since: object = None) -> None:
