@@ -11,7 +11,7 @@ from lfr_edge.errors import WatchlistError
 from lfr_edge.watchlist.container import Enrolled, SealedWatchlist, seal
 from lfr_edge.watchlist.entry import CandidateImage, Entry, Response
 from tests.recogniser.conftest import Build, frame, picture
-from tests.recogniser.test_process import Desk, desk, sealed  # noqa: F401 - fixtures
+from tests.recogniser.test_process import Desk, desk  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(120)]
 
