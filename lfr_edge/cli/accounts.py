@@ -26,7 +26,14 @@ examples:
 No password is ever typed here: a one-time code lets its bearer choose one on the console's page /setup.
 It works once and for 24 hours.
 """
-_ROLES = ("operator", "deployment_officer", "authorising_officer", "auditor", "engineer")
+_ROLES = (
+    "operator",
+    "engagement_officer",
+    "deployment_officer",
+    "authorising_officer",
+    "auditor",
+    "engineer",
+)
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

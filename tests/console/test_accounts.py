@@ -166,6 +166,16 @@ def config(tmp_path):
     return str(path)
 
 
+def test_the_command_line_knows_every_role(config, capsys):
+    for role in Role:
+        assert (
+            main(["accounts", "add", f"a-{role}".replace("_", "-"), "--role", role, "--config", config]) == 0
+        )
+    assert main(["accounts", "list", "--config", config]) == 0
+    listed = capsys.readouterr().out
+    assert all(f" {role} " in listed for role in Role)
+
+
 def test_the_command_line_round(config, tmp_path, capsys):
     assert main(["accounts", "setup-code", "--config", config]) == 0
     code = capsys.readouterr().out.split(": ")[1].split()[0]
