@@ -53,8 +53,29 @@ def measure(
     stack = VisionStack.open(
         pack, providers=providers, threads=threads, allow_cpu=allow_cpu, acceleration=acceleration
     )
-    frame = _drawn()
     stack.warm(sides)
+    looks, embed, scrub = _costs(stack, sides, seconds, say)
+    return tuple(
+        Speed(
+            side=side,
+            look=look,
+            embed=embed,
+            scrub=scrub,
+            processors=available_cpus(),
+            threads=threads or available_cpus(),
+            recognisers=recognisers,
+            decoding=ASSUMED_DECODING if decoding is None else decoding,
+            decoding_measured=decoding is not None,
+        )
+        for side, look in looks.items()
+    )
+
+
+def _costs(
+    stack: VisionStack, sides: Sequence[int], seconds: float, say: Callable[[str], None]
+) -> tuple[dict[int, Cost], Cost, Cost]:
+    """Of a look at each side, of an embedding, of a scrub: medians of rounds in turns, without the first."""
+    frame = _drawn()
     ends = time.monotonic() + seconds
     looks: dict[int, list[Cost]] = {side: [] for side in sides}
     embeds: list[Cost] = []
@@ -77,20 +98,8 @@ def measure(
         scrubs.append(_timed(stack.scrub))
         say(f"round {len(embeds)}")
     slots.wipe(rows)
-    return tuple(
-        Speed(
-            side=side,
-            look=_median(costs[1:]),
-            embed=_median(embeds[1:]),
-            scrub=_median(scrubs[1:]),
-            processors=available_cpus(),
-            threads=threads or available_cpus(),
-            recognisers=recognisers,
-            decoding=ASSUMED_DECODING if decoding is None else decoding,
-            decoding_measured=decoding is not None,
-        )
-        for side, costs in looks.items()
-    )
+    of_looks = {side: _median(costs[1:]) for side, costs in looks.items()}
+    return of_looks, _median(embeds[1:]), _median(scrubs[1:])
 
 
 def _timed(work: Callable[[], object]) -> Cost:
