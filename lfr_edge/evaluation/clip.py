@@ -31,9 +31,9 @@ from lfr_edge.matching.judge import Judge, Policy
 from lfr_edge.recogniser.hit import Hit
 from lfr_edge.recogniser.loop import Recogniser
 from lfr_edge.recogniser.probes import LOOKING_S
-from lfr_edge.recogniser.shares import shares
+from lfr_edge.recogniser.shares import deal
 from lfr_edge.recogniser.spec import CameraPlan
-from lfr_edge.settings import CameraSettings, ModelSettings, VisionSettings
+from lfr_edge.settings import CameraSettings, VisionSettings
 from lfr_edge.vision.pipeline import VisionStack
 from lfr_edge.watchlist.container import SealedWatchlist
 from lfr_edge.watchlist.enrol import Rules, enrol_list
@@ -174,8 +174,7 @@ async def _at_pace(
             camera: _Line(camera, path, replay.side, clock, opened) for camera, path in replay.clips.items()
         }
         plans = [line.plan for line in lines.values()]
-        dealt = shares(plans, ModelSettings(recognisers=len(stacks)), cpus=len(stacks), list_bytes=0)
-        groups = [[lines[plan.id] for plan in share.cameras] for share in dealt]
+        groups = [[lines[plan.id] for plan in mine] for mine in deal(plans, len(stacks))]
         recognisers = []
         for stack, group in zip(stacks, groups, strict=True):
             part = dataclasses.replace(

@@ -47,7 +47,7 @@ def how_many(models: ModelSettings, cameras: int, *, cpus: int, list_bytes: int)
 def shares(
     cameras: Sequence[CameraPlan], models: ModelSettings, *, cpus: int, list_bytes: int
 ) -> tuple[Share, ...]:
-    """Every camera in exactly one share: the dearest first, each to whoever has least to do so far.
+    """Every camera in exactly one share, with its part of the threads.
 
     Args:
         cpus: processors that this box grants; shared out where ``models.threads`` names no number.
@@ -56,14 +56,20 @@ def shares(
     count = how_many(models, len(cameras), cpus=cpus, list_bytes=list_bytes)
     if count == 1:
         return (Share(tuple(cameras), models.threads),)
+    threads = threads_of(models.threads or cpus, count)
+    return tuple(Share(mine, each) for mine, each in zip(deal(cameras, count), threads, strict=True))
+
+
+def deal(cameras: Sequence[CameraPlan], count: int) -> list[tuple[CameraPlan, ...]]:
+    """Every camera to one of `count`, at most as many as cameras: the dearest first, to whoever has least to do so far.
+
+    Who has most to do comes first.
+    """
     dealt: list[list[CameraPlan]] = [[] for _ in range(count)]
     for plan in sorted(cameras, key=lambda plan: -plan.detector_side):
         min(dealt, key=_work).append(plan)
     ordered = sorted(dealt, key=_work, reverse=True)
-    return tuple(
-        Share(tuple(plan for plan in cameras if plan in mine), threads)
-        for mine, threads in zip(ordered, threads_of(models.threads or cpus, count), strict=True)
-    )
+    return [tuple(plan for plan in cameras if plan in mine) for mine in ordered]
 
 
 def threads_of(threads: int, count: int) -> list[int]:
