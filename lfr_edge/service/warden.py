@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from lfr_edge.clock import Clock
@@ -71,7 +71,7 @@ class Warden:
         self._fail = fail
         self._on_alert = on_alert
         self._team: RecogniserTeam | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[object] | None = None
         self._census = Census(clock.monotonic_ns())
 
     @property
@@ -105,31 +105,33 @@ class Warden:
 
         The end runs on when its caller is cancelled: processes whose team got lost would outlive us.
         """
+        await self._let_go(self._end)
+
+    async def _let_go(self, end: Callable[[RecogniserTeam], Coroutine[Any, Any, object]]) -> None:
         if self._team is not None:
             team, self._team = self._team, None
-            self._ending = asyncio.create_task(self._end(team))
+            self._ending = asyncio.create_task(end(team))
         if self._ending is not None:
             await asyncio.shield(self._ending)
 
     async def _end(self, team: RecogniserTeam) -> None:
-        self.ending = await team.stop()
-        if self.ending.counters is None:
-            self.totals.died()
+        self.ending = await self._settle(team)
         with contextlib.suppress(AuditError):
-            await self._count()
             await self._record(
                 "recogniser.stopped", data={"wiped": self.ending.wiped or 0, "why": self.ending.code}
             )
 
-    async def _lose(self, team: RecogniserTeam) -> None:
-        """One of them died: the others end in order, and what it held itself went with its memory.
+    async def _settle(self, team: RecogniserTeam) -> Ending:
+        """End them all; what they counted since the last minute's entry is recorded: the next ones count from zero.
 
-        What they counted since the last minute's entry is recorded now: the next ones count from zero.
+        What one without a receipt held went with its memory.
         """
-        await team.stop()
-        self.totals.died()
+        ending = await team.stop()
+        if ending.counters is None:
+            self.totals.died()
         with contextlib.suppress(AuditError):
             await self._count()
+        return ending
 
     async def supervise(self, failed: asyncio.Event) -> None:
         """Restart a recogniser that died, at most three times; end it once `failed` is set."""
@@ -163,10 +165,7 @@ class Warden:
 
     async def _recover(self, ending: Ending) -> None:
         log.error("recogniser ended: %s", ending.message)
-        if self._team is not None:
-            team, self._team = self._team, None
-            self._ending = asyncio.create_task(self._lose(team))
-            await asyncio.shield(self._ending)
+        await self._let_go(self._settle)  # the others end in order
         with contextlib.suppress(AuditError):
             await self._record(
                 "recogniser.stopped", data={"why": ending.code, "message": ending.message[:200]}
